@@ -1,0 +1,58 @@
+//! OCSP without I/O: what a certificate says about its status, requests,
+//! responses, and when to ask again.
+//!
+//! This crate runs inside other people's processes as well as in the agent, so
+//! it keeps to four rules. It does no I/O and reads no clock: the time is always
+//! passed in. It never panics, whatever the input. It refuses inputs of more than
+//! 64 KiB before it looks at them, and copies little, so what it allocates is
+//! bounded. And it has no cryptography but the hashes of a certID: **signatures
+//! are not checked here**, they belong to libcrypto.
+//!
+//! The path of a response:
+//!
+//! 1. [`Certificate::from_der`] for leaf and issuer, [`Identity::new`] for the pair;
+//! 2. [`Response::parse`] and [`Response::status_for`] (or [`check`] for all at
+//!    once) to judge the answer; the caller verifies signature and signer.
+//!
+//! Sources: RFC 6960 (OCSP), RFC 5019 (its profile for high volume), RFC 5280
+//! (certificates), RFC 7633 (TLS feature, must-staple), RFC 9654 (nonce).
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+mod asn1;
+pub mod certificate;
+pub mod fault;
+pub mod identity;
+mod name;
+pub mod response;
+mod text;
+pub mod time;
+pub mod validity;
+
+pub use certificate::{Certificate, CertificateError};
+pub use fault::Fault;
+pub use identity::{CertId, HashAlgorithm, Identity};
+pub use response::{Response, Single, check};
+pub use time::UnixTime;
+pub use validity::{Tolerance, Validity};
+
+/// The largest certificate or response that is looked at, in bytes.
+pub const MAX_RESPONSE: usize = 64 * 1024;
+
+/// How far two clocks may differ, in seconds, before a response counts as not
+/// yet valid. The value that OpenSSL's own tools, nginx and HAProxy use.
+pub const CLOCK_SKEW: i64 = 300;
+
+/// How long a response without nextUpdate counts as fresh, in seconds after its
+/// thisUpdate, when the operator did not say otherwise.
+pub const LIFE_WITHOUT_NEXT_UPDATE: i64 = 3600;

@@ -1,0 +1,442 @@
+//! Responses: every check but the signature (RFC 6960, 4.2 and 3.2).
+
+use crate::asn1::{
+    Cursor, Element, Extension, NotDer, Tag, TagNumber, bits, context, context_primitive, time,
+};
+use crate::certificate::Certificate;
+use crate::fault::{ErrorStatus, Fault, Reason};
+use crate::identity::{CertId, Difference, Identity};
+use crate::text::{hex, object_identifier};
+use crate::time::UnixTime;
+use crate::validity::{Tolerance, Validity};
+use crate::{MAX_RESPONSE, name};
+use sha1::{Digest, Sha1};
+
+/// id-pkix-ocsp-basic.
+const TYPE_BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 1];
+
+const EXTENSION_NONCE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 2];
+
+/// Extensions that a response may mark critical without harm, since they say
+/// nothing that would change the status: nonce, CRL references, archive cutoff,
+/// extended revoke (RFC 6960, 4.4), and the CRL entry extensions reasonCode and
+/// invalidityDate (4.4.5).
+const HARMLESS: [&[u8]; 6] = [
+    EXTENSION_NONCE,
+    &[0x2b, 6, 1, 5, 5, 7, 48, 1, 3],
+    &[0x2b, 6, 1, 5, 5, 7, 48, 1, 6],
+    &[0x2b, 6, 1, 5, 5, 7, 48, 1, 9],
+    &[0x55, 0x1d, 0x15],
+    &[0x55, 0x1d, 0x18],
+];
+
+/// All checks but the signature at once: that `der` is a response, that it is
+/// about this certificate, that the status is good and that it is valid `now`.
+///
+/// # Errors
+///
+/// The first [`Fault`] found, in that order. Revocation is reported even by a
+/// response that has expired.
+pub fn check(
+    der: &[u8],
+    identity: &Identity,
+    now: UnixTime,
+    tolerance: &Tolerance,
+) -> Result<Single, Fault> {
+    let single = Response::parse(der)?.status_for(identity)?;
+    single
+        .validity(tolerance.life_without_next_update)
+        .check_with(now, tolerance.before_start, tolerance.after_end)?;
+    Ok(single)
+}
+
+/// A response of type basic, read but not verified. Borrows from its DER.
+#[derive(Clone, Debug)]
+pub struct Response<'a> {
+    der: &'a [u8],
+    responder_id: ResponderId<'a>,
+    produced_at: UnixTime,
+    singles: Vec<(CertId<'a>, Single)>,
+    nonce: Option<&'a [u8]>,
+    certificates: Vec<&'a [u8]>,
+}
+
+/// Who says that it signed the response (RFC 6960, 4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponderId<'a> {
+    /// The DER of the responder's Name.
+    ByName(&'a [u8]),
+    /// SHA-1 of the responder's public key.
+    ByKey(&'a [u8]),
+}
+
+impl ResponderId<'_> {
+    /// Whether it means this certificate.
+    pub fn matches(&self, certificate: &Certificate) -> bool {
+        match self {
+            Self::ByName(der) => name::same(der, certificate.subject_name()),
+            Self::ByKey(hash) => *hash == Sha1::digest(certificate.public_key_bits()).as_slice(),
+        }
+    }
+}
+
+/// What a response says about a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not revoked.
+    Good,
+    /// Revoked.
+    Revoked {
+        /// Since when.
+        time: UnixTime,
+        /// Why, if the responder says.
+        reason: Option<Reason>,
+    },
+    /// The responder does not know it.
+    Unknown,
+}
+
+/// One SingleResponse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Single {
+    /// What it says.
+    pub status: Status,
+    /// When the status was last known to be correct.
+    pub this_update: UnixTime,
+    /// When there will be newer information, at the latest.
+    pub next_update: Option<UnixTime>,
+    /// When the response was signed.
+    pub produced_at: UnixTime,
+}
+
+impl Single {
+    /// From thisUpdate to nextUpdate, or for this many seconds if there is none.
+    pub fn validity(&self, max_life_without_next_update: i64) -> Validity {
+        Validity {
+            from: self.this_update,
+            until: self.next_update.unwrap_or_else(|| {
+                self.this_update
+                    .saturating_add(max_life_without_next_update.max(0))
+            }),
+        }
+    }
+
+    /// Refuses every status but good.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Revoked`] or [`Fault::Unknown`].
+    pub fn good(&self) -> Result<(), Fault> {
+        match self.status {
+            Status::Good => Ok(()),
+            Status::Revoked { time, reason } => Err(Fault::Revoked { time, reason }),
+            Status::Unknown => Err(Fault::Unknown),
+        }
+    }
+}
+
+impl<'a> Response<'a> {
+    /// Reads a DER OCSPResponse of at most [`MAX_RESPONSE`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if it is anything but exactly one successful response of
+    /// type basic whose critical extensions are all known.
+    pub fn parse(der: &'a [u8]) -> Result<Response<'a>, Fault> {
+        if der.is_empty() {
+            return Err(Fault::Empty);
+        }
+        if der.len() > MAX_RESPONSE {
+            return Err(Fault::TooLarge { length: der.len() });
+        }
+        let mut input = Cursor::new(der);
+        let mut outer = input
+            .take(Tag::Sequence, "OCSPResponse")
+            .map_err(|fault| looks_like(der).unwrap_or(fault.into()))?
+            .inside();
+        if !input.is_empty() {
+            return Err(Fault::TrailingBytes {
+                count: input.rest().len(),
+            });
+        }
+        let status = outer.any("responseStatus")?;
+        if status.tag == Tag::Sequence {
+            return Err(Fault::NotResponse);
+        }
+        match (status.tag, status.content) {
+            (Tag::Enumerated, [0]) => {}
+            (Tag::Enumerated, [error]) => {
+                return Err(Fault::ErrorStatus(ErrorStatus::from_number(*error)));
+            }
+            _ => return Err(NotDer("responseStatus").into()),
+        }
+        let mut response_bytes = outer
+            .explicit(TagNumber::N0, Tag::Sequence, "responseBytes")?
+            .ok_or(NotDer("responseBytes"))?
+            .inside();
+        outer.end("OCSPResponse")?;
+        let kind = response_bytes.take(Tag::ObjectIdentifier, "responseType")?;
+        let basic = response_bytes.take(Tag::OctetString, "response")?.content;
+        response_bytes.end("responseBytes")?;
+        if kind.content != TYPE_BASIC {
+            return Err(Fault::NotBasic);
+        }
+        Self::basic(der, basic)
+    }
+
+    fn basic(der: &'a [u8], basic: &'a [u8]) -> Result<Response<'a>, Fault> {
+        let mut input = Cursor::new(basic);
+        let mut basic = input.take(Tag::Sequence, "BasicOCSPResponse")?.inside();
+        input.end("BasicOCSPResponse")?;
+        let data = basic.take(Tag::Sequence, "tbsResponseData")?;
+        basic.take(Tag::Sequence, "signatureAlgorithm")?;
+        bits(basic.take(Tag::BitString, "signature")?, "signature")?;
+        let mut certificates = Vec::new();
+        if let Some(certs) = basic.explicit(TagNumber::N0, Tag::Sequence, "certs")? {
+            let mut certs = certs.inside();
+            while !certs.is_empty() {
+                certificates.push(certs.take(Tag::Sequence, "certs")?.raw);
+            }
+        }
+        basic.end("BasicOCSPResponse")?;
+
+        let mut data = data.inside();
+        if let Some(version) = data.explicit(TagNumber::N0, Tag::Integer, "version")?
+            && version.content != [0]
+        {
+            return Err(NotDer("version").into());
+        }
+        let responder_id = responder_id(&mut data)?;
+        let produced_at = generalized_time(data.any("producedAt")?, "producedAt")?;
+        let mut list = data.take(Tag::Sequence, "responses")?.inside();
+        let mut singles = Vec::new();
+        while !list.is_empty() {
+            singles.push(single_response(&mut list, produced_at)?);
+        }
+        let mut nonce = None;
+        if let Some(list) = data.explicit(TagNumber::N1, Tag::Sequence, "responseExtensions")? {
+            for_each_extension(list, |extension| {
+                if extension.id == EXTENSION_NONCE {
+                    nonce = nonce.or(Some(nonce_value(extension.value)));
+                }
+            })?;
+        }
+        data.end("tbsResponseData")?;
+        Ok(Response {
+            der,
+            responder_id,
+            produced_at,
+            singles,
+            nonce,
+            certificates,
+        })
+    }
+
+    /// The whole response, as it was given.
+    pub fn der(&self) -> &'a [u8] {
+        self.der
+    }
+
+    /// Who says that it signed the response.
+    pub fn responder_id(&self) -> ResponderId<'a> {
+        self.responder_id
+    }
+
+    /// When the response was signed.
+    pub fn produced_at(&self) -> UnixTime {
+        self.produced_at
+    }
+
+    /// The nonce that the responder repeats, if any (RFC 9654).
+    pub fn nonce(&self) -> Option<&'a [u8]> {
+        self.nonce
+    }
+
+    /// The certIDs that the response answers for, in its order.
+    pub fn cert_ids(&self) -> impl Iterator<Item = CertId<'a>> {
+        self.singles.iter().map(|(cert_id, _)| *cert_id)
+    }
+
+    /// The DER of each certificate that came with the response, in its order.
+    pub fn certificates(&self) -> &[&'a [u8]] {
+        &self.certificates
+    }
+
+    /// The certificate that the responder ID means, if it came with the
+    /// response: a delegated responder's. Whether it may sign is for the caller
+    /// to verify; a response is worth nothing after its `not_after`.
+    pub fn responder_certificate(&self) -> Option<Certificate> {
+        self.certificates
+            .iter()
+            .filter_map(|der| Certificate::from_der(der).ok())
+            .find(|certificate| self.responder_id.matches(certificate))
+    }
+
+    /// What the response says about a certificate, be it good or not. If it
+    /// speaks of it more than once the worst counts: revoked before unknown
+    /// before good, then what ends first.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::NoStatus`] or [`Fault::WrongCertificate`].
+    pub fn single_for(&self, identity: &Identity) -> Result<Single, Fault> {
+        self.singles
+            .iter()
+            .filter(|(cert_id, _)| identity.matches(cert_id))
+            .map(|(_, single)| *single)
+            .min_by_key(|single| {
+                let badness = match single.status {
+                    Status::Revoked { .. } => 0,
+                    Status::Unknown => 1,
+                    Status::Good => 2,
+                };
+                let end = single.next_update.unwrap_or(single.this_update);
+                (badness, end)
+            })
+            .ok_or_else(|| self.wrong_certificate(identity))
+    }
+
+    /// As [`Response::single_for`], and the status must be good and its times
+    /// in order. They are not compared with any clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Response::single_for`]; [`Fault::Revoked`], [`Fault::Unknown`], or
+    /// [`Fault::BadTimes`].
+    pub fn status_for(&self, identity: &Identity) -> Result<Single, Fault> {
+        let single = self.single_for(identity)?;
+        single.good()?;
+        single.validity(0).check_order()?;
+        Ok(single)
+    }
+
+    /// How the nearest certID differs from the one that was looked for.
+    fn wrong_certificate(&self, identity: &Identity) -> Fault {
+        self.singles
+            .iter()
+            .filter_map(|(cert_id, _)| Some((identity.difference(cert_id)?, cert_id)))
+            .min_by_key(|(difference, _)| match difference {
+                Difference::Issuer => 0,
+                Difference::Serial => 1,
+                Difference::Both => 2,
+                Difference::HashAlgorithm => 3,
+            })
+            .map_or(Fault::NoStatus, |(difference, cert_id)| {
+                Fault::WrongCertificate {
+                    difference,
+                    wanted: identity.serial_hex(),
+                    found: hex(cert_id.serial.get(..32).unwrap_or(cert_id.serial)),
+                }
+            })
+    }
+}
+
+fn responder_id<'a>(data: &mut Cursor<'a>) -> Result<ResponderId<'a>, NotDer> {
+    const PART: &str = "responderID";
+    if let Some(name) = data.explicit(TagNumber::N1, Tag::Sequence, PART)? {
+        return Ok(ResponderId::ByName(name.raw));
+    }
+    match data.explicit(TagNumber::N2, Tag::OctetString, PART)? {
+        Some(hash) => Ok(ResponderId::ByKey(hash.content)),
+        None => Err(NotDer(PART)),
+    }
+}
+
+fn single_response<'a>(
+    list: &mut Cursor<'a>,
+    produced_at: UnixTime,
+) -> Result<(CertId<'a>, Single), Fault> {
+    let mut single = list.take(Tag::Sequence, "SingleResponse")?.inside();
+    let cert_id = CertId::read(&mut single)?;
+    let status = cert_status(&mut single)?;
+    let this_update = generalized_time(single.any("thisUpdate")?, "thisUpdate")?;
+    let next_update = single
+        .explicit(TagNumber::N0, Tag::GeneralizedTime, "nextUpdate")?
+        .map(|element| generalized_time(element, "nextUpdate"))
+        .transpose()?;
+    if let Some(list) = single.explicit(TagNumber::N1, Tag::Sequence, "singleExtensions")? {
+        for_each_extension(list, |_| {})?;
+    }
+    single.end("SingleResponse")?;
+    let single = Single {
+        status,
+        this_update,
+        next_update,
+        produced_at,
+    };
+    Ok((cert_id, single))
+}
+
+fn cert_status(single: &mut Cursor<'_>) -> Result<Status, NotDer> {
+    const PART: &str = "certStatus";
+    const GOOD: Tag = context_primitive(TagNumber::N0);
+    const REVOKED: Tag = context(TagNumber::N1);
+    const UNKNOWN: Tag = context_primitive(TagNumber::N2);
+    let status = single.any(PART)?;
+    match (status.tag, status.content) {
+        (GOOD, []) => Ok(Status::Good),
+        (UNKNOWN, []) => Ok(Status::Unknown),
+        (REVOKED, _) => {
+            let mut info = status.inside();
+            let time = generalized_time(info.any("revocationTime")?, "revocationTime")?;
+            let reason = info
+                .explicit(TagNumber::N0, Tag::Enumerated, "revocationReason")?
+                .map(|element| match element.content {
+                    [number] => Ok(Reason(*number)),
+                    _ => Err(NotDer("revocationReason")),
+                })
+                .transpose()?;
+            info.end("RevokedInfo")?;
+            Ok(Status::Revoked { time, reason })
+        }
+        _ => Err(NotDer(PART)),
+    }
+}
+
+fn generalized_time(element: Element<'_>, part: &'static str) -> Result<UnixTime, NotDer> {
+    match element.tag {
+        Tag::GeneralizedTime => time(element, part),
+        _ => Err(NotDer(part)),
+    }
+}
+
+/// Refuses critical extensions that are not known, shows the others.
+fn for_each_extension<'a>(
+    list: Element<'a>,
+    mut show: impl FnMut(Extension<'a>),
+) -> Result<(), Fault> {
+    let mut list = list.inside();
+    while !list.is_empty() {
+        let extension = Extension::read(&mut list)?;
+        if extension.critical && !HARMLESS.contains(&extension.id) {
+            return Err(Fault::CriticalExtension {
+                oid: object_identifier(extension.id),
+            });
+        }
+        show(extension);
+    }
+    Ok(())
+}
+
+/// A nonce is an OCTET STRING inside the extension's; some responders repeat
+/// the bare octets of old clients (RFC 9654, 2.1 clarifies).
+fn nonce_value(value: &[u8]) -> &[u8] {
+    let mut cursor = Cursor::new(value);
+    match cursor.take(Tag::OctetString, "nonce") {
+        Ok(element) if cursor.is_empty() => element.content,
+        _ => value,
+    }
+}
+
+/// What bytes are that do not even begin like DER.
+fn looks_like(bytes: &[u8]) -> Option<Fault> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = bytes.trim_ascii();
+    if text.starts_with(b"<") {
+        return Some(Fault::Html);
+    }
+    let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(byte);
+    // The base64 of a SEQUENCE of up to 64 KiB begins with M.
+    let bare = text.starts_with(b"M") && text.iter().all(base64);
+    (text.starts_with(b"-----BEGIN") || bare).then_some(Fault::Pem)
+}
