@@ -7,14 +7,21 @@
 #![forbid(unsafe_code)]
 
 pub mod directory;
+pub mod judge;
 pub mod key;
 pub mod pki;
+pub mod process;
+pub mod program;
+pub mod responder;
 pub mod response;
 pub mod site;
+pub mod wait;
 
 pub use directory::Directory;
+pub use judge::{Client, Handshake, Tls};
 pub use key::{Key, KeyKind};
 pub use pki::{Identity, Spec};
+pub use program::{Program, Server};
 pub use response::Response;
 pub use site::Site;
 pub use x509_ocsp::OcspResponseStatus;

@@ -1,0 +1,27 @@
+//! Bounded waiting for something that another process does.
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up; far beyond what a busy
+/// machine needs.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// How long to wait before asking again.
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
+
+/// Asks `condition` again and again until it has an answer, and panics with
+/// `what` when [`LIMIT`] is over.
+pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(answer) = condition() {
+            return answer;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {} seconds in vain until {what}",
+            LIMIT.as_secs()
+        );
+        std::thread::sleep(PAUSE);
+    }
+}
