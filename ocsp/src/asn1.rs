@@ -166,19 +166,30 @@ pub(crate) fn bits<'a>(element: Element<'a>, part: &'static str) -> Result<&'a [
 /// 4.1.2.5): in UTC, with seconds, without fractions.
 pub(crate) fn time(element: Element<'_>, part: &'static str) -> Result<UnixTime, NotDer> {
     let parsed = match element.tag {
-        Tag::UtcTime => utc_time(element.content),
-        Tag::GeneralizedTime => generalized_time(element.content),
+        Tag::UtcTime => two_digit_year(element.content),
+        Tag::GeneralizedTime => four_digit_year(element.content),
         _ => None,
     };
     parsed.ok_or(NotDer(part))
 }
 
-fn generalized_time(text: &[u8]) -> Option<UnixTime> {
+/// GeneralizedTime alone, as responses write times, in the same form.
+pub(crate) fn generalized_time(
+    element: Element<'_>,
+    part: &'static str,
+) -> Result<UnixTime, NotDer> {
+    match element.tag {
+        Tag::GeneralizedTime => time(element, part),
+        _ => Err(NotDer(part)),
+    }
+}
+
+fn four_digit_year(text: &[u8]) -> Option<UnixTime> {
     let (year, rest) = text.split_at_checked(4)?;
     month_to_second(digits(year)?, rest)
 }
 
-fn utc_time(text: &[u8]) -> Option<UnixTime> {
+fn two_digit_year(text: &[u8]) -> Option<UnixTime> {
     let (year, rest) = text.split_at_checked(2)?;
     let century = if digits(year)? >= 50 { 1900 } else { 2000 };
     month_to_second(digits(year)?.checked_add(century)?, rest)

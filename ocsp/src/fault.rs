@@ -22,6 +22,11 @@ pub enum Fault {
     Pem,
     /// A web page instead of DER: a captive portal, a proxy's error, a wrong address.
     Html,
+    /// Some other text instead of DER: an error message of a gateway, say.
+    Text {
+        /// How it begins, fit to be printed.
+        beginning: String,
+    },
     /// A DER structure of another kind: a certificate, a CRL, a request.
     NotResponse,
     /// Not the DER of an OCSPResponse.
@@ -95,6 +100,7 @@ impl Fault {
             Self::TooLarge { .. } => "too_large",
             Self::Pem => "pem",
             Self::Html => "html",
+            Self::Text { .. } => "text",
             Self::NotResponse => "not_response",
             Self::Malformed { .. } => "malformed",
             Self::TrailingBytes { .. } => "trailing_bytes",
@@ -135,6 +141,11 @@ impl fmt::Display for Fault {
                 f,
                 "the response is a web page, not OCSP; \
                  check the responder's address and any proxy or login portal before it"
+            ),
+            Self::Text { beginning } => write!(
+                f,
+                "the response is text, not OCSP; it begins with \"{beginning}\"; \
+                 check the responder's address and any proxy before it"
             ),
             Self::NotResponse => write!(
                 f,

@@ -11,8 +11,11 @@
 //! The path of a response:
 //!
 //! 1. [`Certificate::from_der`] for leaf and issuer, [`Identity::new`] for the pair;
-//! 2. [`Response::parse`] and [`Response::status_for`] (or [`check`] for all at
-//!    once) to judge the answer; the caller verifies signature and signer.
+//! 2. [`request::encode`] and [`request::HttpRequest`] to ask;
+//! 3. [`Response::parse`] and [`Response::status_for`] (or [`check`] for all at
+//!    once) to judge the answer; the caller verifies signature and signer;
+//! 4. [`schedule`], with what [`http`] reads from the headers, for the time of
+//!    the next request.
 //!
 //! Sources: RFC 6960 (OCSP), RFC 5019 (its profile for high volume), RFC 5280
 //! (certificates), RFC 7633 (TLS feature, must-staple), RFC 9654 (nonce).
@@ -31,10 +34,15 @@
 
 mod asn1;
 pub mod certificate;
+mod extensions;
 pub mod fault;
+pub mod http;
 pub mod identity;
 mod name;
+pub mod request;
 pub mod response;
+pub mod schedule;
+pub mod single;
 mod text;
 pub mod time;
 pub mod validity;
@@ -42,7 +50,8 @@ pub mod validity;
 pub use certificate::{Certificate, CertificateError};
 pub use fault::Fault;
 pub use identity::{CertId, HashAlgorithm, Identity};
-pub use response::{Response, Single, check};
+pub use response::{Response, check};
+pub use single::{Single, Status};
 pub use time::UnixTime;
 pub use validity::{Tolerance, Validity};
 

@@ -1,34 +1,18 @@
 //! Responses: every check but the signature (RFC 6960, 4.2 and 3.2).
 
-use crate::asn1::{
-    Cursor, Element, Extension, NotDer, Tag, TagNumber, bits, context, context_primitive, time,
-};
+use crate::asn1::{Cursor, NotDer, Tag, TagNumber, bits, generalized_time};
 use crate::certificate::Certificate;
-use crate::fault::{ErrorStatus, Fault, Reason};
+use crate::fault::{ErrorStatus, Fault};
 use crate::identity::{CertId, Difference, Identity};
-use crate::text::{hex, object_identifier};
+use crate::single::{self, EXTENSION_NONCE, Single, Status, for_each_extension};
+use crate::text::{hex, printable};
 use crate::time::UnixTime;
-use crate::validity::{Tolerance, Validity};
+use crate::validity::Tolerance;
 use crate::{MAX_RESPONSE, name};
 use sha1::{Digest, Sha1};
 
 /// id-pkix-ocsp-basic.
 const TYPE_BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 1];
-
-const EXTENSION_NONCE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 2];
-
-/// Extensions that a response may mark critical without harm, since they say
-/// nothing that would change the status: nonce, CRL references, archive cutoff,
-/// extended revoke (RFC 6960, 4.4), and the CRL entry extensions reasonCode and
-/// invalidityDate (4.4.5).
-const HARMLESS: [&[u8]; 6] = [
-    EXTENSION_NONCE,
-    &[0x2b, 6, 1, 5, 5, 7, 48, 1, 3],
-    &[0x2b, 6, 1, 5, 5, 7, 48, 1, 6],
-    &[0x2b, 6, 1, 5, 5, 7, 48, 1, 9],
-    &[0x55, 0x1d, 0x15],
-    &[0x55, 0x1d, 0x18],
-];
 
 /// All checks but the signature at once: that `der` is a response, that it is
 /// about this certificate, that the status is good and that it is valid `now`.
@@ -76,61 +60,6 @@ impl ResponderId<'_> {
         match self {
             Self::ByName(der) => name::same(der, certificate.subject_name()),
             Self::ByKey(hash) => *hash == Sha1::digest(certificate.public_key_bits()).as_slice(),
-        }
-    }
-}
-
-/// What a response says about a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Not revoked.
-    Good,
-    /// Revoked.
-    Revoked {
-        /// Since when.
-        time: UnixTime,
-        /// Why, if the responder says.
-        reason: Option<Reason>,
-    },
-    /// The responder does not know it.
-    Unknown,
-}
-
-/// One SingleResponse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Single {
-    /// What it says.
-    pub status: Status,
-    /// When the status was last known to be correct.
-    pub this_update: UnixTime,
-    /// When there will be newer information, at the latest.
-    pub next_update: Option<UnixTime>,
-    /// When the response was signed.
-    pub produced_at: UnixTime,
-}
-
-impl Single {
-    /// From thisUpdate to nextUpdate, or for this many seconds if there is none.
-    pub fn validity(&self, max_life_without_next_update: i64) -> Validity {
-        Validity {
-            from: self.this_update,
-            until: self.next_update.unwrap_or_else(|| {
-                self.this_update
-                    .saturating_add(max_life_without_next_update.max(0))
-            }),
-        }
-    }
-
-    /// Refuses every status but good.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Revoked`] or [`Fault::Unknown`].
-    pub fn good(&self) -> Result<(), Fault> {
-        match self.status {
-            Status::Good => Ok(()),
-            Status::Revoked { time, reason } => Err(Fault::Revoked { time, reason }),
-            Status::Unknown => Err(Fault::Unknown),
         }
     }
 }
@@ -211,7 +140,7 @@ impl<'a> Response<'a> {
         let mut list = data.take(Tag::Sequence, "responses")?.inside();
         let mut singles = Vec::new();
         while !list.is_empty() {
-            singles.push(single_response(&mut list, produced_at)?);
+            singles.push(single::read(&mut list, produced_at)?);
         }
         let mut nonce = None;
         if let Some(list) = data.explicit(TagNumber::N1, Tag::Sequence, "responseExtensions")? {
@@ -342,82 +271,6 @@ fn responder_id<'a>(data: &mut Cursor<'a>) -> Result<ResponderId<'a>, NotDer> {
     }
 }
 
-fn single_response<'a>(
-    list: &mut Cursor<'a>,
-    produced_at: UnixTime,
-) -> Result<(CertId<'a>, Single), Fault> {
-    let mut single = list.take(Tag::Sequence, "SingleResponse")?.inside();
-    let cert_id = CertId::read(&mut single)?;
-    let status = cert_status(&mut single)?;
-    let this_update = generalized_time(single.any("thisUpdate")?, "thisUpdate")?;
-    let next_update = single
-        .explicit(TagNumber::N0, Tag::GeneralizedTime, "nextUpdate")?
-        .map(|element| generalized_time(element, "nextUpdate"))
-        .transpose()?;
-    if let Some(list) = single.explicit(TagNumber::N1, Tag::Sequence, "singleExtensions")? {
-        for_each_extension(list, |_| {})?;
-    }
-    single.end("SingleResponse")?;
-    let single = Single {
-        status,
-        this_update,
-        next_update,
-        produced_at,
-    };
-    Ok((cert_id, single))
-}
-
-fn cert_status(single: &mut Cursor<'_>) -> Result<Status, NotDer> {
-    const PART: &str = "certStatus";
-    const GOOD: Tag = context_primitive(TagNumber::N0);
-    const REVOKED: Tag = context(TagNumber::N1);
-    const UNKNOWN: Tag = context_primitive(TagNumber::N2);
-    let status = single.any(PART)?;
-    match (status.tag, status.content) {
-        (GOOD, []) => Ok(Status::Good),
-        (UNKNOWN, []) => Ok(Status::Unknown),
-        (REVOKED, _) => {
-            let mut info = status.inside();
-            let time = generalized_time(info.any("revocationTime")?, "revocationTime")?;
-            let reason = info
-                .explicit(TagNumber::N0, Tag::Enumerated, "revocationReason")?
-                .map(|element| match element.content {
-                    [number] => Ok(Reason(*number)),
-                    _ => Err(NotDer("revocationReason")),
-                })
-                .transpose()?;
-            info.end("RevokedInfo")?;
-            Ok(Status::Revoked { time, reason })
-        }
-        _ => Err(NotDer(PART)),
-    }
-}
-
-fn generalized_time(element: Element<'_>, part: &'static str) -> Result<UnixTime, NotDer> {
-    match element.tag {
-        Tag::GeneralizedTime => time(element, part),
-        _ => Err(NotDer(part)),
-    }
-}
-
-/// Refuses critical extensions that are not known, shows the others.
-fn for_each_extension<'a>(
-    list: Element<'a>,
-    mut show: impl FnMut(Extension<'a>),
-) -> Result<(), Fault> {
-    let mut list = list.inside();
-    while !list.is_empty() {
-        let extension = Extension::read(&mut list)?;
-        if extension.critical && !HARMLESS.contains(&extension.id) {
-            return Err(Fault::CriticalExtension {
-                oid: object_identifier(extension.id),
-            });
-        }
-        show(extension);
-    }
-    Ok(())
-}
-
 /// A nonce is an OCTET STRING inside the extension's; some responders repeat
 /// the bare octets of old clients (RFC 9654, 2.1 clarifies).
 fn nonce_value(value: &[u8]) -> &[u8] {
@@ -428,7 +281,7 @@ fn nonce_value(value: &[u8]) -> &[u8] {
     }
 }
 
-/// What bytes are that do not even begin like DER.
+/// What bytes are that do not even begin like a response.
 fn looks_like(bytes: &[u8]) -> Option<Fault> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = bytes.trim_ascii();
@@ -436,7 +289,14 @@ fn looks_like(bytes: &[u8]) -> Option<Fault> {
         return Some(Fault::Html);
     }
     let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(byte);
-    // The base64 of a SEQUENCE of up to 64 KiB begins with M.
-    let bare = text.starts_with(b"M") && text.iter().all(base64);
-    (text.starts_with(b"-----BEGIN") || bare).then_some(Fault::Pem)
+    // The base64 of a SEQUENCE of more than 127 bytes.
+    let bare = text.starts_with(b"MI") && text.len() > 128 && text.iter().all(base64);
+    if text.starts_with(b"-----BEGIN") || bare {
+        return Some(Fault::Pem);
+    }
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let beginning = text.get(..40).unwrap_or(text);
+    (beginning.len() >= 4 && beginning.iter().all(is_text)).then(|| Fault::Text {
+        beginning: printable(beginning, 40),
+    })
 }
