@@ -127,7 +127,7 @@ pub struct Handshake {
     pub staple: Option<Vec<u8>>,
     /// The fatal alert, as s_client names it.
     pub alert: Option<String>,
-    /// All that s_client wrote.
+    /// What s_client wrote, without the dump of the messages.
     pub output: String,
 }
 
@@ -143,6 +143,11 @@ impl Handshake {
             })
             .map(|(_, name)| name.to_owned());
         let staple = messages(&output).find_map(|message| staple_in(&message));
+        let output: String = output
+            .lines()
+            .filter(|line| dumped_bytes(line).is_none())
+            .flat_map(|line| [line, "\n"])
+            .collect();
         if completed && output.contains("OCSP response: ") {
             // Two independent ways to see it must agree.
             let says_none = output.contains("OCSP response: no response sent");
@@ -199,13 +204,22 @@ fn messages(output: &str) -> impl Iterator<Item = Message> {
     output.split("<<< ").skip(1).map(|part| {
         let mut lines = part.lines();
         let title = lines.next().unwrap_or_default().to_owned();
-        let bytes = lines
-            .map_while(|line| line.strip_prefix("    "))
-            .flat_map(str::split_whitespace)
-            .map_while(|byte| u8::from_str_radix(byte, 16).ok())
-            .collect();
+        let bytes = lines.map_while(dumped_bytes).flatten().collect();
         Message { title, bytes }
     })
+}
+
+/// The bytes in a line of the dump, if it is one.
+fn dumped_bytes(line: &str) -> Option<Vec<u8>> {
+    let words = line.strip_prefix("    ")?.split_whitespace();
+    let bytes = words.map(|word| {
+        u8::from_str_radix(word, 16)
+            .ok()
+            .filter(|_| word.len() == 2)
+    });
+    bytes
+        .collect::<Option<Vec<u8>>>()
+        .filter(|bytes| !bytes.is_empty())
 }
 
 fn staple_in(message: &Message) -> Option<Vec<u8>> {

@@ -6,7 +6,9 @@
 //! test tool has no caller who could do better.
 #![forbid(unsafe_code)]
 
+pub mod contract;
 pub mod directory;
+pub mod hosts;
 pub mod judge;
 pub mod key;
 pub mod pki;
@@ -14,14 +16,17 @@ pub mod process;
 pub mod program;
 pub mod responder;
 pub mod response;
+pub mod shim;
 pub mod site;
 pub mod wait;
 
 pub use directory::Directory;
+pub use hosts::Host;
 pub use judge::{Client, Handshake, Tls};
 pub use key::{Key, KeyKind};
 pub use pki::{Identity, Spec};
 pub use program::{Program, Server};
 pub use response::Response;
+pub use shim::Shim;
 pub use site::Site;
 pub use x509_ocsp::OcspResponseStatus;

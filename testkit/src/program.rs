@@ -46,6 +46,11 @@ impl Program {
         self
     }
 
+    /// Adds an argument.
+    pub fn arg(self, argument: impl AsRef<OsStr>) -> Self {
+        self.args([argument])
+    }
+
     /// Sets an environment variable.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         let pair = (name.as_ref().to_owned(), value.as_ref().to_owned());
@@ -147,6 +152,7 @@ impl Program {
             port: 0,
             stop_signal: self.stop_signal,
             directory,
+            kept: None,
         }
     }
 }
@@ -158,6 +164,7 @@ pub struct Server {
     port: u16,
     stop_signal: Signal,
     directory: Directory,
+    kept: Option<Directory>,
 }
 
 impl Server {
@@ -179,6 +186,11 @@ impl Server {
     /// What it has written to its standard error so far.
     pub fn stderr(&self) -> String {
         self.output("stderr")
+    }
+
+    /// Removes that directory only when the program has been stopped.
+    pub fn keep(&mut self, directory: Directory) {
+        self.kept = Some(directory);
     }
 
     fn output(&self, name: &str) -> String {

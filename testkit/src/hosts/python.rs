@@ -1,0 +1,80 @@
+//! Python's http.server over its ssl module: libssl arrives by dlopen with
+//! RTLD_LOCAL, and the chain is loaded by path.
+
+use super::{Host, installed};
+use crate::program::{Program, Server};
+use crate::shim::Shim;
+use crate::site::Site;
+
+/// Certificates as `chain:key`, then the CA file or nothing. Accepting includes
+/// the handshake; a client that fails in it is not an error of the server.
+const SCRIPT: &str = "
+import http.server, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+for pair in sys.argv[2:]:
+    context.load_cert_chain(*pair.split(':'))
+if sys.argv[1]:
+    context.load_verify_locations(sys.argv[1])
+server = http.server.HTTPServer(('127.0.0.1', 0), http.server.BaseHTTPRequestHandler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+";
+
+/// Python's https server, as an unprivileged user.
+#[derive(Clone, Debug)]
+pub struct Python {
+    ca_file: String,
+    certificates: Vec<(String, String)>,
+}
+
+impl Python {
+    /// Serves with chain.pem and key.pem, without a CA file.
+    pub fn new() -> Self {
+        Self::with("chain.pem", "key.pem")
+    }
+
+    /// Serves with other files of the site.
+    pub fn with(chain: &str, key: &str) -> Self {
+        Self {
+            ca_file: String::new(),
+            certificates: vec![(chain.to_owned(), key.to_owned())],
+        }
+    }
+
+    /// Loads another certificate into the same context.
+    pub fn and(mut self, chain: &str, key: &str) -> Self {
+        self.certificates.push((chain.to_owned(), key.to_owned()));
+        self
+    }
+
+    /// Loads a CA file of the site into the context's store.
+    pub fn verify_locations(mut self, ca_file: &str) -> Self {
+        ca_file.clone_into(&mut self.ca_file);
+        self
+    }
+}
+
+impl Default for Python {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Host for Python {
+    fn start(&self, site: &Site, shim: &Shim) -> Server {
+        // Debian's, and not one from elsewhere in PATH with its own OpenSSL.
+        let python = installed(&["/usr/bin/python3"], "python3");
+        let path = |name: &str| site.path(name).display().to_string();
+        let ca_file = match self.ca_file.as_str() {
+            "" => String::new(),
+            name => path(name),
+        };
+        let pairs = self.certificates.iter();
+        let pairs = pairs.map(|(chain, key)| format!("{}:{}", path(chain), path(key)));
+        let program = Program::new(python)
+            .args(["-c", SCRIPT, &ca_file])
+            .args(pairs)
+            .user("nobody");
+        shim.apply(program).start()
+    }
+}
