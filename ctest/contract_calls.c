@@ -220,10 +220,9 @@ void buffer_facts(void)
     L.SSL_clear(ssl);
     get_fact("after_ssl_clear", ssl, mine);
 
-    set_status_type(ssl, TYPE_OCSP);
+    /* Whether the copy has the type is left out: it changed within patch releases. */
     copy = L.SSL_dup(ssl);
     get_fact("of_dup", copy, NULL);
-    fact("type_of_dup", "%ld", get_status_type(copy));
     L.SSL_free(copy);
     describe_response(ssl, text, sizeof(text));
     fact("after_dup_was_freed", "%s", text);

@@ -11,7 +11,8 @@ enum {
     CTRL_SERVERNAME_ARG = 54,
     CTRL_HOSTNAME = 55,
     CTRL_GROUPS_LIST = 92,
-    OPTION_NO_TICKET = 0x4000
+    OPTION_NO_TICKET = 0x4000,
+    OPTION_NO_RESUMPTION_ON_RENEGOTIATION = 0x10000
 };
 
 static SSL_CTX *scripted(SSL_CTX *ctx, struct script *script)
@@ -82,8 +83,8 @@ static void resume(enum protocol protocol, const char *prefix, uint64_t option)
     snprintf(full, sizeof(full), "%s.%s", protocol_name(protocol), prefix);
     facts_prefix(full);
     add_option(server, option);
-    ctx_set_status_type(client, TYPE_OCSP);
     peers_new(&peers, client, server);
+    set_status_type(peers.client, TYPE_OCSP);
     fact("first.handshake", "%s", peers_handshake(&peers));
     fact("first.calls", "server %d, client %d", answers.calls, asks.calls);
     peers_read(&peers);
@@ -94,6 +95,7 @@ static void resume(enum protocol protocol, const char *prefix, uint64_t option)
     /* A client that would refuse: resumption must not ask it. */
     asks.answer = 0;
     peers_new(&peers, client, server);
+    set_status_type(peers.client, TYPE_OCSP);
     L.SSL_set_session(peers.client, session);
     fact("second.handshake", "%s", peers_handshake(&peers));
     fact("second.resumed", "%d", resumed(peers.client));
@@ -144,6 +146,7 @@ static void renegotiation_facts(void)
     SSL_CTX *server = scripted(server_context(TLS1_2, "server"), &answers);
     struct peers peers;
 
+    add_option(server, OPTION_NO_RESUMPTION_ON_RENEGOTIATION);
     peers_new(&peers, client, server);
     set_status_type(peers.client, TYPE_OCSP);
     peers_handshake(&peers);

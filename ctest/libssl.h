@@ -53,7 +53,6 @@ typedef void (*any_function)(void);
     F(int, SSL_set_session, (SSL *, SSL_SESSION *))                                        \
     F(void, SSL_SESSION_free, (SSL_SESSION *))                                             \
     F(const char *, SSL_get_version, (const SSL *))                                        \
-    F(const SSL_METHOD *, DTLS_method, (void))                                             \
     F(int, BIO_new_bio_pair, (BIO **, size_t, BIO **, size_t))                             \
     F(unsigned long, ERR_get_error, (void))                                                \
     F(unsigned long, ERR_peek_error, (void))                                               \
@@ -72,7 +71,9 @@ typedef void (*any_function)(void);
 #define OPTIONAL_FUNCTIONS(F)                                                              \
     F(int, SSL_library_init, (void))                                                       \
     F(const SSL_METHOD *, TLS_method, (void))                                              \
+    F(const SSL_METHOD *, DTLS_method, (void))                                             \
     F(const SSL_METHOD *, TLSv1_2_method, (void))                                          \
+    F(const SSL_METHOD *, DTLSv1_2_method, (void))                                         \
     F(uint64_t, SSL_CTX_set_options, (SSL_CTX *, uint64_t))                                \
     F(int, SSL_session_reused, (const SSL *))                                              \
     F(const char *, OpenSSL_version, (int))                                                \

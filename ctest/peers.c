@@ -156,10 +156,10 @@ static void note_alert(const SSL *ssl, int where, int value)
 static SSL_CTX *new_context(enum protocol protocol)
 {
     static const long wire[] = {0x0303, 0x0304, 0xfefd};
-    const SSL_METHOD *method = protocol == DTLS1_2 ? L.DTLS_method()
-                               : L.TLS_method      ? L.TLS_method()
-                                                   : L.TLSv1_2_method();
-    SSL_CTX *ctx = L.SSL_CTX_new(method);
+    int datagrams = protocol == DTLS1_2;
+    SSL_CTX *ctx = L.SSL_CTX_new(
+        L.TLS_method ? (datagrams ? L.DTLS_method() : L.TLS_method())
+                     : (datagrams ? L.DTLSv1_2_method() : L.TLSv1_2_method()));
     if (!ctx) {
         broken("SSL_CTX_new");
     }
@@ -168,7 +168,7 @@ static SSL_CTX *new_context(enum protocol protocol)
             || L.SSL_CTX_ctrl(ctx, CTRL_MAX_VERSION, wire[protocol], NULL) != 1)) {
         broken("protocol version");
     }
-    if (protocol == DTLS1_2) {
+    if (datagrams) {
         add_option(ctx, OPTION_NO_QUERY_MTU);
     }
     L.SSL_CTX_set_info_callback(ctx, note_alert);
