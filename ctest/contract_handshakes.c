@@ -67,12 +67,12 @@ static void staple_facts(enum protocol protocol)
     fact("staple.server_had_before", "%s", scene.answers.saw);
     get_response(scene.peers.server, &response);
     fact("staple.server_pointer_afterwards", "%s",
-         response == scene.answers.mine ? "same" : "different");
+         compare_pointers(response, scene.answers.mine));
     describe_response(scene.peers.server, text, sizeof(text));
     fact("staple.server_has_afterwards", "%s", text);
     get_response(scene.peers.client, &response);
     fact("staple.client_pointer_afterwards", "%s",
-         response == scene.asks.response ? "same" : "different");
+         compare_pointers(response, scene.asks.response));
     describe_response(scene.peers.client, text, sizeof(text));
     fact("staple.client_has_afterwards", "%s", text);
     scene_free(&scene);
@@ -180,8 +180,9 @@ static void act_get_twice(SSL *ssl, struct script *script)
     unsigned char *again = NULL, *once_more = NULL;
     get_response(ssl, &again);
     get_response(ssl, &once_more);
-    strcpy(script->note,
-           again == script->response && once_more == script->response ? "same" : "different");
+    const char *first = compare_pointers(again, script->response);
+    const char *second = compare_pointers(once_more, script->response);
+    strcpy(script->note, strcmp(first, "same") == 0 ? second : first);
 }
 
 static void client_scene(enum protocol protocol, const char *label, int answer, int staples)

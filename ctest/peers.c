@@ -93,6 +93,17 @@ void describe_response(SSL *ssl, char *text, size_t size)
     describe(length, response, text, size);
 }
 
+const char *compare_pointers(const unsigned char *got, const unsigned char *expected)
+{
+    if (!got) {
+        return "NULL";
+    }
+    if (expected && libssl_is_alone() && libssl_version() >= 0x030600) {
+        return "-";
+    }
+    return got == expected ? "same" : "different";
+}
+
 void act_set(SSL *ssl, struct script *script)
 {
     script->mine = copy_of(script->set);

@@ -47,6 +47,12 @@ int another_callback(SSL *ssl, void *script);
 /* act: hands over a copy of script->set. */
 void act_set(SSL *ssl, struct script *script);
 
+/*
+ * Whether a getter gave a certain pointer: "same", "different" or "NULL". From 3.6 a
+ * libssl alone frees the buffer of the get before, so that an address says nothing: "-".
+ */
+const char *compare_pointers(const unsigned char *got, const unsigned char *expected);
+
 /* A copy of a blob in memory that libssl may take over. */
 unsigned char *copy_of(const struct blob *blob);
 
