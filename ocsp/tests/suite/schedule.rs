@@ -1,0 +1,159 @@
+//! When to ask again: around half of the validity, never absurd.
+
+use proptest::prelude::*;
+use staplegun_ocsp::Validity;
+use staplegun_ocsp::schedule::{
+    FIRST_RETRY, MAX_REFRESH, MAX_RETRY, MAX_RETRY_AFTER, MIN_REFRESH, refresh, retry, usable_until,
+};
+use std::time::Duration;
+
+const DAY: i64 = 86_400;
+const FROM: i64 = 1_767_225_600;
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(seconds as u64)
+}
+
+#[test]
+fn a_delegated_responders_end_cuts_the_response() {
+    let validity = Validity {
+        from: FROM,
+        until: FROM + 7 * DAY,
+    };
+    assert_eq!(usable_until(validity, None), FROM + 7 * DAY);
+    assert_eq!(usable_until(validity, Some(FROM + 9 * DAY)), FROM + 7 * DAY);
+    // notAfter is the last second in which the certificate is valid.
+    assert_eq!(usable_until(validity, Some(FROM + DAY)), FROM + DAY + 1);
+    assert_eq!(usable_until(validity, Some(i64::MAX)), FROM + 7 * DAY);
+}
+
+#[test]
+fn a_week_is_refreshed_around_its_middle() {
+    let until = FROM + 7 * DAY;
+    let day = |random| refresh(FROM, until, FROM, None, random).as_secs_f64() / DAY as f64;
+    assert!((day(0) - 2.8).abs() < 0.01);
+    assert!((day(u64::MAX / 2) - 3.5).abs() < 0.01);
+    assert!((day(u64::MAX) - 4.2).abs() < 0.01);
+}
+
+#[test]
+fn a_response_past_its_middle_is_refreshed_within_what_is_left() {
+    let until = FROM + 10 * DAY;
+    let delay = refresh(FROM, until, until - DAY, None, u64::MAX / 2);
+    assert!(delay > seconds(DAY * 2 / 5) && delay < seconds(DAY * 3 / 5));
+}
+
+#[test]
+fn max_age_delays_but_never_beyond_three_quarters_of_what_is_left() {
+    let until = FROM + 4 * DAY;
+    let with = |max_age| refresh(FROM, until, FROM, Some(max_age), 0);
+    assert_eq!(with(Duration::ZERO), seconds(4 * DAY * 2 / 5));
+    assert_eq!(with(seconds(2 * DAY)), seconds(2 * DAY));
+    assert_eq!(with(seconds(9 * DAY)), seconds(3 * DAY));
+    assert_eq!(with(Duration::MAX), seconds(3 * DAY));
+}
+
+#[test]
+fn retries_double_up_to_an_hour() {
+    let longest = |failures| retry(failures, None, None, u64::MAX).as_secs();
+    let shortest = |failures| retry(failures, None, None, 0).as_secs();
+    let waits: Vec<_> = [1, 2, 3, 9, 10].into_iter().map(longest).collect();
+    assert_eq!(waits, [10, 20, 40, 2560, 3600]);
+    assert_eq!((shortest(1), shortest(10)), (5, 1800));
+    for failures in [11, 100, u32::MAX] {
+        assert_eq!(longest(failures), 3600);
+    }
+    assert_eq!(longest(0), 10);
+}
+
+#[test]
+fn retry_after_is_obeyed_within_limits() {
+    let wait = |asked, usable_for| retry(1, Some(asked), usable_for, 0);
+    let hour = seconds(3600);
+    assert_eq!(wait(hour, None), hour);
+    assert_eq!(wait(Duration::ZERO, None), FIRST_RETRY / 2);
+    assert_eq!(wait(Duration::MAX, None), MAX_RETRY_AFTER);
+    // A response in use leaves time for another try before it ends.
+    assert_eq!(wait(hour, Some(seconds(1200))), seconds(600));
+    assert_eq!(wait(hour, Some(seconds(86_400))), hour);
+    // Nothing left to lose.
+    assert_eq!(wait(hour, Some(Duration::ZERO)), hour);
+    // Our own backoff is the least.
+    let long = retry(50, Some(seconds(1)), Some(seconds(2)), 0);
+    assert_eq!(long, MAX_RETRY / 2);
+}
+
+/// Any moment, the extremes among them more often than chance has it.
+fn moment() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        any::<i64>(),
+        Just(i64::MIN),
+        Just(i64::MAX),
+        Just(0),
+        FROM - 1000..FROM + 1000
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_clock_and_no_response_gives_an_absurd_delay(
+        from in moment(), until in moment(), now in moment(), random in any::<u64>(),
+        max_age in prop::option::of(any::<Duration>()),
+    ) {
+        let delay = refresh(from, until, now, max_age, random);
+        prop_assert!((MIN_REFRESH..=MAX_REFRESH).contains(&delay));
+    }
+
+    #[test]
+    fn a_fresh_response_is_refreshed_between_40_and_60_percent(
+        lifetime in 60..14 * DAY, elapsed in 0..100i64, random in any::<u64>(),
+    ) {
+        let elapsed = lifetime * 39 / 100 * elapsed / 100;
+        let (until, now) = (FROM + lifetime, FROM + elapsed);
+        let delay = refresh(FROM, until, now, None, random);
+        let at = seconds(elapsed) + delay;
+        if delay > MIN_REFRESH && delay < MAX_REFRESH {
+            prop_assert!(at >= seconds(lifetime) * 2 / 5 - seconds(1), "{at:?}");
+            prop_assert!(at <= seconds(lifetime) * 3 / 5, "{at:?}");
+        }
+        prop_assert!(at < seconds(lifetime));
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_delays_no_more_than_a_fresh_response(
+        lifetime in 60..14 * DAY, behind in 0..i64::MAX / 2, random in any::<u64>(),
+    ) {
+        let until = FROM + lifetime;
+        let fresh = refresh(FROM, until, FROM, None, random);
+        prop_assert_eq!(refresh(FROM, until, FROM.saturating_sub(behind), None, random), fresh);
+    }
+
+    #[test]
+    fn however_often_a_refresh_finds_the_same_response_it_never_spins(
+        lifetime in 3600..14 * DAY, randoms in prop::collection::vec(any::<u64>(), 64),
+    ) {
+        let until = FROM + lifetime;
+        let mut now = FROM;
+        let mut requests = 0;
+        for random in randoms {
+            if now >= until {
+                break;
+            }
+            now += refresh(FROM, until, now, None, random).as_secs() as i64 + 1;
+            requests += 1;
+        }
+        prop_assert!(now >= until && requests < 40, "{requests} requests");
+    }
+
+    #[test]
+    fn retries_stay_within_their_bounds(
+        failures in any::<u32>(), random in any::<u64>(),
+        retry_after in prop::option::of(any::<Duration>()),
+        usable_for in prop::option::of(any::<Duration>()),
+    ) {
+        let delay = retry(failures, retry_after, usable_for, random);
+        let own = retry(failures, None, None, random);
+        prop_assert!(own >= FIRST_RETRY / 2 && own <= MAX_RETRY);
+        prop_assert!(delay >= own && delay <= MAX_RETRY_AFTER * 11 / 10);
+    }
+}
