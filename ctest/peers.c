@@ -18,7 +18,8 @@ enum {
     CTRL_ECDH_AUTO = 94,
     CTRL_MIN_VERSION = 123,
     CTRL_MAX_VERSION = 124,
-    OPTION_NO_QUERY_MTU = 0x1000
+    OPTION_NO_QUERY_MTU = 0x1000,
+    OPTION_NO_COMPRESSION = 0x20000
 };
 
 struct blob responses[RESPONSES] = {
@@ -179,6 +180,7 @@ static SSL_CTX *new_context(enum protocol protocol)
             || L.SSL_CTX_ctrl(ctx, CTRL_MAX_VERSION, wire[protocol], NULL) != 1)) {
         broken("protocol version");
     }
+    add_option(ctx, OPTION_NO_COMPRESSION);
     if (datagrams) {
         add_option(ctx, OPTION_NO_QUERY_MTU);
     }
