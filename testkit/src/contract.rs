@@ -64,6 +64,19 @@ pub fn staples_nothing_that_clients_refuse(host: &impl Host) {
     }
 }
 
+/// The response that the server staples by itself from `own_file` of the site
+/// goes out unchanged, although we have another, and nobody complains.
+pub fn the_programs_own_response_wins(host: &impl Host, own_file: &str) {
+    let site = Site::new();
+    let own = site.good().this_update(-7_200).der();
+    site.write(own_file, &own);
+    let ours = site.write("response.der", site.good().der());
+    let shim = Shim::preloaded().responses(&[&ours]);
+    let plain = observe(host, &site, &Shim::absent(), &Tls::ALL, Some(&own));
+    let preloaded = observe(host, &site, &shim, &Tls::ALL, Some(&own));
+    assert_no_new_complaint(&plain, &preloaded);
+}
+
 fn stranger() -> Identity {
     Identity::self_signed(&Spec::ca("Test root"))
 }

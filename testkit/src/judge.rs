@@ -1,5 +1,5 @@
-//! Real clients that say what a server staples: `openssl s_client -status` and
-//! `curl --cert-status`.
+//! Real clients that say what a server staples: `openssl s_client -status`,
+//! `curl --cert-status` and, of another TLS library, `gnutls-cli`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -82,11 +82,11 @@ impl Client {
         Handshake::read(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// What `curl --cert-status` says to the server: it fails unless a good
-    /// response is stapled.
-    pub fn curl(&self) -> Curl {
-        let output = Command::new("curl")
-            .args(["--cert-status", "--silent", "--show-error", "--http1.1"])
+    /// What `curl --cert-status` says to the server: it fails, with 91, unless
+    /// a good response is stapled.
+    pub fn curl(&self) -> Verdict {
+        let mut curl = Command::new("curl");
+        curl.args(["--cert-status", "--silent", "--show-error", "--http1.1"])
             .args([
                 "--noproxy",
                 "*",
@@ -98,24 +98,64 @@ impl Client {
             .args(["--resolve", &format!("localhost:{}:127.0.0.1", self.port)])
             .arg("--cacert")
             .arg(&self.ca_file)
-            .arg(format!("https://localhost:{}/", self.port))
-            .env_remove("LD_PRELOAD")
-            .output()
-            .unwrap_or_else(|e| panic!("cannot run curl: {e}"));
-        Curl {
-            exit_code: output.status.code(),
-            message: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+            .arg(format!("https://localhost:{}/", self.port));
+        Verdict::of(curl)
+    }
+
+    /// What `gnutls-cli` says to the server: it fails if a response that is no
+    /// good is stapled, or none for a must-staple certificate.
+    pub fn gnutls(&self) -> Verdict {
+        let mut gnutls = Command::new("timeout");
+        gnutls
+            .args(["20", "gnutls-cli", "--port", &self.port.to_string()])
+            .args([
+                "--sni-hostname",
+                "localhost",
+                "--verify-hostname",
+                "localhost",
+            ])
+            .arg("--x509cafile")
+            .arg(&self.ca_file)
+            .arg("127.0.0.1");
+        Verdict::of(gnutls)
     }
 }
 
-/// What `curl --cert-status` said.
+/// What a client said that checks the staple itself.
 #[derive(Clone, Debug)]
-pub struct Curl {
-    /// 0: a good response was stapled. 91: none, or none that is good.
+pub struct Verdict {
+    /// 0: it accepted the server.
     pub exit_code: Option<i32>,
-    /// Its standard error.
+    /// Its words.
     pub message: String,
+}
+
+impl Verdict {
+    fn of(mut client: Command) -> Self {
+        let output = client
+            .env_remove("LD_PRELOAD")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|e| panic!("cannot run {client:?}: {e}"));
+        let message = [output.stdout, output.stderr].concat();
+        Self {
+            exit_code: output.status.code(),
+            message: String::from_utf8_lossy(&message).into_owned(),
+        }
+    }
+
+    /// Panics unless the client accepted the server.
+    #[track_caller]
+    pub fn assert_accepted(&self) {
+        assert_eq!(self.exit_code, Some(0), "{}", self.message);
+    }
+
+    /// Panics unless the client refused the server with these words.
+    #[track_caller]
+    pub fn assert_refused(&self, words: &str) {
+        assert_ne!(self.exit_code, Some(0), "{}", self.message);
+        assert!(self.message.contains(words), "{}", self.message);
+    }
 }
 
 /// What `openssl s_client` saw.

@@ -20,7 +20,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn a_staple_is_seen_to_the_byte_by_s_client_and_accepted_by_curl() {
+fn a_staple_is_seen_to_the_byte_by_s_client_and_accepted_by_curl_and_gnutls() {
     let site = Site::with_intermediate(&Spec::server());
     let der = site.good().der();
     let file = site.write("staple.der", &der);
@@ -32,8 +32,8 @@ fn a_staple_is_seen_to_the_byte_by_s_client_and_accepted_by_curl() {
         assert_eq!(handshake.shown("Cert Status"), Some("good"));
         assert_eq!(handshake.alert, None);
     }
-    let curl = client.curl();
-    assert_eq!(curl.exit_code, Some(0), "{}", curl.message);
+    client.curl().assert_accepted();
+    client.gnutls().assert_accepted();
 }
 
 #[test]
@@ -44,8 +44,20 @@ fn no_staple_is_seen_where_there_is_none() {
     for version in Tls::ALL {
         client.clone().tls(version).handshake().assert_no_staple();
     }
-    let curl = client.curl();
-    assert_eq!(curl.exit_code, Some(91), "{}", curl.message);
+    client.curl().assert_refused("No OCSP response received");
+    client.gnutls().assert_accepted();
+}
+
+#[test]
+fn gnutls_wants_a_good_staple_for_a_must_staple_certificate() {
+    let site = Site::with(&Spec::server().must_staple());
+    let none = s_server(&site, &[]);
+    let client = Client::new(none.port(), &site.path("ca.pem"));
+    client.gnutls().assert_refused("the OCSP status is missing");
+    let file = site.write("expired.der", site.good().expired().der());
+    let expired = s_server(&site, &["-status_file", text(&file)]);
+    let client = Client::new(expired.port(), &site.path("ca.pem"));
+    client.gnutls().assert_refused("OCSP data are old");
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Nginx {
             .concat();
         format!(
             "daemon off; pid nginx.pid; lock_file nginx.lock; worker_processes 2;
-             error_log stderr notice;
+             error_log stderr warn;
              events {{ worker_connections 64; }}
              http {{ access_log off; {temporary} server {{ {server} return 200; }} }}"
         )
