@@ -1,6 +1,6 @@
 //! Responses: every check but the signature (RFC 6960, 4.2 and 3.2).
 
-use crate::asn1::{Cursor, NotDer, Tag, TagNumber, bits, generalized_time};
+use crate::asn1::{Cursor, NotDer, Tag, TagNumber, generalized_time};
 use crate::certificate::Certificate;
 use crate::fault::{ErrorStatus, Fault};
 use crate::identity::{CertId, Difference, Identity};
@@ -119,7 +119,7 @@ impl<'a> Response<'a> {
         input.end("BasicOCSPResponse")?;
         let data = basic.take(Tag::Sequence, "tbsResponseData")?;
         basic.take(Tag::Sequence, "signatureAlgorithm")?;
-        bits(basic.take(Tag::BitString, "signature")?, "signature")?;
+        basic.take(Tag::BitString, "signature")?;
         let mut certificates = Vec::new();
         if let Some(certs) = basic.explicit(TagNumber::N0, Tag::Sequence, "certs")? {
             let mut certs = certs.inside();
