@@ -127,7 +127,7 @@ enum route {
     ROUTE_NAMED  /* the shim's functions */
 };
 
-/* Where the shim is, besides a path. */
+/* Where the shim is, besides a path: already in the process, preloaded or linked. */
 #define SHIM_PRELOADED "preloaded"
 
 /*
