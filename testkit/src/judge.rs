@@ -105,6 +105,10 @@ impl Client {
     /// What `gnutls-cli` says to the server: it fails if a response that is no
     /// good is stapled, or none for a must-staple certificate.
     pub fn gnutls(&self) -> Verdict {
+        Verdict::of(self.gnutls_command())
+    }
+
+    fn gnutls_command(&self) -> Command {
         let mut gnutls = Command::new("timeout");
         gnutls
             .args(["20", "gnutls-cli", "--port", &self.port.to_string()])
@@ -117,7 +121,14 @@ impl Client {
             .arg("--x509cafile")
             .arg(&self.ca_file)
             .arg("127.0.0.1");
-        Verdict::of(gnutls)
+        gnutls
+    }
+
+    /// As [`Client::gnutls`], and then connects again and resumes the session.
+    pub fn gnutls_twice(&self) -> Verdict {
+        let mut again = self.gnutls_command();
+        again.arg("--resume");
+        Verdict::of(again)
     }
 }
 

@@ -221,6 +221,11 @@ impl Server {
         }
     }
 
+    /// Sends SIGHUP, by which many servers load their configuration again.
+    pub fn hang_up(&self) {
+        signal(self.pid(), Signal::HUP);
+    }
+
     /// Asks the program to end, and returns how it did. Children that outlive
     /// it are asked as well; what remains after [`wait::LIMIT`] is killed.
     pub fn stop(&mut self) -> ExitStatus {

@@ -7,11 +7,12 @@ use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;
 
-/// nginx with a single TLS server. Its master runs as the user who runs the
+/// nginx with one TLS server or several. Its master runs as the user who runs the
 /// tests, its workers as nobody where that is root.
 #[derive(Clone, Debug)]
 pub struct Nginx {
     certificates: Vec<(String, String)>,
+    named_servers: Vec<(String, String, String)>,
     own_response: Option<String>,
 }
 
@@ -20,6 +21,7 @@ impl Nginx {
     pub fn new() -> Self {
         Self {
             certificates: vec![("chain.pem".to_owned(), "key.pem".to_owned())],
+            named_servers: Vec::new(),
             own_response: None,
         }
     }
@@ -30,6 +32,13 @@ impl Nginx {
         self
     }
 
+    /// Serves clients that ask for that name (SNI) with another certificate.
+    pub fn and_server(mut self, name: &str, chain: &str, key: &str) -> Self {
+        let server = (name.to_owned(), chain.to_owned(), key.to_owned());
+        self.named_servers.push(server);
+        self
+    }
+
     /// Lets nginx itself staple the response in a file of the site.
     pub fn own_response(mut self, file: &str) -> Self {
         self.own_response = Some(file.to_owned());
@@ -37,14 +46,24 @@ impl Nginx {
     }
 
     fn configuration(&self, site: &Site, port: u16) -> String {
-        let mut server = format!("listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;");
+        let listen = format!("listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;");
         let path = |name: &String| site.path(name).display().to_string();
-        for (chain, key) in &self.certificates {
+        let load = |chain, key| {
             let (chain, key) = (path(chain), path(key));
-            server += &format!("ssl_certificate {chain}; ssl_certificate_key {key};");
-        }
+            format!("ssl_certificate {chain}; ssl_certificate_key {key};")
+        };
+        let loads = self
+            .certificates
+            .iter()
+            .map(|(chain, key)| load(chain, key));
+        let mut server = listen.clone() + &loads.collect::<String>();
         if let Some(file) = &self.own_response {
             server += &format!("ssl_stapling on; ssl_stapling_file {};", path(file));
+        }
+        let mut servers = format!("server {{ {server} return 200; }}");
+        for (name, chain, key) in &self.named_servers {
+            let server = format!("{listen} server_name {name}; {}", load(chain, key));
+            servers += &format!("server {{ {server} return 200; }}");
         }
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {kind};"))
@@ -53,7 +72,7 @@ impl Nginx {
             "daemon off; pid nginx.pid; lock_file nginx.lock; worker_processes 2;
              error_log stderr warn;
              events {{ worker_connections 64; }}
-             http {{ access_log off; {temporary} server {{ {server} return 200; }} }}"
+             http {{ access_log off; {temporary} {servers} }}"
         )
     }
 }

@@ -6,15 +6,18 @@ use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;
 
-/// Certificates as `chain:key`, then the CA file or nothing. Accepting includes
-/// the handshake; a client that fails in it is not an error of the server.
+/// Its arguments are the CA file or nothing, the curve or nothing, and the
+/// certificates as `chain:key`. Accepting includes the handshake; a client that
+/// fails in it is not an error of the server.
 const SCRIPT: &str = "
 import http.server, ssl, sys
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-for pair in sys.argv[2:]:
+for pair in sys.argv[3:]:
     context.load_cert_chain(*pair.split(':'))
 if sys.argv[1]:
     context.load_verify_locations(sys.argv[1])
+if sys.argv[2]:
+    context.set_ecdh_curve(sys.argv[2])
 server = http.server.HTTPServer(('127.0.0.1', 0), http.server.BaseHTTPRequestHandler)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
@@ -24,6 +27,7 @@ server.serve_forever()
 #[derive(Clone, Debug)]
 pub struct Python {
     ca_file: String,
+    curve: String,
     certificates: Vec<(String, String)>,
 }
 
@@ -37,6 +41,7 @@ impl Python {
     pub fn with(chain: &str, key: &str) -> Self {
         Self {
             ca_file: String::new(),
+            curve: String::new(),
             certificates: vec![(chain.to_owned(), key.to_owned())],
         }
     }
@@ -50,6 +55,12 @@ impl Python {
     /// Loads a CA file of the site into the context's store.
     pub fn verify_locations(mut self, ca_file: &str) -> Self {
         ca_file.clone_into(&mut self.ca_file);
+        self
+    }
+
+    /// Supports that elliptic curve only, by OpenSSL's name.
+    pub fn curve(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.curve);
         self
     }
 }
@@ -72,7 +83,7 @@ impl Host for Python {
         let pairs = self.certificates.iter();
         let pairs = pairs.map(|(chain, key)| format!("{}:{}", path(chain), path(key)));
         let program = Program::new(python)
-            .args(["-c", SCRIPT, &ca_file])
+            .args(["-c", SCRIPT, &ca_file, &self.curve])
             .args(pairs)
             .user("nobody");
         shim.apply(program).start()
