@@ -4,9 +4,10 @@
  *
  *     contract IMAGE PKI [SHIM [macro|named]]
  *
- * IMAGE is a path to libssl, PKI a directory made by ctest/mint, SHIM "preloaded" or a
- * path to open. The first line is the version; then come facts (facts.h). What the facts
- * must be stands in contract.tsv, where a libssl alone departs in differences.tsv.
+ * IMAGE is a path to libssl, PKI a directory made by ctest/mint, SHIM "preloaded",
+ * "linked" or a path to open. The first line is the version; then come facts (facts.h).
+ * What they must be stands in contract.tsv, where a libssl alone departs in
+ * differences.tsv.
  */
 #include "contract.h"
 #include "facts.h"
@@ -19,7 +20,7 @@ int main(int count, char **arguments)
     static const enum protocol protocols[] = {TLS1_2, TLS1_3, DTLS1_2};
     if (count < 3 || count > 5
         || (count == 5 && strcmp(arguments[4], "macro") && strcmp(arguments[4], "named"))) {
-        fprintf(stderr, "usage: contract IMAGE PKI [preloaded|SHIM [macro|named]]\n");
+        fprintf(stderr, "usage: contract IMAGE PKI [preloaded|linked|SHIM [macro|named]]\n");
         return 2;
     }
     int named = count == 5 && strcmp(arguments[4], "named") == 0;

@@ -26,9 +26,9 @@ static void *find(const char *name)
     return found ? found : dlsym(image_handle, name);
 }
 
-static void *open_path(const char *path)
+static void *open_path(const char *path, int scope)
 {
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *handle = dlopen(path, RTLD_NOW | scope);
     if (!handle) {
         fail("cannot open", dlerror());
     }
@@ -49,15 +49,18 @@ static void *open_path(const char *path)
 
 void libssl_open(const char *image, const char *shim, enum route route)
 {
+    int linked = shim && strcmp(shim, SHIM_LINKED) == 0;
     family_route = route;
     if (shim) {
         has_shim = 1;
-        shim_handle = strcmp(shim, SHIM_PRELOADED) == 0 ? RTLD_DEFAULT : open_path(shim);
+        shim_handle = linked || strcmp(shim, SHIM_PRELOADED) == 0
+                          ? RTLD_DEFAULT
+                          : open_path(shim, RTLD_LOCAL);
         if (!dlsym(shim_handle, "SSL_ctrl")) {
-            fail("the shim exports no SSL_ctrl (is it preloaded?)", shim);
+            fail("the shim exports no SSL_ctrl", shim);
         }
     }
-    image_handle = open_path(image);
+    image_handle = open_path(image, linked ? RTLD_GLOBAL : RTLD_LOCAL);
     REQUIRED_FUNCTIONS(REQUIRE_FUNCTION)
     OPTIONAL_FUNCTIONS(FIND_FUNCTION)
     if (route == ROUTE_NAMED) {

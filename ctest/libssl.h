@@ -127,13 +127,17 @@ enum route {
     ROUTE_NAMED  /* the shim's functions */
 };
 
-/* Where the shim is, besides a path: already in the process, preloaded or linked. */
+/* Where the shim is, besides a path: in the process since its start. */
 #define SHIM_PRELOADED "preloaded"
+#define SHIM_LINKED "linked"
 
 /*
- * Opens the image with RTLD_LOCAL and fills L. shim is NULL (the image alone),
- * SHIM_PRELOADED (what the dynamic linker preloaded goes first) or a path to open.
- * Ends the process with a message if anything is missing.
+ * Opens the image and fills L. shim is NULL (the image alone), SHIM_PRELOADED,
+ * SHIM_LINKED or a path to open. The image is opened with RTLD_LOCAL, as plugins and
+ * interpreters do; if the shim is linked then with RTLD_GLOBAL, as libssl is when it is
+ * linked behind the shim. Ends the process with a message if anything is missing.
+ *
+ * May be called again with another image: keep a copy of L and put it back to change.
  */
 void libssl_open(const char *image, const char *shim, enum route route);
 
