@@ -81,8 +81,9 @@ static void look_at_response(struct side *side)
 static void shake_hands(struct side *side)
 {
     use(side);
-    fact("handshake", "%s, client saw %s by %s callback", peers_handshake(&side->peers),
-         side->asks.saw, side->asks.by ? side->asks.by : "no");
+    const char *how = peers_handshake(&side->peers);
+    fact("handshake", "%s, client saw %s by %s callback", how, side->asks.saw,
+         side->asks.by ? side->asks.by : "no");
 }
 
 /* act of the first image's server: the second image's whole handshake comes between. */
