@@ -1,0 +1,205 @@
+//! The functions through which compiled programs reach the family, since every
+//! documented name is a macro over them, and through which contexts are made.
+//! What is not ours passes through untouched.
+
+use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ptr::NonNull;
+
+use crate::config;
+use crate::host::ctx::SslCtx;
+use crate::host::library::Library;
+use crate::host::types::{self, AnyFunction, SSL, SSL_CTX, SSL_METHOD, StatusCallback};
+use crate::host::{guard, route};
+use crate::log;
+use crate::status::{certificate, context::Context};
+
+use super::{entry, loaders};
+
+/// `SSL_ctrl`: the family's commands are ours, chain commands are watched.
+///
+/// # Safety
+/// As for the function of that name in libssl.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn SSL_ctrl(
+    ssl: *mut SSL,
+    command: c_int,
+    larg: c_long,
+    parg: *mut c_void,
+) -> c_long {
+    if entry::is_ssl_command(command) {
+        // SAFETY: the program's own arguments.
+        return unsafe { entry::family_of_ssl(ssl, command, larg, parg) };
+    }
+    // SAFETY: the program's own arguments, to the function it called.
+    let done = unsafe {
+        let library = entry::library_of_ssl(ssl, c"SSL_ctrl");
+        match library.and_then(|library| library.entries.SSL_ctrl) {
+            Some(real) if !matches!(command, types::CHAIN | types::CHAIN_CERT) => {
+                return real(ssl, command, larg, parg);
+            }
+            Some(real) => real(ssl, command, larg, parg),
+            None => return 0,
+        }
+    };
+    // SAFETY: the program's own SSL.
+    if done > 0
+        && !loaders::loading()
+        && let Some(handle) = unsafe { entry::ssl_handle(ssl) }
+    {
+        guard::quietly(handle.host(), (), || certificate::chain_of_ssl_changed(&handle));
+    }
+    done
+}
+
+/// `SSL_CTX_ctrl`: the family's commands are ours, chain commands are watched.
+///
+/// # Safety
+/// As for the function of that name in libssl.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn SSL_CTX_ctrl(
+    ctx: *mut SSL_CTX,
+    command: c_int,
+    larg: c_long,
+    parg: *mut c_void,
+) -> c_long {
+    if entry::is_ctx_command(command) {
+        // SAFETY: the program's own arguments.
+        return unsafe { entry::family_of_ctx(ctx, command, larg, parg) };
+    }
+    // SAFETY: the program's own arguments, to the function it called.
+    let done = unsafe {
+        let library = entry::library_of_ctx(ctx, c"SSL_CTX_ctrl");
+        match library.and_then(|library| library.entries.SSL_CTX_ctrl) {
+            Some(real)
+                if !matches!(
+                    command,
+                    types::EXTRA_CHAIN_CERT | types::CHAIN | types::CHAIN_CERT
+                ) =>
+            {
+                return real(ctx, command, larg, parg);
+            }
+            Some(real) => real(ctx, command, larg, parg),
+            None => return 0,
+        }
+    };
+    // SAFETY: the program's own SSL_CTX.
+    if done > 0
+        && !loaders::loading()
+        && let Some(handle) = unsafe { entry::ctx_handle(ctx) }
+    {
+        guard::quietly(handle.host(), (), || certificate::chain_of_context_changed(&handle));
+    }
+    done
+}
+
+/// `SSL_CTX_callback_ctrl`: the status callback is ours.
+///
+/// # Safety
+/// As for the function of that name in libssl.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn SSL_CTX_callback_ctrl(
+    ctx: *mut SSL_CTX,
+    command: c_int,
+    callback: Option<AnyFunction>,
+) -> c_long {
+    if command == types::SET_CB {
+        // SAFETY: with this command the pointer is a status callback.
+        return unsafe {
+            let callback = std::mem::transmute::<Option<AnyFunction>, Option<StatusCallback>>(
+                callback,
+            );
+            entry::set_callback(ctx, callback)
+        };
+    }
+    // SAFETY: the program's own arguments, to the function it called.
+    unsafe {
+        let library = entry::library_of_ctx(ctx, c"SSL_CTX_callback_ctrl");
+        match library.and_then(|library| library.entries.SSL_CTX_callback_ctrl) {
+            Some(real) => real(ctx, command, callback),
+            None => 0,
+        }
+    }
+}
+
+/// `SSL_CTX_new`. Debian's ends in a call of `SSL_CTX_new_ex` that reaches ours;
+/// upstream's does not.
+///
+/// # Safety
+/// As for the function of that name in libssl.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn SSL_CTX_new(method: *const SSL_METHOD) -> *mut SSL_CTX {
+    let library = library_of_method(method, c"SSL_CTX_new");
+    let Some(library) = library else {
+        return std::ptr::null_mut();
+    };
+    // SAFETY: the program's own argument, to the function it called.
+    unsafe {
+        let ctx = (library.entries.SSL_CTX_new)(method);
+        made(library, ctx);
+        ctx
+    }
+}
+
+/// `SSL_CTX_new_ex` (3.0 and later). On an older libssl it is `SSL_CTX_new` if
+/// neither a library context nor properties are asked for, else it fails with
+/// an error queued.
+///
+/// # Safety
+/// As for the function of that name in libssl.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
+    library_context: *mut c_void,
+    properties: *const c_char,
+    method: *const SSL_METHOD,
+) -> *mut SSL_CTX {
+    let Some(library) = library_of_method(method, c"SSL_CTX_new_ex") else {
+        return std::ptr::null_mut();
+    };
+    // SAFETY: the program's own arguments, to the function it called or to the
+    // one that means the same.
+    unsafe {
+        let ctx = match library.entries.SSL_CTX_new_ex {
+            Some(real) => real(library_context, properties, method),
+            None if library_context.is_null() && properties.is_null() => {
+                (library.entries.SSL_CTX_new)(method)
+            }
+            None => {
+                if let Some(host) = library.already_ready() {
+                    host.queue_unsupported();
+                }
+                return std::ptr::null_mut();
+            }
+        };
+        made(library, ctx);
+        ctx
+    }
+}
+
+fn library_of_method(
+    method: *const SSL_METHOD,
+    entry: &std::ffi::CStr,
+) -> Option<&'static Library> {
+    guard::with_errno_kept(|| {
+        guard::contained(None, || {
+            route::of_method(method).or_else(|| route::without_object(entry))
+        })
+    })
+}
+
+/// # Safety
+/// `ctx` must be NULL or a new SSL_CTX of `library`.
+unsafe fn made(library: &'static Library, ctx: *mut SSL_CTX) {
+    let Some(ctx) = NonNull::new(ctx).filter(|_| !config::get().disabled) else {
+        return;
+    };
+    let handle = guard::with_errno_kept(|| {
+        // SAFETY: the caller vouches for ctx.
+        guard::contained(None, || unsafe { SslCtx::from_raw(library, ctx) })
+    });
+    if let Some(handle) = handle {
+        guard::quietly(handle.host(), (), || {
+            log::complain_about_configuration();
+            Context::of_new(&handle);
+        });
+    }
+}

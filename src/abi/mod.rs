@@ -1,0 +1,7 @@
+//! The C names, and nothing else: each entry finds the library, turns pointers
+//! into typed handles, and hands on.
+
+mod entry;
+pub mod interpose;
+pub mod loaders;
+pub mod status;

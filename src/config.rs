@@ -1,0 +1,212 @@
+//! The environment, read once, as an immutable configuration.
+//!
+//! It is read when the library is loaded: programs such as redis clear or
+//! rebuild their environment later. Under secure execution it is ignored.
+
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use once_cell::race::OnceBox;
+
+use crate::host::loaded;
+
+/// What a server does about responses (STAPLEGUN_SERVER).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// Staples ours when the program provides none.
+    Auto,
+    /// As auto, and replaces what clients would reject.
+    Repair,
+    /// Leaves everything to the program.
+    Off,
+}
+
+/// Where log lines go (STAPLEGUN_LOG).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Nowhere.
+    Off,
+    /// Descriptor 2.
+    Stderr,
+    /// The system's log socket.
+    Syslog,
+    /// Appended to this file, which is opened for each line.
+    File(PathBuf),
+}
+
+/// How much is logged (STAPLEGUN_LOG_LEVEL).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What the operator must mend.
+    Error,
+    /// What is probably not meant so.
+    Warn,
+    /// What was stapled, or why not.
+    Info,
+    /// What was looked at on the way.
+    Debug,
+}
+
+/// The whole configuration of the shim.
+#[derive(Debug)]
+pub struct Config {
+    /// STAPLEGUN_DISABLE=1: every call goes straight to the real function.
+    pub disabled: bool,
+    /// STAPLEGUN_SERVER.
+    pub server: Server,
+    /// STAPLEGUN_RESPONSE: files and directories with DER responses.
+    pub responses: Vec<PathBuf>,
+    /// STAPLEGUN_ISSUERS: a file or directory of PEM certificates.
+    pub issuers: Option<PathBuf>,
+    /// STAPLEGUN_RECHECK=0 turns it off: files are looked at again.
+    pub recheck: bool,
+    /// STAPLEGUN_LOG.
+    pub log: LogTarget,
+    /// STAPLEGUN_LOG_LEVEL.
+    pub level: Level,
+    /// Values that were not understood, to be logged once.
+    pub complaints: Vec<String>,
+}
+
+/// The configuration, read at the first call.
+pub fn get() -> &'static Config {
+    static CONFIG: OnceBox<Config> = OnceBox::new();
+    CONFIG.get_or_init(|| {
+        let lookup: &dyn Fn(&CStr) -> Option<&'static [u8]> = if loaded::securely() {
+            &|_| None
+        } else {
+            &environment
+        };
+        Box::new(Config::read(lookup, loaded::by_preload()))
+    })
+}
+
+/// getenv, and not std's, which takes a lock.
+fn environment(name: &CStr) -> Option<&'static [u8]> {
+    loaded::environment_variable(name).filter(|value| !value.is_empty())
+}
+
+impl Config {
+    /// Reads the configuration from `lookup`, which gives a variable's value.
+    pub fn read<'v>(lookup: &dyn Fn(&CStr) -> Option<&'v [u8]>, preloaded: bool) -> Config {
+        let mut complaints = Vec::new();
+        let mut word = |name: &CStr, known: &[&str]| -> Option<usize> {
+            let value = lookup(name)?;
+            let found = known.iter().position(|word| word.as_bytes() == value);
+            if found.is_none() {
+                complaints.push(format!(
+                    "{} is '{}', which is none of {}; the default is used",
+                    name.to_string_lossy(),
+                    String::from_utf8_lossy(value).escape_default(),
+                    known.join(", ")
+                ));
+            }
+            found
+        };
+
+        let disabled = word(c"STAPLEGUN_DISABLE", &["0", "1"]) == Some(1);
+        let server = match word(c"STAPLEGUN_SERVER", &["auto", "repair", "off"]) {
+            Some(0) => Server::Auto,
+            Some(1) => Server::Repair,
+            Some(_) => Server::Off,
+            None if preloaded => Server::Auto,
+            None => Server::Off,
+        };
+        let recheck = word(c"STAPLEGUN_RECHECK", &["0", "1"]) != Some(0);
+        let level = match word(c"STAPLEGUN_LOG_LEVEL", &["error", "warn", "info", "debug"]) {
+            Some(0) => Level::Error,
+            Some(1) => Level::Warn,
+            Some(3) => Level::Debug,
+            _ => Level::Info,
+        };
+
+        let log = match lookup(c"STAPLEGUN_LOG") {
+            None | Some(b"off") => LogTarget::Off,
+            Some(b"stderr") => LogTarget::Stderr,
+            Some(b"syslog") => LogTarget::Syslog,
+            Some(path) if path.starts_with(b"/") => LogTarget::File(to_path(path)),
+            // There is no place to say so: a wrong value means no log.
+            Some(_) => LogTarget::Off,
+        };
+        Config {
+            disabled,
+            server,
+            responses: lookup(c"STAPLEGUN_RESPONSE").map_or_else(Vec::new, |list| {
+                list.split(|&byte| byte == b':')
+                    .filter(|path| !path.is_empty())
+                    .map(to_path)
+                    .collect()
+            }),
+            issuers: lookup(c"STAPLEGUN_ISSUERS").map(to_path),
+            recheck,
+            log,
+            level,
+            complaints,
+        }
+    }
+
+    /// Whether a server's handshakes are any of our business.
+    pub fn staples(&self) -> bool {
+        !self.disabled && self.server != Server::Off
+    }
+}
+
+fn to_path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&CStr, &'static str)], preloaded: bool) -> Config {
+        let lookup = |name: &CStr| -> Option<&'static [u8]> {
+            let found = pairs.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.as_bytes())
+        };
+        Config::read(&lookup, preloaded)
+    }
+
+    #[test]
+    fn automatic_stapling_is_the_default_only_when_preloaded() {
+        assert_eq!(read(&[], true).server, Server::Auto);
+        assert_eq!(read(&[], false).server, Server::Off);
+        let asked = read(&[(c"STAPLEGUN_SERVER", "auto")], false);
+        assert_eq!(asked.server, Server::Auto);
+    }
+
+    #[test]
+    fn a_value_that_is_not_understood_is_the_default_and_one_complaint() {
+        let config = read(&[(c"STAPLEGUN_SERVER", "yes\n")], true);
+        assert_eq!(config.server, Server::Auto);
+        assert_eq!(config.complaints.len(), 1);
+        assert!(config.complaints[0].contains(r"'yes\n', which is none of auto, repair, off"));
+    }
+
+    #[test]
+    fn responses_are_separated_by_colons_and_empty_ones_left_out() {
+        let config = read(&[(c"STAPLEGUN_RESPONSE", ":/a.der::/dir:")], true);
+        assert_eq!(
+            config.responses,
+            [PathBuf::from("/a.der"), PathBuf::from("/dir")]
+        );
+    }
+
+    #[test]
+    fn a_log_is_off_unless_named_and_a_file_must_be_absolute() {
+        assert_eq!(read(&[], true).log, LogTarget::Off);
+        assert_eq!(read(&[(c"STAPLEGUN_LOG", "log")], true).log, LogTarget::Off);
+        let file = read(&[(c"STAPLEGUN_LOG", "/var/log/s")], true).log;
+        assert_eq!(file, LogTarget::File(PathBuf::from("/var/log/s")));
+    }
+
+    #[test]
+    fn disable_wins_over_everything() {
+        let config = read(
+            &[(c"STAPLEGUN_DISABLE", "1"), (c"STAPLEGUN_SERVER", "repair")],
+            true,
+        );
+        assert!(!config.staples());
+    }
+}

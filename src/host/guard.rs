@@ -1,0 +1,48 @@
+//! The boundary around our own work inside the host: a panic ends here, and
+//! errno and OpenSSL's error queue are left as they were found.
+//!
+//! Only our own work goes inside. Real functions and program callbacks are
+//! called outside: their errors belong to the program, and they may unwind
+//! (C++ exceptions, pthread_cancel), which must pass through us untouched.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::library::Ready;
+
+/// Runs `work`; if it panics, the answer is `fallback`.
+pub fn contained<R>(fallback: R, work: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(fallback)
+}
+
+/// Runs `work` with errno saved.
+pub fn with_errno_kept<R>(work: impl FnOnce() -> R) -> R {
+    // SAFETY: errno's address is valid in every thread.
+    unsafe {
+        let errno = libc::__errno_location();
+        let before = *errno;
+        let answer = work();
+        *errno = before;
+        answer
+    }
+}
+
+/// Runs `work` as `contained` does, with errno saved and with whatever it adds
+/// to this thread's error queue removed.
+pub fn quietly<R>(host: Ready, fallback: R, work: impl FnOnce() -> R) -> R {
+    with_errno_kept(|| {
+        // SAFETY: these functions have no preconditions. On an empty queue no
+        // mark can be set, and then the pop empties it again.
+        unsafe { (host.crypto.ERR_set_mark)() };
+        let answer = contained(fallback, work);
+        // SAFETY: as above.
+        unsafe { (host.crypto.ERR_pop_to_mark)() };
+        answer
+    })
+}
+
+/// Keeps panics from being printed: they end at the boundary, and the host's
+/// standard error is not ours. This library carries its own copy of std, so a
+/// host in Rust keeps its hook.
+pub fn silence_panics() {
+    std::panic::set_hook(Box::new(|_| {}));
+}

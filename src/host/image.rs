@@ -1,0 +1,126 @@
+//! Which loaded image holds an address, and how to keep that image loaded.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::{self, NonNull};
+
+/// A shared object (or the executable) in this process: where it lies, and a
+/// handle that keeps it loaded for good.
+pub struct Image {
+    start: usize,
+    length: usize,
+    handle: NonNull<c_void>,
+}
+
+// SAFETY: the handle is only given to dlsym, which every thread may call.
+unsafe impl Send for Image {}
+// SAFETY: as above; the two numbers never change.
+unsafe impl Sync for Image {}
+
+struct Search {
+    address: usize,
+    start: usize,
+    end: usize,
+    name: *const libc::c_char,
+}
+
+impl Image {
+    /// Finds the image that holds `address` and pins it. None if no image does.
+    ///
+    /// Takes the loader's lock: for the first sight of an image only.
+    pub fn holding(address: usize) -> Option<Image> {
+        let mut search = Search {
+            address,
+            start: 0,
+            end: 0,
+            name: ptr::null(),
+        };
+        // SAFETY: `visit` matches the type that dl_iterate_phdr asks for, and
+        // `search` outlives the call.
+        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+        if search.name.is_null() {
+            return None;
+        }
+        // SAFETY: the loader's name is a C string that lives as long as the
+        // image, which the caller is using. RTLD_NOLOAD loads nothing: it adds
+        // the reference that keeps libssl where our table says it is. The
+        // executable has an empty name and is had by NULL.
+        let handle = unsafe {
+            let name = if *search.name == 0 {
+                ptr::null()
+            } else {
+                search.name
+            };
+            libc::dlopen(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD)
+        };
+        clear_dlerror();
+        Some(Image {
+            start: search.start,
+            length: search.end - search.start,
+            handle: NonNull::new(handle)?,
+        })
+    }
+
+    /// Whether `address` lies in this image: one subtraction and one comparison.
+    #[inline(always)]
+    pub fn contains(&self, address: usize) -> bool {
+        address.wrapping_sub(self.start) < self.length
+    }
+
+    /// Where the image begins.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The address of `name` as this image and its dependencies define it.
+    pub fn symbol(&self, name: &CStr) -> Option<NonNull<c_void>> {
+        // SAFETY: the handle is open for good, the name is a C string.
+        NonNull::new(unsafe { libc::dlsym(self.handle.as_ptr(), name.as_ptr()) })
+    }
+
+    /// The address of `name`, only if this very image defines it.
+    pub fn own_symbol(&self, name: &CStr) -> Option<NonNull<c_void>> {
+        self.symbol(name)
+            .filter(|found| self.contains(found.as_ptr() as usize))
+    }
+}
+
+/// The next definition of `name` after this library in the global scope.
+pub fn next_in_scope(name: &CStr) -> Option<NonNull<c_void>> {
+    // SAFETY: the name is a C string; RTLD_NEXT is meant for this use.
+    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+    clear_dlerror();
+    NonNull::new(found)
+}
+
+/// Forgets the message of a look-up of ours that failed, so that the host's
+/// next dlerror() does not report it.
+pub fn clear_dlerror() {
+    // SAFETY: dlerror has no preconditions; its state is per thread.
+    unsafe { libc::dlerror() };
+}
+
+unsafe extern "C" fn visit(
+    info: *mut libc::dl_phdr_info,
+    _size: libc::size_t,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: the loader passes a valid description of one image and the
+    // pointer to the Search that `holding` gave it.
+    let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
+    // SAFETY: dlpi_phdr points to dlpi_phnum program headers of a loaded image.
+    let headers =
+        unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+    let (mut start, mut end, mut hit) = (usize::MAX, 0, false);
+    for header in headers.iter().filter(|h| h.p_type == libc::PT_LOAD) {
+        let from = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
+        let to = from.wrapping_add(header.p_memsz as usize);
+        hit |= (from..to).contains(&search.address);
+        start = start.min(from);
+        end = end.max(to);
+    }
+    if !hit {
+        return 0;
+    }
+    (search.start, search.end, search.name) = (start, end, info.dlpi_name);
+    1
+}

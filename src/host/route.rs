@@ -1,0 +1,140 @@
+//! Object to library: which libssl made this SSL, SSL_CTX or SSL_METHOD.
+//!
+//! Every SSL and SSL_CTX carries a pointer to its SSL_METHOD near its start, and
+//! SSL_METHODs are static data of the libssl that made them. So the first words
+//! of an object are compared with the address ranges of the known images. No
+//! field's offset is relied upon.
+//!
+//! The table only ever grows, by compare-and-swap. Nothing here blocks; the
+//! loader is asked once per image.
+
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+use super::image;
+use super::library::Library;
+use super::types::{SSL, SSL_CTX, SSL_METHOD};
+
+/// More images than any process was seen with; further ones are not reached.
+const MAX_LIBRARIES: usize = 16;
+
+/// An SSL's first SSL_METHOD pointer is within so many words of its start.
+const SSL_WORDS: usize = 4;
+/// The same for an SSL_CTX.
+const CTX_WORDS: usize = 2;
+
+/// After so many objects that no libssl owns, the loader is not asked again.
+const MAX_STRANGERS: u32 = 64;
+
+static TABLE: [AtomicPtr<Library>; MAX_LIBRARIES] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LIBRARIES];
+static STRANGERS: AtomicU32 = AtomicU32::new(0);
+
+/// The library that made `ssl`.
+///
+/// # Safety
+/// `ssl` must be a valid SSL.
+#[inline(always)]
+pub unsafe fn of_ssl(ssl: *const SSL) -> Option<&'static Library> {
+    if ssl.is_null() {
+        return None;
+    }
+    // SAFETY: every SSL is larger than this many words.
+    of_words(unsafe { &*ssl.cast::<[usize; SSL_WORDS]>() })
+}
+
+/// The library that made `ctx`.
+///
+/// # Safety
+/// `ctx` must be a valid SSL_CTX.
+#[inline(always)]
+pub unsafe fn of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
+    if ctx.is_null() {
+        return None;
+    }
+    // SAFETY: every SSL_CTX is larger than this many words.
+    of_words(unsafe { &*ctx.cast::<[usize; CTX_WORDS]>() })
+}
+
+/// The library that owns `method`.
+pub fn of_method(method: *const SSL_METHOD) -> Option<&'static Library> {
+    if method.is_null() {
+        return None;
+    }
+    of_words(&[method as usize])
+}
+
+#[inline(always)]
+fn of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Library> {
+    for place in &TABLE {
+        let Some(library) = known(place) else { break };
+        if words.iter().any(|&word| library.contains(word)) {
+            return Some(library);
+        }
+    }
+    discover(words)
+}
+
+#[inline(always)]
+fn known(place: &AtomicPtr<Library>) -> Option<&'static Library> {
+    // SAFETY: what stands in the table is a leaked Box that never changes; the
+    // acquire pairs with the release in `remember`.
+    unsafe { place.load(Ordering::Acquire).as_ref() }
+}
+
+/// The way to go when no image owns the object, or there is no object: the
+/// only libssl in the process, else the next one in the global scope.
+#[cold]
+pub fn without_object(entry: &CStr) -> Option<&'static Library> {
+    if let (Some(only), None) = (known(&TABLE[0]), known(&TABLE[1])) {
+        return Some(only);
+    }
+    at(image::next_in_scope(entry)?.as_ptr() as usize)
+}
+
+#[cold]
+#[inline(never)]
+fn discover(words: &[usize]) -> Option<&'static Library> {
+    if STRANGERS.load(Ordering::Relaxed) >= MAX_STRANGERS {
+        return None;
+    }
+    let found = words.iter().find_map(|&word| at(word));
+    if found.is_none() {
+        STRANGERS.fetch_add(1, Ordering::Relaxed);
+    }
+    found
+}
+
+/// The library that holds `address`, which is added to the table if it is new.
+fn at(address: usize) -> Option<&'static Library> {
+    if address == 0 {
+        return None;
+    }
+    TABLE
+        .iter()
+        .map_while(known)
+        .find(|library| library.contains(address))
+        .or_else(|| remember(Library::holding(address)?))
+}
+
+fn remember(library: Library) -> Option<&'static Library> {
+    let library = Box::into_raw(Box::new(library));
+    for place in &TABLE {
+        let swapped =
+            place.compare_exchange(ptr::null_mut(), library, Ordering::AcqRel, Ordering::Acquire);
+        // SAFETY: either ours, just leaked, or one that another thread leaked.
+        let there = unsafe { &*swapped.map_or_else(|other| other, |_| library) };
+        // SAFETY: ours is still ours unless it was swapped in.
+        if swapped.is_ok() || there.start() == unsafe { (*library).start() } {
+            if swapped.is_err() {
+                // SAFETY: another thread was first; ours was never shared.
+                drop(unsafe { Box::from_raw(library) });
+            }
+            return Some(there);
+        }
+    }
+    // SAFETY: the table is full; ours was never shared.
+    drop(unsafe { Box::from_raw(library) });
+    None
+}

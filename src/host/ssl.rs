@@ -1,0 +1,205 @@
+//! A typed handle on a program's SSL. Its methods call the real libssl.
+
+use std::ffi::{c_int, c_long, c_uchar, c_void};
+use std::ptr::{self, NonNull};
+
+use super::buffer::Buffer;
+use super::ctx::SslCtx;
+use super::ex_data::{self, Record};
+use super::library::{Library, Ready};
+use super::types::{self, SSL};
+use super::x509::{X509Ref, X509Stack};
+
+/// An SSL that its program has lent us for the duration of a call. As in
+/// OpenSSL, one thread at a time uses it.
+#[derive(Clone, Copy)]
+pub struct Ssl {
+    host: Ready,
+    ptr: NonNull<SSL>,
+}
+
+impl Ssl {
+    /// # Safety
+    /// `ptr` must be a valid SSL of `host` for as long as the handle is used.
+    pub(super) unsafe fn new(host: Ready, ptr: NonNull<SSL>) -> Ssl {
+        Ssl { host, ptr }
+    }
+
+    /// A handle, if the shim can work on this library.
+    ///
+    /// # Safety
+    /// `ptr` must be a valid SSL of `library` for as long as the handle is used.
+    pub unsafe fn from_raw(library: &'static Library, ptr: NonNull<SSL>) -> Option<Ssl> {
+        let host = match library.already_ready() {
+            Some(host) => host,
+            None => {
+                let functions = &library.openssl.as_ref()?.ssl;
+                // SAFETY: the caller vouches for ptr; an SSL's context is valid.
+                unsafe {
+                    let ctx = (functions.SSL_get_SSL_CTX)(ptr.as_ptr());
+                    library.ready(NonNull::new(ctx)?)?
+                }
+            }
+        };
+        Some(Ssl { host, ptr })
+    }
+
+    /// The OpenSSL that made it.
+    pub fn host(&self) -> Ready {
+        self.host
+    }
+
+    /// SSL_ctrl of the real libssl, with a pointer argument.
+    ///
+    /// # Safety
+    /// `parg` must be what the command documents.
+    pub unsafe fn ctrl(&self, command: c_int, larg: c_long, parg: *mut c_void) -> c_long {
+        // SAFETY: the handle's SSL is valid; the caller vouches for parg.
+        unsafe { (self.host.lib.ssl.SSL_ctrl)(self.ptr.as_ptr(), command, larg, parg) }
+    }
+
+    /// Its context of the moment: another one after an SNI switch.
+    pub fn context(&self) -> Option<SslCtx> {
+        // SAFETY: the handle's SSL is valid, and so is its context meanwhile.
+        unsafe {
+            let ctx = (self.host.lib.ssl.SSL_get_SSL_CTX)(self.ptr.as_ptr());
+            NonNull::new(ctx).map(|ctx| SslCtx::new(self.host, ctx))
+        }
+    }
+
+    /// Whether it is (or, before a role was chosen, may become) a server.
+    pub fn is_server(&self) -> bool {
+        // SAFETY: the handle's SSL is valid.
+        unsafe { (self.host.lib.ssl.SSL_is_server)(self.ptr.as_ptr()) != 0 }
+    }
+
+    /// Whether the handshake resumed a session.
+    pub fn session_reused(&self) -> bool {
+        match self.host.lib.ssl.SSL_session_reused {
+            // SAFETY: the handle's SSL is valid.
+            Some(reused) => unsafe { reused(self.ptr.as_ptr()) != 0 },
+            // SAFETY: the command takes no pointer.
+            None => unsafe { self.ctrl(types::GET_SESSION_REUSED, 0, ptr::null_mut()) != 0 },
+        }
+    }
+
+    /// The certificate that this end presents, valid in a server's callback.
+    pub fn certificate(&self) -> Option<X509Ref<'_>> {
+        // SAFETY: the handle's SSL is valid and keeps its certificate meanwhile.
+        unsafe {
+            let leaf = (self.host.lib.ssl.SSL_get_certificate)(self.ptr.as_ptr());
+            NonNull::new(leaf).map(|leaf| X509Ref::new(self.host.crypto, leaf))
+        }
+    }
+
+    /// The chain that was set for the certificate in use, if any.
+    pub fn chain(&self) -> Option<X509Stack<'_>> {
+        let mut chain: *mut c_void = ptr::null_mut();
+        // SAFETY: the command writes a borrowed stack to the pointer given;
+        // 1.0.2 and later know it.
+        unsafe {
+            self.ctrl(types::GET_CHAIN_CERTS, 0, (&raw mut chain).cast());
+            NonNull::new(chain).map(|chain| X509Stack::new(self.host.crypto, chain))
+        }
+    }
+
+    /// Sets the status type as libssl stores it.
+    pub fn set_status_type(&self, status_type: c_int) -> bool {
+        // SAFETY: the command takes no pointer.
+        unsafe { self.ctrl(types::SET_TYPE, c_long::from(status_type), ptr::null_mut()) == 1 }
+    }
+
+    /// The status type, where libssl tells it (1.1.0 and later).
+    pub fn status_type(&self) -> c_int {
+        // SAFETY: the command takes no pointer.
+        let stored = unsafe { self.ctrl(types::GET_TYPE, 0, ptr::null_mut()) };
+        c_int::try_from(stored).unwrap_or(types::STATUS_TYPE_OFF)
+    }
+
+    /// What libssl holds as the response. From 3.6 on a later call ends the
+    /// life of these bytes.
+    pub fn response(&self) -> Option<&[u8]> {
+        let mut start: *mut c_uchar = ptr::null_mut();
+        // SAFETY: the command writes a pointer to memory that libssl owns, and
+        // gives its length.
+        unsafe {
+            let length = self.ctrl(types::GET_OCSP_RESP, 0, (&raw mut start).cast());
+            let length = usize::try_from(length).ok().filter(|&length| length > 0)?;
+            Some(std::slice::from_raw_parts(
+                NonNull::new(start)?.as_ptr(),
+                length,
+            ))
+        }
+    }
+
+    /// Whether libssl holds a response, without ending the life of one that it
+    /// lent out before.
+    pub fn has_response(&self) -> bool {
+        match self.response_count() {
+            Some(count) => count > 0,
+            None => self.response().is_some(),
+        }
+    }
+
+    /// How many responses libssl holds, where it can hold several (3.6 and
+    /// later): -1 means none. None on older ones.
+    pub fn response_count(&self) -> Option<c_long> {
+        let untouched = ptr::dangling_mut::<c_void>();
+        let mut stack = untouched;
+        // SAFETY: the command, where it is known, writes a borrowed pointer.
+        let count = unsafe { self.ctrl(types::GET_OCSP_RESP_EX, 0, (&raw mut stack).cast()) };
+        (stack != untouched).then_some(count)
+    }
+
+    /// Gives libssl a copy of `bytes` as the response, or none.
+    pub fn put_response(&self, bytes: Option<&[u8]>) -> bool {
+        let Some(bytes) = bytes else {
+            // SAFETY: NULL and no length clears.
+            return unsafe { self.ctrl(types::SET_OCSP_RESP, 0, ptr::null_mut()) == 1 };
+        };
+        match Buffer::copy_of(self.host.crypto, bytes) {
+            Some(copy) => self.hand_over_response(copy),
+            None => false,
+        }
+    }
+
+    /// Gives libssl the buffer itself.
+    pub fn hand_over_response(&self, buffer: Buffer) -> bool {
+        let length = buffer.as_slice().len();
+        let start = buffer.into_raw();
+        let crypto = self.host.crypto;
+        // SAFETY: libssl takes ownership of the block. It fails only for want
+        // of memory, from 3.6 on, and then has not taken it.
+        unsafe {
+            if self.ctrl(types::SET_OCSP_RESP, length as c_long, start.cast()) == 1 {
+                return true;
+            }
+            drop(NonNull::new(start).map(|start| Buffer::from_raw(crypto, start, length)));
+        }
+        false
+    }
+
+    /// What we remember of it, if anything.
+    pub fn record<T: Record>(&self) -> Option<&T> {
+        // SAFETY: our index holds a T or NULL; it lives until SSL_free.
+        unsafe {
+            let stored =
+                (self.host.lib.ssl.SSL_get_ex_data)(self.ptr.as_ptr(), self.host.indices.ssl);
+            ex_data::record(stored)
+        }
+    }
+
+    /// Begins to remember `value` of it. None if there is no memory.
+    pub fn remember<T: Record>(&self, value: T) -> Option<&T> {
+        ex_data::install(value, |stored| {
+            // SAFETY: the index is ours, and its free_func releases the record.
+            unsafe {
+                (self.host.lib.ssl.SSL_set_ex_data)(
+                    self.ptr.as_ptr(),
+                    self.host.indices.ssl,
+                    stored,
+                ) == 1
+            }
+        })
+    }
+}

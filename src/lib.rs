@@ -1,0 +1,44 @@
+//! libstaplegun: OCSP stapling for every program that uses OpenSSL, without
+//! changing the program.
+//!
+//! This library is preloaded into programs, linked by them, or opened by them.
+//! It exports:
+//!
+//! | names | where | for |
+//! |---|---|---|
+//! | the status_request family, `staplegun_version` | `abi/status.rs`, `include/staplegun.h` | callers that look functions up by name; C programs that link us |
+//! | `SSL_ctrl`, `SSL_CTX_ctrl`, `SSL_CTX_callback_ctrl` | `abi/interpose.rs` | compiled programs, for which each name of the family is a macro over these |
+//! | `SSL_CTX_new`, `SSL_CTX_new_ex` | `abi/interpose.rs` | contexts get our callback when they are made |
+//! | `SSL[_CTX]_use_certificate` and its variants, `SSL[_CTX]_use_cert_and_key` | `abi/loaders.rs` | a response is looked for when its certificate is loaded |
+//!
+//! A call goes down one way: `abi`, `status`, `staples`, `verify`, `host`.
+//! Nothing imports upward. It runs inside other people's processes: every entry
+//! and callback ends panics and then does what the real function does; nothing
+//! waits, spawns, or writes unasked.
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("panics must unwind: each entry turns a panic into the real function's behaviour");
+
+mod abi;
+mod config;
+mod host;
+mod log;
+mod staples;
+mod status;
+mod verify;
+
+/// Runs when the library is loaded. It reads the environment, which programs
+/// clear later, and does nothing else.
+extern "C" fn constructor() {
+    host::guard::with_errno_kept(|| {
+        host::guard::silence_panics();
+        host::guard::contained((), || {
+            config::get();
+            host::output::remember_stderr();
+        });
+    });
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = constructor;

@@ -1,0 +1,78 @@
+//! The response for a certificate: from the file that was loaded with it.
+
+mod candidates;
+pub mod file;
+pub mod source;
+
+use std::path::Path;
+
+use staplegun_ocsp::time::Rfc3339;
+use staplegun_store::slots::Miss;
+
+use crate::config::Level;
+use crate::host::buffer::{Buffer, Space};
+use crate::host::output;
+use crate::host::x509::X509Ref;
+use crate::log;
+
+use file::{FileStaple, FindIssuer};
+
+/// The response to be stapled now for the certificate `x509`, freshly allocated
+/// for libssl, or None. `path` is the file that the certificate came from.
+pub fn for_certificate(
+    x509: X509Ref<'_>,
+    path: Option<&Path>,
+    staple: &FileStaple,
+    find_issuer: FindIssuer<'_>,
+) -> Option<Buffer> {
+    let now = output::seconds();
+    let crypto = x509.crypto();
+    staple.look_again(x509, path, find_issuer);
+    match staple.read(now, |length| Space::new(crypto, length)) {
+        Ok(found) => {
+            if staple.outcome_changed(Ok(found.until)) {
+                log::info!("stapled for {}, valid until {}", staple.name(), Rfc3339(found.until));
+            }
+            // SAFETY: a read that succeeds has written so many bytes.
+            Some(unsafe { found.buffer.assume_filled(found.length) })
+        }
+        Err(miss) => {
+            if staple.outcome_changed(Err(miss)) {
+                log::info!("no staple for {}: {}", staple.name(), reason(miss));
+            }
+            None
+        }
+    }
+}
+
+/// Whether what the program staples by itself is worth judging: only a log that
+/// is on would say so.
+pub fn judges_the_programs() -> bool {
+    log::enabled(Level::Warn)
+}
+
+/// Whether clients would reject what the program staples; said once in the log.
+pub fn would_be_rejected(staple: &FileStaple, bytes: &[u8]) -> bool {
+    let Err(fault) = staple.judge(bytes, output::seconds()) else {
+        return false;
+    };
+    if staple.complaint_is_new(fault.cause()) {
+        log::warning!(
+            "the response that the program staples for {} would be rejected: {fault}",
+            staple.name()
+        );
+    }
+    true
+}
+
+fn reason(miss: Miss) -> &'static str {
+    match miss {
+        Miss::Absent => "there is no response for it",
+        Miss::NotYetValid => "its response is not yet valid",
+        Miss::Expired => "its response has expired",
+        Miss::Withdrawn => "it is revoked",
+        Miss::Torn => "its response was being replaced",
+        Miss::Damaged => "its response is damaged",
+        Miss::NoBuffer => "there is no memory",
+    }
+}

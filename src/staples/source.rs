@@ -1,0 +1,137 @@
+//! Files that may hold a response: which there are, and reading one without
+//! being caught by what it is.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// At most so many files of a directory are looked at.
+const MAX_FILES: usize = 1024;
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub enum Unreadable {
+    /// The system's answer.
+    Io(io::Error),
+    /// It is something else than a file.
+    NotAFile(&'static str),
+    /// It has so many bytes.
+    TooLarge(u64),
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "it cannot be read: {error}"),
+            Self::NotAFile(kind) => write!(f, "it is a {kind}, not a file"),
+            Self::TooLarge(size) => {
+                write!(f, "it has {size} bytes, too many for an OCSP response")
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// What tells whether a file or directory was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of what `path` leads to now; None if that is nothing.
+    pub fn of(path: &Path) -> Option<Stamp> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+/// The bytes of the file at `path`, if there are at most `limit`. Never waits:
+/// not for a FIFO's writer, nor for a device.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unreadable> {
+    // Asked first, since opening a device can have effects; asked again of what
+    // was opened, since it can have changed.
+    only_a_file(&std::fs::metadata(path)?)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    only_a_file(&metadata)?;
+    if metadata.len() > limit {
+        return Err(Unreadable::TooLarge(metadata.len()));
+    }
+    read_at_most(file, metadata.len(), limit)
+}
+
+fn read_at_most(file: File, expected: u64, limit: u64) -> Result<Vec<u8>, Unreadable> {
+    let mut bytes = Vec::new();
+    let room = usize::try_from(expected.max(1)).unwrap_or(usize::MAX);
+    bytes.try_reserve_exact(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let mut limited = file.take(limit.saturating_add(1));
+    let mut part = [0; 4096];
+    loop {
+        let count = match limited.read(&mut part) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        if count == 0 {
+            return Ok(bytes);
+        }
+        let read = part.get(..count).unwrap_or_default();
+        bytes.try_reserve(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        bytes.extend_from_slice(read);
+        if bytes.len() as u64 > limit {
+            return Err(Unreadable::TooLarge(bytes.len() as u64));
+        }
+    }
+}
+
+fn only_a_file(metadata: &Metadata) -> Result<(), Unreadable> {
+    let kind = metadata.file_type();
+    Err(Unreadable::NotAFile(if kind.is_file() {
+        return Ok(());
+    } else if kind.is_dir() {
+        "directory"
+    } else if kind.is_fifo() {
+        "FIFO"
+    } else if kind.is_socket() {
+        "socket"
+    } else {
+        "device"
+    }))
+}
+
+/// The files in a directory, in the order of their names.
+pub fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).take(MAX_FILES).collect();
+    files.sort();
+    files
+}
+
+/// `path` with `suffix` appended: what lies beside a certificate.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}

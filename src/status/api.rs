@@ -1,0 +1,114 @@
+//! One function per operation of the family. The exported names and the
+//! interposed commands both end here, so that they cannot differ.
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::Ordering;
+
+use crate::host::buffer::Buffer;
+use crate::host::ctx::SslCtx;
+use crate::host::ssl::Ssl;
+use crate::host::types::{STATUS_TYPE_OFF, StatusCallback, TLSEXT_STATUSTYPE_ocsp};
+
+use super::connection::{Connection, Lent};
+use super::context::Context;
+
+/// The two types there are; libssl would store anything.
+fn is_status_type(status_type: c_int) -> bool {
+    status_type == TLSEXT_STATUSTYPE_ocsp || status_type == STATUS_TYPE_OFF
+}
+
+/// `SSL_CTX_set_tlsext_status_cb`.
+pub fn set_callback(ctx: &SslCtx, callback: Option<StatusCallback>) -> bool {
+    Context::of(ctx).is_some_and(|context| context.set_program_callback(ctx, callback))
+}
+
+/// `SSL_CTX_get_tlsext_status_cb`: the program's, never ours.
+pub fn callback(ctx: &SslCtx) -> Option<StatusCallback> {
+    Context::of(ctx)?.program_callback()
+}
+
+/// Remembers the argument that libssl was given, for 1.0.2.
+pub fn argument_was_set(ctx: &SslCtx, argument: *mut c_void) {
+    if let Some(context) = Context::of(ctx) {
+        context.argument.store(argument, Ordering::Relaxed);
+    }
+}
+
+/// `SSL_CTX_get_tlsext_status_arg` on 1.0.2.
+pub fn remembered_argument(ctx: &SslCtx) -> *mut c_void {
+    let context = Context::of(ctx);
+    context.map_or(std::ptr::null_mut(), |context| context.argument.load(Ordering::Relaxed))
+}
+
+/// `SSL_CTX_set_tlsext_status_type`.
+pub fn set_context_type(ctx: &SslCtx, status_type: c_int) -> bool {
+    if !is_status_type(status_type) {
+        return false;
+    }
+    if !ctx.host().before_1_1() {
+        return ctx.set_status_type(status_type);
+    }
+    Context::of(ctx)
+        .map(|context| context.status_type.store(status_type, Ordering::Relaxed))
+        .is_some()
+}
+
+/// `SSL_CTX_get_tlsext_status_type`.
+pub fn context_type(ctx: &SslCtx) -> c_int {
+    if ctx.host().before_1_1() {
+        return Context::of(ctx).map_or(STATUS_TYPE_OFF, Context::own_status_type);
+    }
+    ctx.status_type()
+}
+
+/// `SSL_set_tlsext_status_type`.
+pub fn set_type(ssl: &Ssl, status_type: c_int) -> bool {
+    if !is_status_type(status_type) {
+        return false;
+    }
+    if ssl.host().before_1_1() {
+        let Some(connection) = Connection::of(ssl) else {
+            return false;
+        };
+        connection.status_type.set(status_type);
+    }
+    ssl.set_status_type(status_type)
+}
+
+/// `SSL_get_tlsext_status_type`.
+pub fn status_type(ssl: &Ssl) -> c_int {
+    if ssl.host().before_1_1() {
+        let connection = Connection::get(ssl);
+        return connection.map_or(STATUS_TYPE_OFF, |connection| connection.status_type.get());
+    }
+    ssl.status_type()
+}
+
+/// `SSL_set_tlsext_status_ocsp_resp`: ownership passes if the answer is true.
+pub fn set_response(ssl: &Ssl, given: Option<Buffer>) -> bool {
+    match Connection::of(ssl) {
+        Some(connection) => connection.set(ssl, given),
+        None => {
+            given.map(Buffer::into_raw);
+            false
+        }
+    }
+}
+
+/// `SSL_get_tlsext_status_ocsp_resp`: borrowed until the next set or SSL_free.
+pub fn response(ssl: &Ssl) -> Option<Lent> {
+    Connection::of(ssl)?.response(ssl)
+}
+
+/// Before `SSL_get0_tlsext_status_ocsp_resp_ex`: whether there is anything that
+/// the program may see in libssl's list.
+pub fn list_is_the_programs(ssl: &Ssl) -> bool {
+    !Connection::get(ssl).is_some_and(Connection::ours_in_libssl)
+}
+
+/// After `SSL_set0_tlsext_status_ocsp_resp_ex`: libssl's list is the answer now.
+pub fn list_was_set(ssl: &Ssl) {
+    if let Some(connection) = Connection::get(ssl) {
+        connection.forget();
+    }
+}

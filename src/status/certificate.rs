@@ -1,0 +1,107 @@
+//! A certificate was loaded, or a chain for it: its response is looked for now,
+//! while files can still be read.
+
+use std::path::Path;
+
+use crate::config;
+use crate::host::buffer::Buffer;
+use crate::host::ctx::SslCtx;
+use crate::host::origin::Origin;
+use crate::host::ssl::Ssl;
+use crate::staples;
+
+use super::certificates::{Leaf, When};
+use super::connection::Connection;
+use super::context::Context;
+use super::issuer::Search;
+
+/// The program loaded a certificate into a context, from `path` if that is known.
+pub fn loaded_into_context(ctx: &SslCtx, path: Option<&Path>) {
+    if !config::get().staples() {
+        return;
+    }
+    let Some((context, x509)) = Context::of(ctx).zip(ctx.certificate()) else {
+        return;
+    };
+    if let Some(leaf) = context.certificates.find_or_add(x509, Origin::here(), When::Load) {
+        look_for_response(leaf, None, Some(ctx), path);
+    }
+}
+
+/// The program loaded a certificate into an SSL.
+pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
+    if !config::get().staples() {
+        return;
+    }
+    let Some((connection, x509)) = Connection::of(ssl).zip(ssl.certificate()) else {
+        return;
+    };
+    if let Some(leaf) = connection.certificates.find_or_add(x509, Origin::here(), When::Load) {
+        look_for_response(leaf, Some(ssl), ssl.context().as_ref(), path);
+    }
+}
+
+/// The program added to a context's chain: a leaf that waits for its issuer may
+/// be completed.
+pub fn chain_of_context_changed(ctx: &SslCtx) {
+    let Some((context, x509)) = Context::get(ctx).zip(ctx.certificate()) else {
+        return;
+    };
+    if let Some(leaf) = context.certificates.find(x509)
+        && leaf.staple.waits_for_issuer()
+    {
+        look_for_response(leaf, None, Some(ctx), None);
+    }
+}
+
+/// The program added to an SSL's chain.
+pub fn chain_of_ssl_changed(ssl: &Ssl) {
+    let Some((connection, x509)) = Connection::get(ssl).zip(ssl.certificate()) else {
+        return;
+    };
+    if let Some(leaf) = connection.certificates.find(x509)
+        && leaf.staple.waits_for_issuer()
+    {
+        look_for_response(leaf, Some(ssl), ssl.context().as_ref(), None);
+    }
+}
+
+/// The certificate that `ssl` presents in this handshake.
+pub fn presented<'s>(ssl: &'s Ssl, ctx: &'s SslCtx) -> Option<&'s Leaf> {
+    let x509 = ssl.certificate()?;
+    let of_ssl = Connection::get(ssl).and_then(|connection| connection.certificates.find(x509));
+    if of_ssl.is_some() {
+        return of_ssl;
+    }
+    let context = Context::of(ctx)?;
+    context.certificates.find_or_add(x509, context.origin, When::Handshake)
+}
+
+/// The response to be stapled for `leaf` in this handshake, with its file
+/// looked at again if that is due.
+pub fn response(ssl: &Ssl, ctx: &SslCtx, leaf: &Leaf) -> Option<Buffer> {
+    let search = |files| Search {
+        ssl: Some(ssl),
+        ctx: Some(ctx),
+        path: leaf.path(),
+        files,
+    };
+    staples::for_certificate(leaf.x509(), leaf.path(), &leaf.staple, &|files| {
+        search(files).issuer_of(leaf.x509())
+    })
+}
+
+fn look_for_response(leaf: &Leaf, ssl: Option<&Ssl>, ctx: Option<&SslCtx>, path: Option<&Path>) {
+    if let Some(path) = path {
+        leaf.loaded_from(path);
+    }
+    let search = |files| Search {
+        ssl,
+        ctx,
+        path: leaf.path(),
+        files,
+    };
+    leaf.staple.look(leaf.x509(), leaf.path(), &|files| {
+        search(files).issuer_of(leaf.x509())
+    });
+}

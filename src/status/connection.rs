@@ -1,0 +1,131 @@
+//! What is remembered per SSL: the response that the program handed over, and
+//! whether what libssl holds is ours.
+//!
+//! libssl versions disagree on who frees what and which pointers stay valid. So
+//! libssl always has a copy of its own, and the program's buffer stays here,
+//! unmoved, until the next set or SSL_free.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
+
+use crate::host::Record;
+use crate::host::buffer::Buffer;
+use crate::host::ssl::Ssl;
+use crate::host::types::STATUS_TYPE_OFF;
+
+use super::certificates::Certificates;
+
+/// The record of an SSL. Like the SSL, used by one thread at a time.
+pub struct Connection {
+    held: RefCell<Option<Buffer>>,
+    ours_in_libssl: Cell<bool>,
+    /// The status type, where libssl does not tell it (1.0.2).
+    pub status_type: Cell<c_int>,
+    /// The certificates that were loaded into the SSL itself.
+    pub certificates: Certificates,
+}
+
+impl Record for Connection {}
+
+/// A response as the program sees it: where it is and how long.
+pub type Lent = (*mut u8, usize);
+
+impl Connection {
+    /// The record, made now if need be. None for want of memory.
+    pub fn of(ssl: &Ssl) -> Option<&Connection> {
+        Connection::get(ssl).or_else(|| {
+            ssl.remember(Connection {
+                held: RefCell::new(None),
+                ours_in_libssl: Cell::new(false),
+                status_type: Cell::new(STATUS_TYPE_OFF),
+                certificates: Certificates::default(),
+            })
+        })
+    }
+
+    /// The record, if there is one.
+    pub fn get(ssl: &Ssl) -> Option<&Connection> {
+        ssl.record()
+    }
+
+    /// What the program set, or what it was last shown.
+    pub fn held(&self) -> Option<Lent> {
+        let held = self.held.borrow();
+        held.as_ref().map(|buffer| (buffer.as_ptr(), buffer.as_slice().len()))
+    }
+
+    /// Whether libssl holds a response of ours.
+    pub fn ours_in_libssl(&self) -> bool {
+        self.ours_in_libssl.get()
+    }
+
+    /// Takes the program's response, or clears it; libssl gets a copy. False,
+    /// with the buffer left to the program, if that cannot be had.
+    pub fn set(&self, ssl: &Ssl, given: Option<Buffer>) -> bool {
+        let bytes = given.as_ref().map(Buffer::as_slice).filter(|bytes| !bytes.is_empty());
+        if !ssl.put_response(bytes) {
+            given.map(Buffer::into_raw);
+            return false;
+        }
+        self.ours_in_libssl.set(false);
+        let has_bytes = bytes.is_some();
+        let mut held = self.held.borrow_mut();
+        let same = held
+            .as_ref()
+            .zip(given.as_ref())
+            .is_some_and(|(old, new)| old.as_ptr() == new.as_ptr());
+        let old = held.take();
+        if same {
+            // The same block twice: it changes hands and is not freed.
+            old.map(Buffer::into_raw);
+        }
+        *held = given.filter(|_| has_bytes);
+        true
+    }
+
+    /// Forgets the program's response without touching libssl's.
+    pub fn forget(&self) {
+        self.held.borrow_mut().take();
+        self.ours_in_libssl.set(false);
+    }
+
+    /// Takes ours out of libssl again and puts the program's back.
+    pub fn restore(&self, ssl: &Ssl) {
+        if self.ours_in_libssl.replace(false) {
+            let held = self.held.borrow();
+            ssl.put_response(held.as_ref().map(Buffer::as_slice));
+        }
+    }
+
+    /// Gives libssl a response of ours. The program's stays what it sees.
+    pub fn staple(&self, ssl: &Ssl, response: Buffer) -> bool {
+        let done = ssl.hand_over_response(response);
+        self.ours_in_libssl.set(done);
+        done
+    }
+
+    /// What the program is shown. On a server that is what it set; what a
+    /// client received comes from libssl.
+    pub fn response(&self, ssl: &Ssl) -> Option<Lent> {
+        if self.ours_in_libssl.get() || (ssl.is_server() && self.held.borrow().is_some()) {
+            return self.held();
+        }
+        let received = ssl.response()?;
+        let mut held = self.held.borrow_mut();
+        if held.as_ref().is_some_and(|buffer| buffer.as_slice() == received) {
+            drop(held);
+            return self.held();
+        }
+        let lent = (received.as_ptr().cast_mut(), received.len());
+        if ssl.response_count().is_none() {
+            // Up to 3.5 libssl's own pointer is stable.
+            return Some(lent);
+        }
+        let Some(copy) = Buffer::copy_of(ssl.host().crypto, received) else {
+            return Some(lent);
+        };
+        *held = Some(copy);
+        drop(held);
+        self.held()
+    }
+}

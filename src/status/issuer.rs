@@ -1,0 +1,86 @@
+//! Whose signature a leaf carries. Without its issuer there is no certID and no
+//! verification, and most programs load the leaf alone.
+
+use std::path::Path;
+
+use crate::config;
+use crate::host::ctx::SslCtx;
+use crate::host::ssl::Ssl;
+use crate::host::x509::{self, OwnedX509, X509Ref};
+use crate::staples::source;
+
+/// A chain file or a bundle of issuers is read up to this size.
+const MAX_BUNDLE: u64 = 4 * 1024 * 1024;
+/// At most so many certificates of a file are looked at.
+const MAX_CERTIFICATES: usize = 1024;
+
+/// Where to look, in this order: the chain that the program set, the rest of
+/// the file that the leaf came from, the context's store, `cert.pem.issuer`,
+/// STAPLEGUN_ISSUERS. An issuer counts only if the leaf's signature verifies
+/// under it.
+pub struct Search<'a> {
+    /// The SSL in its handshake, or that the leaf was loaded into.
+    pub ssl: Option<&'a Ssl>,
+    /// Its context, or the one that the leaf was loaded into.
+    pub ctx: Option<&'a SslCtx>,
+    /// The file that the leaf came from.
+    pub path: Option<&'a Path>,
+    /// Whether files may be read.
+    pub files: bool,
+}
+
+impl Search<'_> {
+    /// The issuer of `leaf`.
+    pub fn issuer_of(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        self.in_chains(leaf)
+            .or_else(|| self.in_leaf_file(leaf))
+            .or_else(|| self.in_store(leaf))
+            .or_else(|| self.beside_leaf_file(leaf))
+            .or_else(|| self.in_configured(leaf))
+    }
+
+    fn in_chains(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        let of_ssl = self.ssl.and_then(Ssl::chain);
+        let of_ctx = self.ctx.and_then(SslCtx::chain);
+        let extra = self.ctx.and_then(SslCtx::extra_chain);
+        let chains = [of_ssl, of_ctx, extra];
+        let mut all = chains.iter().flatten().flat_map(|chain| chain.iter());
+        all.find(|candidate| leaf.is_issued_by(*candidate))?.to_owned()
+    }
+
+    /// libssl searches the store by itself in a handshake, files included, but
+    /// only when the program set no chain; nor do we.
+    fn in_store(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        let has_chain = self.ssl.and_then(Ssl::chain).is_some();
+        if has_chain && !self.files {
+            return None;
+        }
+        let issuer = self.ctx?.store()?.issuer_of(leaf)?;
+        leaf.is_issued_by(issuer.as_ref()).then_some(issuer)
+    }
+
+    fn in_leaf_file(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        self.in_file(leaf, self.path.filter(|_| self.files)?)
+    }
+
+    fn beside_leaf_file(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        let path = self.path.filter(|_| self.files)?;
+        self.in_file(leaf, &source::beside(path, ".issuer"))
+    }
+
+    fn in_configured(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        let configured = config::get().issuers.as_deref().filter(|_| self.files)?;
+        if configured.is_dir() {
+            let files = source::files_in(configured);
+            return files.iter().find_map(|file| self.in_file(leaf, file));
+        }
+        self.in_file(leaf, configured)
+    }
+
+    fn in_file(&self, leaf: X509Ref<'_>, path: &Path) -> Option<OwnedX509> {
+        let text = source::read(path, MAX_BUNDLE).ok()?;
+        x509::from_pem(leaf.crypto(), &text, MAX_CERTIFICATES)
+            .into_iter()
+            .find(|candidate| leaf.is_issued_by(candidate.as_ref()))
+    }
+}

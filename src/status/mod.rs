@@ -1,0 +1,10 @@
+//! What the status_request family means, whichever way it is called.
+
+pub mod api;
+pub mod callback;
+pub mod certificate;
+pub mod certificates;
+pub mod connection;
+pub mod context;
+mod issuer;
+mod server;
