@@ -22,31 +22,24 @@ pub const MAX_RETRY: Duration = Duration::from_secs(3600);
 /// The longest Retry-After that is obeyed.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Until when a response can be used: its validity, cut at the end of the
-/// certificate of the delegated responder that signed it. That end is the
-/// certificate's notAfter, its last valid second.
-pub fn usable_until(validity: Validity, responder_not_after: Option<UnixTime>) -> UnixTime {
-    let responder_end = responder_not_after.map_or(UnixTime::MAX, |last| last.saturating_add(1));
-    validity.until.min(responder_end)
-}
-
 /// How long to wait before a response is refreshed, once it is in use.
 ///
-/// A random point between 40 % and 60 % of the time from thisUpdate to `until`
-/// (see [`usable_until`]), so that half of it is left for trouble and machines
-/// do not ask all at once. If that point has passed already, the same part of
-/// what is left: a responder that gives out old responses is not asked over and
-/// over. `max_age` is how long caches will give out the same response; asking
-/// earlier is pointless, yet it delays to three quarters of what is left at most.
+/// A random point between 40 % and 60 % of its validity, so that half is left for
+/// trouble and machines do not ask all at once. If that point has passed already,
+/// the same part of what is left: a responder that gives out old responses is not
+/// asked over and over. `max_age` is how long caches will give out the same
+/// response; asking earlier is pointless, yet it delays to three quarters of what
+/// is left at most. A delegated responder's response is worth nothing once its
+/// certificate has ended: cut the validity there first ([`Validity::cut_at`]).
 ///
 /// `random` is uniform over all of `u64`.
 pub fn refresh(
-    from: UnixTime,
-    until: UnixTime,
+    validity: Validity,
     now: UnixTime,
     max_age: Option<Duration>,
     random: u64,
 ) -> Duration {
+    let Validity { from, until } = validity;
     let lifetime = until.saturating_sub(from).max(0);
     // A clock before thisUpdate counts as at it, one past the end as there.
     let elapsed = now.saturating_sub(from).clamp(0, lifetime);

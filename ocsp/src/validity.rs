@@ -63,6 +63,17 @@ impl Validity {
         self.check_with(now, CLOCK_SKEW, 0)
     }
 
+    /// The part of it in which the certificate of the delegated responder that
+    /// signed the response is valid as well, up to `not_after`, its last second.
+    #[must_use]
+    pub fn cut_at(self, not_after: UnixTime) -> Validity {
+        let end = not_after.saturating_add(1).max(self.from);
+        Validity {
+            until: self.until.min(end),
+            ..self
+        }
+    }
+
     pub(crate) fn check_with(&self, now: UnixTime, before: i64, after: i64) -> Result<(), Fault> {
         self.check_order()?;
         let Validity { from, until } = *self;

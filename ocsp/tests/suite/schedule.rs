@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use staplegun_ocsp::Validity;
 use staplegun_ocsp::schedule::{
-    FIRST_RETRY, MAX_REFRESH, MAX_RETRY, MAX_RETRY_AFTER, MIN_REFRESH, refresh, retry, usable_until,
+    FIRST_RETRY, MAX_REFRESH, MAX_RETRY, MAX_RETRY_AFTER, MIN_REFRESH, refresh, retry,
 };
 use std::time::Duration;
 
@@ -14,23 +14,30 @@ fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(seconds as u64)
 }
 
-#[test]
-fn a_delegated_responders_end_cuts_the_response() {
-    let validity = Validity {
+/// A validity that begins at [`FROM`].
+fn lasting(seconds: i64) -> Validity {
+    Validity {
         from: FROM,
-        until: FROM + 7 * DAY,
-    };
-    assert_eq!(usable_until(validity, None), FROM + 7 * DAY);
-    assert_eq!(usable_until(validity, Some(FROM + 9 * DAY)), FROM + 7 * DAY);
+        until: FROM + seconds,
+    }
+}
+
+#[test]
+fn a_delegated_responders_end_cuts_the_validity() {
+    let week = lasting(7 * DAY);
+    assert_eq!(week.cut_at(FROM + 9 * DAY), week);
+    assert_eq!(week.cut_at(i64::MAX), week);
     // notAfter is the last second in which the certificate is valid.
-    assert_eq!(usable_until(validity, Some(FROM + DAY)), FROM + DAY + 1);
-    assert_eq!(usable_until(validity, Some(i64::MAX)), FROM + 7 * DAY);
+    assert_eq!(week.cut_at(FROM + DAY), lasting(DAY + 1));
+    // One that had ended before leaves nothing, which is expired, not bad times.
+    let nothing = week.cut_at(FROM - DAY);
+    assert_eq!(nothing, lasting(0));
+    assert_eq!(nothing.check(FROM, 0).unwrap_err().cause(), "expired");
 }
 
 #[test]
 fn a_week_is_refreshed_around_its_middle() {
-    let until = FROM + 7 * DAY;
-    let day = |random| refresh(FROM, until, FROM, None, random).as_secs_f64() / DAY as f64;
+    let day = |random| refresh(lasting(7 * DAY), FROM, None, random).as_secs_f64() / DAY as f64;
     assert!((day(0) - 2.8).abs() < 0.01);
     assert!((day(u64::MAX / 2) - 3.5).abs() < 0.01);
     assert!((day(u64::MAX) - 4.2).abs() < 0.01);
@@ -38,15 +45,13 @@ fn a_week_is_refreshed_around_its_middle() {
 
 #[test]
 fn a_response_past_its_middle_is_refreshed_within_what_is_left() {
-    let until = FROM + 10 * DAY;
-    let delay = refresh(FROM, until, until - DAY, None, u64::MAX / 2);
+    let delay = refresh(lasting(10 * DAY), FROM + 9 * DAY, None, u64::MAX / 2);
     assert!(delay > seconds(DAY * 2 / 5) && delay < seconds(DAY * 3 / 5));
 }
 
 #[test]
 fn max_age_delays_but_never_beyond_three_quarters_of_what_is_left() {
-    let until = FROM + 4 * DAY;
-    let with = |max_age| refresh(FROM, until, FROM, Some(max_age), 0);
+    let with = |max_age| refresh(lasting(4 * DAY), FROM, Some(max_age), 0);
     assert_eq!(with(Duration::ZERO), seconds(4 * DAY * 2 / 5));
     assert_eq!(with(seconds(2 * DAY)), seconds(2 * DAY));
     assert_eq!(with(seconds(9 * DAY)), seconds(3 * DAY));
@@ -100,7 +105,7 @@ proptest! {
         from in moment(), until in moment(), now in moment(), random in any::<u64>(),
         max_age in prop::option::of(any::<Duration>()),
     ) {
-        let delay = refresh(from, until, now, max_age, random);
+        let delay = refresh(Validity { from, until }, now, max_age, random);
         prop_assert!((MIN_REFRESH..=MAX_REFRESH).contains(&delay));
     }
 
@@ -109,8 +114,7 @@ proptest! {
         lifetime in 60..14 * DAY, elapsed in 0..100i64, random in any::<u64>(),
     ) {
         let elapsed = lifetime * 39 / 100 * elapsed / 100;
-        let (until, now) = (FROM + lifetime, FROM + elapsed);
-        let delay = refresh(FROM, until, now, None, random);
+        let delay = refresh(lasting(lifetime), FROM + elapsed, None, random);
         let at = seconds(elapsed) + delay;
         if delay > MIN_REFRESH && delay < MAX_REFRESH {
             prop_assert!(at >= seconds(lifetime) * 2 / 5 - seconds(1), "{at:?}");
@@ -123,9 +127,9 @@ proptest! {
     fn a_clock_that_is_behind_delays_no_more_than_a_fresh_response(
         lifetime in 60..14 * DAY, behind in 0..i64::MAX / 2, random in any::<u64>(),
     ) {
-        let until = FROM + lifetime;
-        let fresh = refresh(FROM, until, FROM, None, random);
-        prop_assert_eq!(refresh(FROM, until, FROM.saturating_sub(behind), None, random), fresh);
+        let fresh = refresh(lasting(lifetime), FROM, None, random);
+        let now = FROM.saturating_sub(behind);
+        prop_assert_eq!(refresh(lasting(lifetime), now, None, random), fresh);
     }
 
     #[test]
@@ -139,7 +143,7 @@ proptest! {
             if now >= until {
                 break;
             }
-            now += refresh(FROM, until, now, None, random).as_secs() as i64 + 1;
+            now += refresh(lasting(lifetime), now, None, random).as_secs() as i64 + 1;
             requests += 1;
         }
         prop_assert!(now >= until && requests < 40, "{requests} requests");
