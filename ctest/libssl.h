@@ -78,6 +78,8 @@ typedef void (*any_function)(void);
     F(int, SSL_session_reused, (const SSL *))                                              \
     F(const char *, OpenSSL_version, (int))                                                \
     F(const char *, SSLeay_version, (int))                                                 \
+    F(int, CRYPTO_num_locks, (void))                                                       \
+    F(void, CRYPTO_set_locking_callback, (void (*)(int, int, const char *, int)))          \
     F(void *, CRYPTO_malloc, (size_t, const char *, int))                                  \
     F(void, CRYPTO_free, (void *, const char *, int))                                      \
     F(STACK *, OPENSSL_sk_new_null, (void))                                                \
