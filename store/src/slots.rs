@@ -1,0 +1,455 @@
+//! Two response slots and a generation: the one lock-free primitive.
+//!
+//! It lives in words of memory that the caller provides, shared or private. One
+//! writer at a time fills the idle slot and then publishes it with a release
+//! store of the generation. Readers, any number of them, in any process, copy
+//! the other slot and look at the generation again. Killed at any step, the
+//! writer leaves the old response or the new one, never none, never a torn one.
+//!
+//! | word       | what                                                        |
+//! |------------|-------------------------------------------------------------|
+//! | 0          | generation; its lowest bit names the slot that is published; 0: nothing yet |
+//! | 1 to 4     | slot 0: state and length, thisUpdate, until, checksum       |
+//! | 5 to 8     | slot 1: the same                                            |
+//! | 9 and on   | bytes of slot 0, then of slot 1, each half of what is left  |
+//!
+//! The checksum covers key, generation, state, length, times and bytes.
+//!
+//! Why a reader sees no torn record. It reads generation g, then slot g mod 2,
+//! and then wants to read generation g again. That slot is written again only
+//! for generation g + 2, after g + 1 was stored and after a release fence. If
+//! the reader saw one word of g + 2, its acquire fence pairs with that release
+//! fence, and it cannot read generation g any more. Readers use relaxed loads of
+//! eight bytes and fences, since that is all that Rust defines on memory which
+//! is mapped read-only.
+
+use crate::Key;
+use crate::checksum::Checksum;
+use crate::steps::step;
+use crate::words::{block_of, key_words, load_block, put_block};
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// How far thisUpdate may lie in the future, in seconds: the host's clock and the
+/// responder's are not one. OpenSSL's own tools and most clients allow as much.
+pub const CLOCK_SKEW: i64 = 300;
+
+/// The longest response that is kept, in bytes.
+pub const MAX_RESPONSE: usize = 64 * 1024;
+
+/// How often a reader that met the writer begins again.
+const ATTEMPTS: usize = 8;
+
+/// The generation and the two slot headers.
+const FIXED_WORDS: usize = 9;
+const SLOT_HEADER_WORDS: usize = 4;
+
+/// Why there is no response to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// Nothing is kept under this key.
+    Absent,
+    /// thisUpdate is more than [`CLOCK_SKEW`] ahead of the clock.
+    NotYetValid,
+    /// The clock is past the end of the response's validity.
+    Expired,
+    /// The writer stopped this response: the certificate was revoked, say.
+    Withdrawn,
+    /// The writer changed the record at every attempt to read it.
+    Torn,
+    /// What stands there is not what the writer wrote.
+    Damaged,
+    /// The caller gave no buffer, or one that is too short.
+    NoBuffer,
+}
+
+/// What the published slot says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing, on purpose: the record is free.
+    Empty,
+    /// A response to be stapled.
+    Good,
+    /// No response may be stapled.
+    Withdrawn,
+}
+
+impl State {
+    /// Codes far apart, so that no flipped bit makes one state of another.
+    fn code(self) -> u32 {
+        match self {
+            State::Empty => 0,
+            State::Good => 0x676f_6f64,
+            State::Withdrawn => 0x7374_6f70,
+        }
+    }
+
+    fn of(code: u32) -> Option<Self> {
+        [State::Empty, State::Good, State::Withdrawn]
+            .into_iter()
+            .find(|state| state.code() == code)
+    }
+}
+
+/// What stands at the head of a slot, and the generation it was read under.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    generation: u64,
+    state_and_length: u64,
+    this_update: i64,
+    until: i64,
+    checksum: u64,
+}
+
+impl Head {
+    fn length(&self) -> usize {
+        (self.state_and_length & u64::from(u32::MAX)) as usize
+    }
+
+    fn state(&self) -> Option<State> {
+        State::of((self.state_and_length >> 32) as u32)
+    }
+
+    fn seeded(&self, key: &Key) -> Checksum {
+        let mut sum = Checksum::new(&key_words(key));
+        sum.absorb(&[
+            self.generation,
+            self.state_and_length,
+            self.this_update as u64,
+            self.until as u64,
+        ]);
+        sum
+    }
+}
+
+/// Two slots over words of memory that somebody else owns.
+///
+/// Reading is safe at any time, from any thread or process, whatever the words
+/// hold. Writing ([`publish`](Self::publish), [`withdraw`](Self::withdraw),
+/// [`clear`](Self::clear)) is for one writer at a time: two at once do no harm to
+/// memory, but leave a record that fails its checksum.
+#[derive(Clone, Copy)]
+pub struct Slots<'a> {
+    generation: &'a AtomicU64,
+    heads: [&'a [AtomicU64]; 2],
+    bytes: [&'a [AtomicU64]; 2],
+}
+
+impl<'a> Slots<'a> {
+    /// How many words two slots of `capacity` bytes take.
+    pub const fn words_for(capacity: usize) -> usize {
+        FIXED_WORDS + 2 * capacity.div_ceil(8)
+    }
+
+    /// The slots in `words`, which are all zero at first. None if there are too
+    /// few words for any slot.
+    #[inline]
+    pub fn new(words: &'a [AtomicU64]) -> Option<Self> {
+        let (generation, rest) = words.split_first()?;
+        let (heads, bytes) = rest.split_at_checked(2 * SLOT_HEADER_WORDS)?;
+        let (first_head, second_head) = heads.split_at_checked(SLOT_HEADER_WORDS)?;
+        let half = bytes.len() / 2;
+        let (first, second) = bytes.split_at_checked(half)?;
+        Some(Self {
+            generation,
+            heads: [first_head, second_head],
+            bytes: [first, second.get(..half)?],
+        })
+    }
+
+    /// The longest response that fits, in bytes.
+    pub fn capacity(&self) -> usize {
+        8 * self.bytes[0].len()
+    }
+
+    /// What is published, if the writer leaves it alone for long enough.
+    #[inline]
+    fn head(&self) -> Result<Head, Miss> {
+        for _ in 0..ATTEMPTS {
+            let generation = self.generation.load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            if generation == 0 {
+                return Err(Miss::Absent);
+            }
+            let [state_and_length, this_update, until, checksum] =
+                self.heads[(generation & 1) as usize]
+            else {
+                return Err(Miss::Damaged);
+            };
+            let head = Head {
+                generation,
+                state_and_length: state_and_length.load(Ordering::Relaxed),
+                this_update: this_update.load(Ordering::Relaxed) as i64,
+                until: until.load(Ordering::Relaxed) as i64,
+                checksum: checksum.load(Ordering::Relaxed),
+            };
+            if self.still(generation) {
+                return Ok(head);
+            }
+        }
+        Err(Miss::Torn)
+    }
+
+    /// Whether all that was read since `generation` was read belongs to it.
+    #[inline]
+    fn still(&self, generation: u64) -> bool {
+        fence(Ordering::Acquire);
+        self.generation.load(Ordering::Relaxed) == generation
+    }
+
+    /// Looks for a response that may be sent at the time `now` (seconds since
+    /// 1970). The bytes are checked when they are copied.
+    #[inline]
+    pub fn lookup(&self, key: &Key, now: i64) -> Result<Found<'a>, Miss> {
+        let head = self.head()?;
+        match head.state() {
+            Some(State::Good) => {}
+            Some(State::Empty) => return Err(Miss::Absent),
+            Some(State::Withdrawn) => return Err(Miss::Withdrawn),
+            None => return Err(Miss::Damaged),
+        }
+        if head.length() == 0 || head.length() > self.capacity() {
+            return Err(Miss::Damaged);
+        }
+        if now > head.until {
+            return Err(Miss::Expired);
+        }
+        if now.saturating_add(CLOCK_SKEW) < head.this_update {
+            return Err(Miss::NotYetValid);
+        }
+        Ok(Found {
+            slots: *self,
+            key: *key,
+            head,
+        })
+    }
+
+    /// Looks up and copies, and begins again when the writer came between.
+    /// `buffer` is asked for a buffer of at least so many bytes, once for each
+    /// attempt; buffers of failed attempts are dropped.
+    pub fn read<B: AsMut<[MaybeUninit<u8>]>>(
+        &self,
+        key: &Key,
+        now: i64,
+        buffer: impl FnMut(usize) -> Option<B>,
+    ) -> Result<Copied<B>, Miss> {
+        read(|| self.lookup(key, now), buffer)
+    }
+
+    /// Publishes a response: readers get it from now on. False, and nothing
+    /// changed, if it is empty or longer than the capacity.
+    #[must_use]
+    pub fn publish(&self, key: &Key, der: &[u8], this_update: i64, until: i64) -> bool {
+        if der.is_empty() || der.len() > self.capacity() {
+            return false;
+        }
+        self.fill(key, State::Good, der, this_update, until);
+        true
+    }
+
+    /// Stops the response at once: readers get none until the next `publish`.
+    pub fn withdraw(&self, key: &Key) {
+        self.fill(key, State::Withdrawn, &[], 0, 0);
+    }
+
+    /// Empties the record.
+    pub fn clear(&self, key: &Key) {
+        self.fill(key, State::Empty, &[], 0, 0);
+    }
+
+    /// `bytes` fit, as the callers have seen.
+    fn fill(&self, key: &Key, state: State, bytes: &[u8], this_update: i64, until: i64) {
+        let current = self.generation.load(Ordering::Relaxed);
+        let generation = next(current);
+        let slot = (generation & 1) as usize;
+        let mut head = Head {
+            generation,
+            state_and_length: u64::from(state.code()) << 32 | bytes.len() as u64,
+            this_update,
+            until,
+            checksum: 0,
+        };
+        // The current generation, stored earlier, comes before all that follows.
+        fence(Ordering::Release);
+        let mut sum = head.seeded(key);
+        for (words, bytes) in self.bytes[slot].chunks(4).zip(bytes.chunks(32)) {
+            let block = block_of(bytes);
+            sum.absorb(&block);
+            for (word, value) in words.iter().zip(block) {
+                store(word, value);
+            }
+        }
+        head.checksum = sum.finish();
+        let values = [
+            head.state_and_length,
+            this_update as u64,
+            until as u64,
+            head.checksum,
+        ];
+        for (word, value) in self.heads[slot].iter().zip(values) {
+            store(word, value);
+        }
+        step();
+        self.generation.store(generation, Ordering::Release);
+    }
+
+    /// What is published, checked against its checksum, at whatever time: for
+    /// the writer and for showing it. None if it is damaged or never stops
+    /// changing.
+    pub fn inspect(&self, key: &Key) -> Option<Summary> {
+        let head = match self.head() {
+            Ok(head) => head,
+            Err(Miss::Absent) => return Some(Summary::EMPTY),
+            Err(_) => return None,
+        };
+        let words = self.bytes[(head.generation & 1) as usize];
+        let words = words.get(..head.length().div_ceil(8))?;
+        let mut sum = head.seeded(key);
+        for words in words.chunks(4) {
+            sum.absorb(&load_block(words));
+        }
+        let intact = self.still(head.generation) && sum.finish() == head.checksum;
+        intact.then_some(())?;
+        Some(Summary {
+            state: head.state()?,
+            length: head.length(),
+            this_update: head.this_update,
+            until: head.until,
+        })
+    }
+}
+
+/// What a record holds, without the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Whether there is a response.
+    pub state: State,
+    /// The length of the response in bytes.
+    pub length: usize,
+    /// thisUpdate, in seconds since 1970.
+    pub this_update: i64,
+    /// The end of its validity, in seconds since 1970.
+    pub until: i64,
+}
+
+impl Summary {
+    const EMPTY: Self = Self {
+        state: State::Empty,
+        length: 0,
+        this_update: 0,
+        until: 0,
+    };
+}
+
+/// A response that may be sent, not yet copied.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    slots: Slots<'a>,
+    key: Key,
+    head: Head,
+}
+
+impl Found<'_> {
+    /// The length of the response in bytes: never 0.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.head.length()
+    }
+
+    /// thisUpdate of the response, in seconds since 1970.
+    pub fn this_update(&self) -> i64 {
+        self.head.this_update
+    }
+
+    /// The end of the response's validity, in seconds since 1970.
+    pub fn until(&self) -> i64 {
+        self.head.until
+    }
+
+    /// Copies the response to the start of `buffer`. On an error the buffer holds
+    /// anything: [`Miss::Torn`] asks for another lookup, [`Miss::Damaged`] is
+    /// final, [`Miss::NoBuffer`] means shorter than [`len`](Self::len).
+    #[inline]
+    pub fn copy_to(&self, buffer: &mut [MaybeUninit<u8>]) -> Result<(), Miss> {
+        let buffer = buffer.get_mut(..self.len()).ok_or(Miss::NoBuffer)?;
+        let words = self.slots.bytes[(self.head.generation & 1) as usize];
+        let mut sum = self.head.seeded(&self.key);
+        let (blocks, rest) = words
+            .split_at_checked(buffer.len() / 32 * 4)
+            .ok_or(Miss::Damaged)?;
+        let mut chunks = buffer.chunks_exact_mut(32);
+        for (words, chunk) in blocks.chunks_exact(4).zip(&mut chunks) {
+            let block = load_block(words);
+            sum.absorb(&block);
+            put_block(chunk, &block);
+        }
+        let tail = chunks.into_remainder();
+        if !tail.is_empty() {
+            let rest = rest.get(..tail.len().div_ceil(8)).ok_or(Miss::Damaged)?;
+            let block = load_block(rest);
+            sum.absorb(&block);
+            put_block(tail, &block);
+        }
+        if !self.slots.still(self.head.generation) {
+            return Err(Miss::Torn);
+        }
+        if sum.finish() != self.head.checksum {
+            return Err(Miss::Damaged);
+        }
+        Ok(())
+    }
+}
+
+/// A response that was copied.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied<B> {
+    /// The buffer that the caller gave; its first `length` bytes are the response.
+    pub buffer: B,
+    /// The length of the response in bytes.
+    pub length: usize,
+    /// thisUpdate, in seconds since 1970.
+    pub this_update: i64,
+    /// The end of its validity, in seconds since 1970.
+    pub until: i64,
+}
+
+/// Looks up and copies until the writer did not come between.
+#[inline]
+pub(crate) fn read<'a, B: AsMut<[MaybeUninit<u8>]>>(
+    lookup: impl Fn() -> Result<Found<'a>, Miss>,
+    mut buffer: impl FnMut(usize) -> Option<B>,
+) -> Result<Copied<B>, Miss> {
+    for _ in 0..ATTEMPTS {
+        let found = lookup()?;
+        let mut buffer = buffer(found.len()).ok_or(Miss::NoBuffer)?;
+        match found.copy_to(buffer.as_mut()) {
+            Ok(()) => {
+                return Ok(Copied {
+                    buffer,
+                    length: found.len(),
+                    this_update: found.this_update(),
+                    until: found.until(),
+                });
+            }
+            Err(Miss::Torn) => {}
+            Err(miss) => return Err(miss),
+        }
+    }
+    Err(Miss::Torn)
+}
+
+/// The generation after `current`, with the other slot; never 0.
+fn next(current: u64) -> u64 {
+    match current.wrapping_add(1) {
+        0 => 2,
+        generation => generation,
+    }
+}
+
+fn store(word: &AtomicU64, value: u64) {
+    step();
+    word.store(value, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests;
