@@ -1,12 +1,12 @@
 //! Generates include/staplegun.h from the documented exports, and sets the
 //! shared object's name and link arguments.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=src/abi/status.rs");
     println!("cargo:rerun-if-changed=cbindgen.toml");
-    println!("cargo:rerun-if-changed=include/staplegun.h");
+    println!("cargo:rerun-if-env-changed=STAPLEGUN_WRITE_HEADER");
     link_arguments();
     header();
 }
@@ -24,33 +24,32 @@ fn link_arguments() {
     }
 }
 
-/// Writes the header, unless the one that stands there is the same. A checkout
-/// that cannot be written, or a build from a package, keeps what is committed.
+/// Writes the header to OUT_DIR, where the drift check compares it with the one
+/// that is committed; `make header` has it written there too.
 fn header() {
-    let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
-    let root = Path::new(&root);
-    let config = cbindgen::Config::from_root_or_default(root);
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let generated = cbindgen::Builder::new()
-        .with_config(config)
+        .with_config(cbindgen::Config::from_root_or_default(&root))
         .with_src(root.join("src/abi/status.rs"))
-        .generate();
-    let header = match generated {
-        Ok(header) => header,
-        Err(error) => {
-            println!("cargo:warning=include/staplegun.h was not generated: {error}");
-            return;
-        }
-    };
-    let path = root.join("include/staplegun.h");
+        .generate()
+        .expect("src/abi/status.rs declares what cbindgen can write in C");
     let mut text = Vec::new();
-    header.write(&mut text);
+    generated.write(&mut text);
     let text = for_c_readers(&String::from_utf8(text).expect("cbindgen writes UTF-8"));
-    if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
-        return;
+    write(&PathBuf::from(variable("OUT_DIR")), &text);
+    if std::env::var_os("STAPLEGUN_WRITE_HEADER").is_some() {
+        write(&root.join("include"), &text);
     }
-    if let Err(error) = std::fs::write(&path, text) {
-        println!("cargo:warning={} was not written: {error}", path.display());
-    }
+}
+
+fn write(directory: &Path, text: &str) {
+    let path = directory.join("staplegun.h");
+    std::fs::write(&path, text)
+        .unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
 }
 
 /// What rustdoc wants as a section of its own reads on in C.

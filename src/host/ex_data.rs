@@ -90,7 +90,9 @@ impl Indices {
         // SAFETY: argp is the library's table, which is never freed; the
         // callbacks are in this library, which is never unloaded.
         unsafe {
-            if let Some(new_index) = crypto.CRYPTO_get_ex_new_index {
+            // 1.0.2 has a function of this name too, with other class numbers.
+            let new_index = crypto.CRYPTO_get_ex_new_index;
+            if let Some(new_index) = new_index.filter(|_| ssl.OPENSSL_init_ssl.is_some()) {
                 let pair = Indices {
                     ssl: new_index(CLASS_SSL, 0, argp, None, Some(keep_own_record), free),
                     ctx: new_index(CLASS_SSL_CTX, 0, argp, None, None, free),
@@ -99,19 +101,16 @@ impl Indices {
             }
         }
         let (for_ssl, for_ctx) = (ssl.SSL_get_ex_new_index?, ssl.SSL_CTX_get_ex_new_index?);
-        // 1.0.2 hands out index 0 although SSL_set_app_data uses it, so the
-        // first index of a class may have to be left alone.
-        let not_zero = |take: &dyn Fn() -> c_int| match take() {
-            0 => take(),
-            index => index,
-        };
+        // 1.0.2 hands out index 0 although SSL_set_app_data uses it. So one index
+        // of each class is taken first that nobody uses, without callbacks:
+        // they would be called for the program's data.
         // SAFETY: as above.
         let pair = unsafe {
+            for_ssl(0, ptr::null_mut(), None, None, None);
+            for_ctx(0, ptr::null_mut(), None, None, None);
             Indices {
-                ssl: not_zero(&|| {
-                    for_ssl(0, argp, Some(ssl_was_created), Some(keep_own_record), free)
-                }),
-                ctx: not_zero(&|| for_ctx(0, argp, None, None, free)),
+                ssl: for_ssl(0, argp, Some(ssl_was_created), Some(keep_own_record), free),
+                ctx: for_ctx(0, argp, None, None, free),
             }
         };
         (pair.ssl > 0 && pair.ctx > 0).then_some(pair)

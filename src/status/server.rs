@@ -5,7 +5,7 @@ use std::ffi::c_int;
 
 use crate::config::{self, Server};
 use crate::host::ssl::Ssl;
-use crate::host::types::{SSL_TLSEXT_ERR_NOACK, SSL_TLSEXT_ERR_OK};
+use crate::host::types::{SSL_TLSEXT_ERR_NOACK, SSL_TLSEXT_ERR_OK, TLSEXT_STATUSTYPE_ocsp};
 use crate::staples;
 
 use super::certificate;
@@ -16,6 +16,12 @@ use super::connection::Connection;
 pub fn before_program(ssl: &Ssl) {
     if let Some(connection) = Connection::get(ssl) {
         connection.restore(ssl);
+    }
+    // The callback runs because the client asked; from 1.1.0 on libssl tells so.
+    if ssl.host().before_1_1()
+        && let Some(connection) = Connection::of(ssl)
+    {
+        connection.status_type.set(TLSEXT_STATUSTYPE_ocsp);
     }
 }
 

@@ -1,0 +1,62 @@
+# staplegun: build, see it work, test, install.
+#
+#   make          builds the library and the program
+#   make demo     shows a server that cannot staple, stapling
+#   make check    runs every test, against real servers and every libssl
+#   make install  DESTDIR= PREFIX=/usr/local
+#
+# demo and check install the Debian packages that they need; each says which.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+LIBRARY := $(TARGET)/release/libstaplegun.so
+
+.PHONY: all demo check check-rust check-c check-examples header install packages clean
+
+all:
+	$(CARGO) build --release --workspace --locked
+
+packages:
+	tools/debian-packages
+
+demo: packages all
+	tools/demo $(LIBRARY)
+
+check: packages all check-rust check-c check-examples
+
+# Formatting and lints stand first: they are the quickest to fail.
+check-rust:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+	$(CARGO) test --workspace --all-features --locked
+
+# The same C programs against the real libssl of each version, and through the
+# shim. The images are built once and cached outside the clone.
+check-c: all
+	ctest/header-check
+	ctest/run --shim $(LIBRARY)
+
+check-examples: all
+	examples/check $(LIBRARY)
+
+# Writes include/staplegun.h anew; commit what it changes.
+header:
+	STAPLEGUN_WRITE_HEADER=1 $(CARGO) build --locked
+
+install: all
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libstaplegun.so.$(VERSION)
+	ln -sf libstaplegun.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libstaplegun.so.0
+	ln -sf libstaplegun.so.0 $(DESTDIR)$(LIBDIR)/libstaplegun.so
+	install -m 644 include/staplegun.h $(DESTDIR)$(PREFIX)/include/staplegun.h
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    packaging/staplegun.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/staplegun.pc
+	install -m 755 $(TARGET)/release/staplegun $(DESTDIR)$(PREFIX)/bin/staplegun
+
+clean:
+	$(CARGO) clean
