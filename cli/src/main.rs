@@ -1,0 +1,28 @@
+//! The program `staplegun`: puts the library into programs, fetches what they
+//! staple, and tells whether it works.
+//!
+//! One module for each subcommand, each with its `Args` and a `run` that returns
+//! the exit status; `args` only joins them.
+
+// What is unsafe stands in modules of its own, which say why.
+#![deny(unsafe_code)]
+
+mod args;
+mod check;
+mod probe;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let command = args::Staplegun::parse().command;
+    match command.run() {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("staplegun: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

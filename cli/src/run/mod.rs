@@ -1,0 +1,12 @@
+//! `staplegun run`.
+
+use std::process::ExitCode;
+
+/// Options of `staplegun run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(Args {}: Args) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("not built yet")
+}
