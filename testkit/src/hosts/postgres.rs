@@ -8,6 +8,7 @@ use crate::judge::Client;
 use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;
+use crate::wait;
 
 const USER: &str = "postgres";
 
@@ -51,11 +52,13 @@ impl Host for Postgres {
             "fsync=off".to_owned(),
             "listen_addresses=127.0.0.1".to_owned(),
             "unix_socket_directories=".to_owned(),
+            // It ends with or without a word, as it happens.
+            "max_logical_replication_workers=0".to_owned(),
             "ssl=on".to_owned(),
             set("ssl_cert_file", &site.path("chain.pem")),
             set("ssl_key_file", &key),
         ];
-        Program::start_on_free_port(|port| {
+        let server = Program::start_on_free_port(|port| {
             let program = Program::new(executable("postgres"))
                 .args(["-p", &port.to_string(), "-D"])
                 .arg(self.cluster.join("data"))
@@ -64,7 +67,13 @@ impl Host for Postgres {
                 // SIGTERM waits for clients to leave.
                 .stop_by_interrupt();
             shim.apply(program)
-        })
+        });
+        // It listens before it has recovered, and logs otherwise when stopped then.
+        wait::until("PostgreSQL is ready", || {
+            let ready = "database system is ready to accept connections";
+            server.stderr().contains(ready).then_some(())
+        });
+        server
     }
 
     fn client(&self, server: &Server, site: &Site) -> Client {
