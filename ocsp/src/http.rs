@@ -112,7 +112,8 @@ mod tests {
     fn no_max_age_where_caching_is_forbidden_or_not_mentioned() {
         for control in [
             "",
-            "no-cache",
+            "public",
+            "max-age=60, no-cache",
             "max-age=60, no-store",
             "max-age",
             "max-age=x",

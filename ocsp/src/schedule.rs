@@ -40,15 +40,13 @@ pub fn refresh(
     random: u64,
 ) -> Duration {
     let Validity { from, until } = validity;
-    let lifetime = until.saturating_sub(from).max(0);
-    // A clock before thisUpdate counts as at it, one past the end as there.
-    let elapsed = now.saturating_sub(from).clamp(0, lifetime);
-    let lifetime = millis(lifetime);
-    let elapsed = millis(elapsed);
+    // What is negative counts as 0: a clock that is behind thisUpdate, or an
+    // end before the beginning.
+    let lifetime = millis(until.saturating_sub(from));
+    let elapsed = millis(now.saturating_sub(from));
     let left = lifetime.saturating_sub(elapsed);
     let planned = middle(lifetime, random)
         .checked_sub(elapsed)
-        .filter(|delay| *delay > 0)
         .unwrap_or_else(|| middle(left, random));
     let cached = max_age.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
     let latest = left.saturating_sub(left.div_euclid(4));
@@ -100,7 +98,7 @@ fn between(low: u64, high: u64, random: u64) -> u64 {
     low.saturating_add(u64::try_from(offset).unwrap_or(0))
 }
 
-/// Seconds, not negative, as milliseconds.
+/// Seconds as milliseconds, none if negative.
 fn millis(seconds: i64) -> u64 {
     u64::try_from(seconds).unwrap_or(0).saturating_mul(1000)
 }

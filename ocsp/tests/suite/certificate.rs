@@ -95,6 +95,17 @@ fn only_addresses_that_can_be_fetched_are_taken() {
 }
 
 #[test]
+fn no_certificate_can_name_more_than_16_responders() {
+    let locations: Vec<u8> = (0..20)
+        .flat_map(|number| access(AD_OCSP, 0x86, &format!("http://{number}.example/")))
+        .collect();
+    let certificate = CertificateSpec::leaf()
+        .with(extension(AIA, false, &der(0x30, &[&locations])))
+        .read();
+    assert_eq!(certificate.responders().len(), 16);
+}
+
+#[test]
 fn must_staple_is_feature_5_alone() {
     let with = |features: &[u8]| {
         let value = der(0x30, &[features]);

@@ -1,9 +1,10 @@
 //! DER to the letter: what only BER allows, or nobody, is refused.
 
 use crate::mint::{
-    NOW, ResponseSpec, SingleSpec, der, generalized_time, good, leaf_identity, status_good,
+    CertificateSpec, NOW, ResponseSpec, SingleSpec, cert_id, der, extension, generalized_time,
+    good, leaf_identity, with_extra,
 };
-use staplegun_ocsp::{Fault, Response, Tolerance, check};
+use staplegun_ocsp::{Certificate, CertificateError, Fault, Response, Tolerance, check};
 
 fn part(response: &[u8]) -> &'static str {
     match check(response, &leaf_identity(), NOW, &Tolerance::STAPLING) {
@@ -84,7 +85,7 @@ fn a_status_must_be_one_of_the_three_and_empty_where_it_is_null() {
 #[test]
 fn a_padded_serial_is_refused() {
     let mut single = SingleSpec::good();
-    single.cert_id = crate::mint::cert_id(&crate::mint::CertificateSpec::ca(), &[0, 0, 0x9a, 0xbc]);
+    single.cert_id = cert_id(&CertificateSpec::ca(), &[0, 0, 0x9a, 0xbc]);
     assert_eq!(part_of(single), "serialNumber");
 }
 
@@ -172,15 +173,44 @@ fn depth_costs_nothing() {
 }
 
 #[test]
-fn what_follows_inside_is_refused_too() {
+fn no_structure_may_hold_more_than_its_elements() {
     let single = SingleSpec {
-        status: [status_good(), status_good()].concat(),
+        extensions: vec![extension(&[0x2a, 3], false, b"")],
         ..SingleSpec::good()
     };
-    assert_eq!(part_of(single), "thisUpdate");
-    let two_times = SingleSpec {
-        next_update: Some(generalized_time("20260108000000Z").repeat(2)),
-        ..SingleSpec::good()
-    };
-    assert_eq!(part_of(two_times), "nextUpdate");
+    let response = ResponseSpec::of(&[single]).der();
+    for (path, expected) in [
+        (&[][..], "OCSPResponse"),
+        (&[1], "responseBytes"),
+        (&[1, 0], "responseBytes"),
+        (&[1, 0, 1], "BasicOCSPResponse"),
+        (&[1, 0, 1, 0], "BasicOCSPResponse"),
+        (&[1, 0, 1, 0, 0], "tbsResponseData"),
+        (&[1, 0, 1, 0, 0, 0], "responderID"),
+        (&[1, 0, 1, 0, 0, 2], "SingleResponse"),
+        (&[1, 0, 1, 0, 0, 2, 0], "SingleResponse"),
+        (&[1, 0, 1, 0, 0, 2, 0, 0], "certID"),
+        (&[1, 0, 1, 0, 0, 2, 0, 3], "nextUpdate"),
+        (&[1, 0, 1, 0, 0, 2, 0, 4], "singleExtensions"),
+        (&[1, 0, 1, 0, 0, 2, 0, 4, 0], "Extension"),
+        (&[1, 0, 1, 0, 0, 2, 0, 4, 0, 0], "Extension"),
+    ] {
+        assert_eq!(part(&with_extra(&response, path)), expected, "{path:?}");
+    }
+    let certificate = CertificateSpec::leaf()
+        .with(extension(&[0x2a, 3], false, b""))
+        .der();
+    for (path, expected) in [
+        (&[][..], "Certificate"),
+        (&[0], "tbsCertificate"),
+        (&[0, 4], "validity"),
+        (&[0, 6], "subjectPublicKeyInfo"),
+        (&[0, 7], "extensions"),
+        (&[0, 7, 0], "Extension"),
+        (&[0, 7, 0, 0], "Extension"),
+    ] {
+        let refusal = Certificate::from_der(&with_extra(&certificate, path)).unwrap_err();
+        let part = CertificateError::Malformed { part: expected };
+        assert_eq!(refusal, part, "{path:?}");
+    }
 }

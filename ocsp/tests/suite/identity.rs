@@ -133,6 +133,30 @@ fn names_are_the_same_whatever_string_type_case_and_spacing() {
     assert!(named(name(&[])).is_none());
 }
 
+#[test]
+fn names_that_only_look_alike_are_different() {
+    let same = |left: Vec<u8>, right: Vec<u8>| {
+        let named = |issuer: Vec<u8>, subject: Vec<u8>| CertificateSpec {
+            issuer,
+            subject,
+            ..CertificateSpec::ca()
+        };
+        named(left, right).read().is_self_issued()
+    };
+    // One RDN of two attributes is not two RDNs of one.
+    let (cn, o) = (
+        der(0x30, &[&oid(&[0x55, 4, 3]), &der(0x13, &[b"a"])]),
+        der(0x30, &[&oid(&[0x55, 4, 10]), &der(0x13, &[b"b"])]),
+    );
+    let one_rdn = der(0x30, &[&der(0x31, &[&cn, &o])]);
+    let two_rdns = der(0x30, &[&der(0x31, &[&cn]), &der(0x31, &[&o])]);
+    assert!(same(one_rdn.clone(), one_rdn.clone()));
+    assert!(!same(one_rdn, two_rdns));
+    // Beyond ASCII the same octets mean other letters in another string type.
+    let word = b"\xc3\xa9";
+    assert!(!same(name(&[(3, 0x0c, word)]), name(&[(3, 0x14, word)])));
+}
+
 proptest! {
     #[test]
     fn an_identity_matches_its_own_cert_id_under_every_hash(

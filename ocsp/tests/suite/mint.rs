@@ -281,3 +281,39 @@ fn explicit_extensions(tag: u8, extensions: &[Vec<u8>]) -> Vec<u8> {
         list => der(tag, &[&der(0x30, &[&list])]),
     }
 }
+
+/// Adds a NULL at the end of the element that `path` leads to, child by child,
+/// and mends all lengths around it. A primitive element's children are what its
+/// content holds.
+pub fn with_extra(element: &[u8], path: &[usize]) -> Vec<u8> {
+    let (tag, content) = (element[0], &element[header_len(element)..]);
+    let mut children = elements(content);
+    match path {
+        [] => children.push(vec![5, 0]),
+        [child, rest @ ..] => children[*child] = with_extra(&children[*child], rest),
+    }
+    der(tag, &[&children.concat()])
+}
+
+fn elements(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut elements = Vec::new();
+    while !bytes.is_empty() {
+        let header = header_len(bytes);
+        let content = bytes[2..header]
+            .iter()
+            .fold(0, |length, octet| length << 8 | usize::from(*octet));
+        let length = if header == 2 {
+            bytes[1].into()
+        } else {
+            content
+        };
+        let (element, rest) = bytes.split_at(header + length);
+        elements.push(element.to_vec());
+        bytes = rest;
+    }
+    elements
+}
+
+fn header_len(element: &[u8]) -> usize {
+    2 + usize::from(element[1].saturating_sub(0x80))
+}

@@ -229,6 +229,30 @@ fn harmless_extensions_are_accepted_even_if_critical() {
 }
 
 #[test]
+fn times_out_of_order_are_refused_whatever_the_clock() {
+    let bytes = ResponseSpec::of(&[SingleSpec::until("20251231235959Z")]).der();
+    let response = Response::parse(&bytes).unwrap();
+    assert_eq!(
+        response.status_for(&leaf_identity()),
+        Err(Fault::BadTimes {
+            this_update: THIS_UPDATE,
+            next_update: THIS_UPDATE - 1
+        })
+    );
+}
+
+#[test]
+fn the_first_of_two_nonces_counts() {
+    let nonces = [&b"\x04\x01a"[..], b"\x04\x01b"];
+    let bytes = ResponseSpec {
+        extensions: nonces.map(|nonce| extension(NONCE, false, nonce)).to_vec(),
+        ..ResponseSpec::of(&[SingleSpec::good()])
+    }
+    .der();
+    assert_eq!(Response::parse(&bytes).unwrap().nonce(), Some(&b"a"[..]));
+}
+
+#[test]
 fn a_nonce_that_is_not_wrapped_is_read_as_it_stands() {
     let nonce = |value: &[u8]| {
         let bytes = ResponseSpec {
