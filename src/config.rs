@@ -6,10 +6,17 @@
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use once_cell::race::OnceBox;
 
 use crate::host::loaded;
+
+/// A map counts whole against RLIMIT_AS, and some servers run under 200 MB.
+const DEFAULT_MAP_MAX: u64 = 64 * 1024 * 1024;
+
+/// The longest time that a start may be held up, in seconds.
+const MAX_WAIT: u64 = 300;
 
 /// What a server does about responses (STAPLEGUN_SERVER).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +66,12 @@ pub struct Config {
     pub responses: Vec<PathBuf>,
     /// STAPLEGUN_ISSUERS: a file or directory of PEM certificates.
     pub issuers: Option<PathBuf>,
+    /// STAPLEGUN_DIR: the store of live map and spool, if not the system's.
+    pub directory: Option<PathBuf>,
+    /// STAPLEGUN_MAP_MAX: the largest live map that is mapped, in bytes.
+    pub map_max: usize,
+    /// STAPLEGUN_WAIT: how long loading a certificate may wait for the agent.
+    pub wait: Duration,
     /// STAPLEGUN_RECHECK=0 turns it off: files are looked at again.
     pub recheck: bool,
     /// STAPLEGUN_LOG.
@@ -95,12 +108,7 @@ impl Config {
             let value = lookup(name)?;
             let found = known.iter().position(|word| word.as_bytes() == value);
             if found.is_none() {
-                complaints.push(format!(
-                    "{} is '{}', which is none of {}; the default is used",
-                    name.to_string_lossy(),
-                    String::from_utf8_lossy(value).escape_default(),
-                    known.join(", ")
-                ));
+                complaints.push(complaint(name, value, &format!("none of {}", known.join(", "))));
             }
             found
         };
@@ -121,6 +129,31 @@ impl Config {
             _ => Level::Info,
         };
 
+        let directory = lookup(c"STAPLEGUN_DIR").and_then(|value| {
+            let absolute = value.starts_with(b"/");
+            if !absolute {
+                complaints.push(complaint(c"STAPLEGUN_DIR", value, "not an absolute path"));
+            }
+            absolute.then(|| to_path(value))
+        });
+        let mut number = |name: &CStr, default: u64, most: u64, unit: &str| {
+            let Some(value) = lookup(name) else {
+                return default;
+            };
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            let digits = text.strip_suffix(unit).unwrap_or(text);
+            match digits.parse::<u64>() {
+                Ok(number) if number <= most => number,
+                _ => {
+                    let what = format!("not a number from 0 to {most}");
+                    complaints.push(complaint(name, value, &what));
+                    default
+                }
+            }
+        };
+        let map_max = number(c"STAPLEGUN_MAP_MAX", DEFAULT_MAP_MAX, 1 << 40, "");
+        let wait = number(c"STAPLEGUN_WAIT", 0, MAX_WAIT, "s");
+
         let log = match lookup(c"STAPLEGUN_LOG") {
             None | Some(b"off") => LogTarget::Off,
             Some(b"stderr") => LogTarget::Stderr,
@@ -139,6 +172,9 @@ impl Config {
                     .collect()
             }),
             issuers: lookup(c"STAPLEGUN_ISSUERS").map(to_path),
+            directory,
+            map_max: usize::try_from(map_max).unwrap_or(usize::MAX),
+            wait: Duration::from_secs(wait),
             recheck,
             log,
             level,
@@ -150,6 +186,12 @@ impl Config {
     pub fn staples(&self) -> bool {
         !self.disabled && self.server != Server::Off
     }
+}
+
+fn complaint(name: &CStr, value: &[u8], what: &str) -> String {
+    let name = name.to_string_lossy();
+    let value = String::from_utf8_lossy(value);
+    format!("{name} is '{}', which is {what}; the default is used", value.escape_default())
 }
 
 fn to_path(bytes: &[u8]) -> PathBuf {
@@ -199,6 +241,20 @@ mod tests {
         assert_eq!(read(&[(c"STAPLEGUN_LOG", "log")], true).log, LogTarget::Off);
         let file = read(&[(c"STAPLEGUN_LOG", "/var/log/s")], true).log;
         assert_eq!(file, LogTarget::File(PathBuf::from("/var/log/s")));
+    }
+
+    #[test]
+    fn a_wait_is_in_seconds_with_or_without_the_unit() {
+        let wait = |value| read(&[(c"STAPLEGUN_WAIT", value)], true).wait.as_secs();
+        assert_eq!([wait("5s"), wait("7"), wait("0")], [5, 7, 0]);
+        let config = read(&[(c"STAPLEGUN_WAIT", "1h")], true);
+        assert_eq!((config.wait.as_secs(), config.complaints.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_store_that_is_not_an_absolute_path_is_not_used() {
+        let config = read(&[(c"STAPLEGUN_DIR", "store")], true);
+        assert_eq!((config.directory, config.complaints.len()), (None, 1));
     }
 
     #[test]

@@ -23,6 +23,13 @@ fn assert_stapled(host: &Python, site: &Site, shim: &Shim, der: &[u8]) {
 }
 
 #[test]
+fn it_is_found_in_the_contexts_store() {
+    let (site, good, shim) = site_with_response();
+    let host = leaf_only().verify_locations("ca.pem");
+    assert_stapled(&host, &site, &shim, &good);
+}
+
+#[test]
 fn it_is_found_beside_the_certificate() {
     let (site, good, shim) = site_with_response();
     site.write("cert.pem.issuer", site.root.pem());
@@ -57,6 +64,18 @@ fn an_intermediate_issuer_is_found_in_the_chain_file() {
     let good = site.good().der();
     let shim = Shim::preloaded().responses(&[&site.write("response.der", &good)]);
     assert_stapled(&Python::new(), &site, &shim, &good);
+}
+
+#[test]
+fn without_it_nothing_is_stapled_and_the_log_says_so() {
+    let (site, _, shim) = site_with_response();
+    let log = site.write_with_mode("log", "", 0o666);
+    let host = leaf_only();
+    let server = host.start(&site, &shim.log(&log));
+    host.client(&server, &site).handshake().assert_no_staple();
+    let log = std::fs::read_to_string(log).expect("the log can be read");
+    let complaints = log.lines().filter(|line| line.contains("issuer"));
+    assert_eq!(complaints.count(), 1, "{log}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 
 use super::ex_data::{self, Record};
 use super::library::{Library, Ready};
-use super::types::{self, AnyFunction, SSL_CTX, StatusCallback};
+use super::types::{self, AnyFunction, SSL_CTX, SSL_METHOD, StatusCallback};
 use super::x509::{X509Ref, X509Stack, X509Store};
 
 /// An SSL_CTX that its program has lent us for the duration of a call. It may
@@ -108,6 +108,19 @@ impl SslCtx {
         unsafe {
             self.ctrl(command, 0, (&raw mut stack).cast());
             NonNull::new(stack).map(|stack| X509Stack::new(self.host.crypto, stack))
+        }
+    }
+
+    /// Whether its method is one of those that only connect. An SSL_CTX begins
+    /// with its method, as `route` relies on.
+    pub fn is_client_only(&self) -> bool {
+        let functions = &self.host.lib.ssl;
+        let methods = [functions.TLS_client_method, functions.DTLS_client_method];
+        // SAFETY: the methods' functions have no preconditions; every SSL_CTX
+        // is larger than a word.
+        unsafe {
+            let method = *self.ptr.as_ptr().cast::<*const SSL_METHOD>();
+            methods.into_iter().flatten().any(|client| client() == method)
         }
     }
 

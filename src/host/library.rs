@@ -76,6 +76,8 @@ function_table! {
         }
         optional {
             OPENSSL_init_ssl: fn(u64, *const c_void) -> c_int;
+            TLS_client_method or SSLv23_client_method: fn() -> *const SSL_METHOD;
+            DTLS_client_method: fn() -> *const SSL_METHOD;
             SSL_session_reused: fn(*const SSL) -> c_int;
             SSL_CTX_get_ciphers: fn(*const SSL_CTX) -> *mut c_void;
             SSL_CIPHER_get_handshake_digest: fn(*const c_void) -> *const c_void;

@@ -72,28 +72,55 @@ impl Candidates {
         self.found.is_empty()
     }
 
-    /// The responses whose serial number is the certificate's. The rest is
-    /// logged where the operator named it, and left.
-    pub fn about(self, leaf: &Certificate, name: &str) -> Vec<Candidate> {
-        let mut about = Vec::new();
+    /// The responses whose serial number is the certificate's, and what is
+    /// wrong with the rest.
+    pub fn about(self, leaf: &Certificate) -> (Vec<Candidate>, Vec<Complaint>) {
+        let (mut about, mut complaints) = (Vec::new(), Vec::new());
         for Found { path, named, bytes } in self.found {
-            let refusal = match bytes {
-                Err(unreadable) => unreadable.to_string(),
+            let (what, of_another) = match bytes {
+                Err(unreadable) => (unreadable.to_string(), false),
                 Ok(der) => match is_about(&der, leaf) {
                     Ok(()) => {
                         about.push(Candidate { path, der });
                         continue;
                     }
-                    Err(fault) => fault.to_string(),
+                    Err(fault) => {
+                        let of_another = matches!(fault, Fault::WrongCertificate { .. });
+                        (fault.to_string(), of_another)
+                    }
                 },
             };
-            if named {
-                log::warning!("{} is not stapled for {name}: {refusal}", path.display());
-            } else {
-                log::debug!("{} is not stapled for {name}: {refusal}", path.display());
-            }
+            complaints.push(Complaint {
+                path,
+                what,
+                named,
+                of_another,
+            });
         }
-        about
+        (about, complaints)
+    }
+}
+
+/// What is wrong with a file.
+pub struct Complaint {
+    path: PathBuf,
+    what: String,
+    named: bool,
+    of_another: bool,
+}
+
+impl Complaint {
+    /// Logs it. A file that the operator named is worth a warning, unless it is
+    /// about another certificate while this one `has_response`: that is how
+    /// several certificates are configured.
+    pub fn log(&self, name: &str, has_response: bool) {
+        let Complaint { path, what, .. } = self;
+        let path = path.display();
+        if self.named && !(self.of_another && has_response) {
+            log::warning!("{path} is not stapled for {name}: {what}");
+        } else {
+            log::debug!("{path} is not stapled for {name}: {what}");
+        }
     }
 }
 

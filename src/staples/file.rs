@@ -151,7 +151,8 @@ impl FileStaple {
     pub fn look_again(&self, x509: X509Ref<'_>, path: Option<&Path>, find_issuer: FindIssuer<'_>) {
         let now = output::seconds();
         let due = self.next_look.load(Ordering::Relaxed);
-        if now < due && now > due - 2 * INTERVAL {
+        // Far ahead of the clock means that the clock was set back.
+        if now < due && due - now <= INTERVAL {
             return;
         }
         // One thread looks; the others go on with what there is.
@@ -189,7 +190,12 @@ impl FileStaple {
         let Some(facts) = self.facts(x509) else {
             return;
         };
-        work.waiting = candidates.about(&facts.certificate, &facts.name);
+        let (waiting, complaints) = candidates.about(&facts.certificate);
+        let has_response = !waiting.is_empty();
+        work.waiting = waiting;
+        for complaint in complaints {
+            complaint.log(&facts.name, has_response);
+        }
         self.judge_waiting(&mut work, facts, find_issuer, true);
     }
 
@@ -232,7 +238,11 @@ impl FileStaple {
         let waits = work.issuer.is_none() && !work.waiting.is_empty();
         self.waits_for_issuer.store(waits, Ordering::Relaxed);
         if waits {
-            // At load the chain or the store may still come.
+            // At load the chain or the store may still come: the first handshake
+            // looks again at once, and says it.
+            if files {
+                self.next_look.store(0, Ordering::Relaxed);
+            }
             if !files && self.complaint_is_new(verify::Unverified::NoIssuer.cause()) {
                 log::warning!("no staple for {}: {}", facts.name, verify::Unverified::NoIssuer);
             }

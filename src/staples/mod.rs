@@ -1,12 +1,15 @@
-//! The response for a certificate: from the file that was loaded with it.
+//! The response for a certificate: from the live map, else from a file.
 
 mod candidates;
 pub mod file;
+pub mod map;
+pub mod publish;
 pub mod source;
 
 use std::path::Path;
 
 use staplegun_ocsp::time::Rfc3339;
+use staplegun_store::Key;
 use staplegun_store::slots::Miss;
 
 use crate::config::Level;
@@ -18,31 +21,37 @@ use crate::log;
 use file::{FileStaple, FindIssuer};
 
 /// The response to be stapled now for the certificate `x509`, freshly allocated
-/// for libssl, or None. `path` is the file that the certificate came from.
+/// for libssl, or None. `key` is the SHA-256 of its DER, `path` the file that it
+/// came from.
 pub fn for_certificate(
     x509: X509Ref<'_>,
+    key: &Key,
     path: Option<&Path>,
     staple: &FileStaple,
     find_issuer: FindIssuer<'_>,
 ) -> Option<Buffer> {
     let now = output::seconds();
-    let crypto = x509.crypto();
-    staple.look_again(x509, path, find_issuer);
-    match staple.read(now, |length| Space::new(crypto, length)) {
-        Ok(found) => {
-            if staple.outcome_changed(Ok(found.until)) {
-                log::info!("stapled for {}, valid until {}", staple.name(), Rfc3339(found.until));
-            }
-            // SAFETY: a read that succeeds has written so many bytes.
-            Some(unsafe { found.buffer.assume_filled(found.length) })
+    let space = |length| Space::new(x509.crypto(), length);
+    let found = match map::read(key, now, space) {
+        // Only where the agent does not know the certificate do files speak.
+        Err(Miss::Absent) => {
+            staple.look_again(x509, path, find_issuer);
+            staple.read(now, space)
         }
-        Err(miss) => {
-            if staple.outcome_changed(Err(miss)) {
-                log::info!("no staple for {}: {}", staple.name(), reason(miss));
+        known => known,
+    };
+    let outcome = found.as_ref().map(|found| found.until).map_err(|miss| *miss);
+    if log::enabled(Level::Info) && staple.outcome_changed(outcome) {
+        match outcome {
+            Ok(until) => {
+                log::info!("stapled for {}, valid until {}", staple.name(), Rfc3339(until));
             }
-            None
+            Err(miss) => log::info!("no staple for {}: {}", staple.name(), reason(miss)),
         }
     }
+    let found = found.ok()?;
+    // SAFETY: a read that succeeds has written so many bytes.
+    Some(unsafe { found.buffer.assume_filled(found.length) })
 }
 
 /// Whether what the program staples by itself is worth judging: only a log that

@@ -48,7 +48,6 @@ pub fn chain_of_context_changed(ctx: &SslCtx) {
         return;
     };
     if let Some(leaf) = context.certificates.find(x509)
-        && leaf.staple.waits_for_issuer()
     {
         look_for_response(leaf, None, Some(ctx), None);
     }
@@ -60,7 +59,6 @@ pub fn chain_of_ssl_changed(ssl: &Ssl) {
         return;
     };
     if let Some(leaf) = connection.certificates.find(x509)
-        && leaf.staple.waits_for_issuer()
     {
         look_for_response(leaf, Some(ssl), ssl.context().as_ref(), None);
     }
@@ -86,7 +84,7 @@ pub fn response(ssl: &Ssl, ctx: &SslCtx, leaf: &Leaf) -> Option<Buffer> {
         path: leaf.path(),
         files,
     };
-    staples::for_certificate(leaf.x509(), leaf.path(), &leaf.staple, &|files| {
+    staples::for_certificate(leaf.x509(), &leaf.key, leaf.path(), &leaf.staple, &|files| {
         search(files).issuer_of(leaf.x509())
     })
 }
@@ -95,13 +93,20 @@ fn look_for_response(leaf: &Leaf, ssl: Option<&Ssl>, ctx: Option<&SslCtx>, path:
     if let Some(path) = path {
         leaf.loaded_from(path);
     }
-    let search = |files| Search {
-        ssl,
-        ctx,
-        path: leaf.path(),
-        files,
+    let find_issuer = |files| {
+        let search = Search {
+            ssl,
+            ctx,
+            path: leaf.path(),
+            files,
+        };
+        search.issuer_of(leaf.x509())
     };
-    leaf.staple.look(leaf.x509(), leaf.path(), &|files| {
-        search(files).issuer_of(leaf.x509())
-    });
+    staples::map::open();
+    leaf.staple.look(leaf.x509(), leaf.path(), &find_issuer);
+    // A client's certificate is nothing to staple for.
+    let client_only = ctx.and_then(Context::get).is_some_and(|context| context.client_only);
+    if !client_only {
+        staples::publish::certificate(leaf.x509(), &leaf.key, &|| find_issuer(true));
+    }
 }

@@ -11,6 +11,7 @@ use crate::host::ctx::SslCtx;
 use crate::host::origin::Origin;
 use crate::host::ssl::Ssl;
 use crate::host::types::{STATUS_TYPE_OFF, StatusCallback, TLSEXT_STATUSTYPE_ocsp};
+use crate::staples;
 
 use super::callback;
 use super::certificates::Certificates;
@@ -28,6 +29,8 @@ pub struct Context {
     pub status_type: AtomicI32,
     /// The process that it was made in, or first met.
     pub origin: Origin,
+    /// Whether its method is a client's: it never staples.
+    pub client_only: bool,
     /// The certificates that were loaded into it.
     pub certificates: Certificates,
 }
@@ -52,6 +55,7 @@ fn wanted_everywhere() -> bool {
 impl Context {
     /// The record of a context that was just made.
     pub fn of_new(ctx: &SslCtx) -> Option<&Context> {
+        staples::map::open();
         Context::get(ctx).or_else(|| Context::adopt(ctx, true))
     }
 
@@ -83,6 +87,7 @@ impl Context {
                 argument: AtomicPtr::new(ptr::null_mut()),
                 status_type: AtomicI32::new(STATUS_TYPE_OFF),
                 origin: Origin::here(),
+                client_only: ctx.is_client_only(),
                 certificates: Certificates::default(),
             })
         });

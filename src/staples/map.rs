@@ -1,0 +1,64 @@
+//! The live map in this process: mapped once, when the first context is made or
+//! at a later one, and read in handshakes without a system call.
+
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use once_cell::race::OnceBox;
+use staplegun_store::Key;
+use staplegun_store::layout::Layout;
+use staplegun_store::map::Reader;
+use staplegun_store::slots::{Copied, Miss};
+
+use crate::config::{self, Config};
+use crate::host::memory::try_box;
+use crate::log;
+
+static MAP: OnceBox<Reader> = OnceBox::new();
+
+/// Where the store lies, as configured.
+pub fn layout(config: &Config) -> Layout {
+    config.directory.as_deref().map_or_else(Layout::system, Layout::at)
+}
+
+/// Maps the map, if there is one and it is not mapped yet. Never to be called
+/// in a handshake.
+pub fn open() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let config = config::get();
+    if MAP.get().is_some() || !config.staples() {
+        return;
+    }
+    match Reader::open(&layout(config).map(), config.map_max) {
+        Ok(reader) => {
+            if let Some(reader) = try_box(reader) {
+                // Another thread may have been first; one mapping is enough.
+                let _ = MAP.set(reader);
+            }
+        }
+        // No map is the normal state where no agent runs. One that cannot be
+        // used is worth a line.
+        Err(error) if !error.is_absent() => {
+            if !SAID.swap(true, Ordering::Relaxed) {
+                log::warning!("the live map is not used: {error}");
+            }
+        }
+        Err(_) => {}
+    }
+}
+
+/// Copies the response for the leaf `key`, if the map has one to be stapled at
+/// `now`.
+pub fn read<B: AsMut<[MaybeUninit<u8>]>>(
+    key: &Key,
+    now: i64,
+    space: impl FnMut(usize) -> Option<B>,
+) -> Result<Copied<B>, Miss> {
+    MAP.get().ok_or(Miss::Absent)?.read(key, now, space)
+}
+
+/// Whether the map has a response, or the agent's word that there is none.
+pub fn knows(key: &Key, now: i64) -> bool {
+    let found = MAP.get().map(|map| map.lookup(key, now));
+    !matches!(found, None | Some(Err(Miss::Absent)))
+}

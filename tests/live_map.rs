@@ -1,0 +1,139 @@
+//! Staples from the live map: what the agent publishes reaches a server that
+//! started before, children that it forks, and nothing else reaches the agent
+//! than the certificates that were loaded.
+
+use std::path::Path;
+
+use staplegun_store::layout::Layout;
+use staplegun_store::map::{Writer, WriterLock};
+use staplegun_testkit::directory::set_mode;
+use staplegun_testkit::hosts::{Postgres, Python};
+use staplegun_testkit::{Client, Directory, Host, Server, Shim, Site, Spec};
+
+/// The smallest map.
+const SIZE: usize = 256 * 1024;
+
+/// The agent's part, played by the test.
+struct Store {
+    directory: Directory,
+    writer: Writer,
+}
+
+impl Store {
+    fn new() -> Store {
+        let directory = Directory::new();
+        set_mode(directory.path(), 0o755);
+        let map = Layout::at(directory.path()).map();
+        let lock = WriterLock::try_take(&map).expect("nobody else writes here");
+        let writer = Writer::open(&map, SIZE, lock).expect("a new map");
+        Store { directory, writer }
+    }
+
+    fn shim(&self) -> Shim {
+        Shim::preloaded().env("STAPLEGUN_DIR", self.directory.path())
+    }
+
+    fn put(&mut self, site: &Site, der: &[u8], until: i64) {
+        self.writer
+            .put(&key(site), der, 0, until)
+            .expect("there is room");
+    }
+}
+
+fn key(site: &Site) -> [u8; 32] {
+    let hex = site.leaf.sha256_hex();
+    std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex"))
+}
+
+fn client(host: &dyn Host, server: &Server, site: &Site) -> Client {
+    host.client(server, site)
+}
+
+/// Publishes, renews, lets expire and withdraws under a running server.
+fn assert_follows_the_map(host: &dyn Host) {
+    let (site, mut store) = (Site::new(), Store::new());
+    let server = host.start(&site, &store.shim());
+    let client = client(host, &server, &site);
+    client.handshake().assert_no_staple();
+
+    let (first, renewed) = (site.good().der(), site.good().this_update(-60).der());
+    for response in [&first, &renewed] {
+        store.put(&site, response, i64::MAX);
+        client.handshake().assert_stapled(response);
+    }
+    store.put(&site, &first, 1);
+    client.handshake().assert_no_staple();
+    store.put(&site, &renewed, i64::MAX);
+    client.handshake().assert_stapled(&renewed);
+    store.writer.withdraw(&key(&site)).expect("it is there");
+    client.handshake().assert_no_staple();
+}
+
+#[test]
+fn a_server_follows_what_the_agent_publishes() {
+    assert_follows_the_map(&Python::new());
+}
+
+#[test]
+fn children_forked_for_each_connection_follow_it_too() {
+    assert_follows_the_map(&Postgres::new());
+}
+
+#[test]
+fn what_the_agent_withdrew_is_not_taken_from_a_file() {
+    let (site, mut store) = (Site::new(), Store::new());
+    let response = site.write("response.der", site.good().der());
+    let host = Python::new();
+    let server = host.start(&site, &store.shim().responses(&[&response]));
+    let client = host.client(&server, &site);
+    client.handshake().assert_stapled(&site.good().der());
+    store.writer.withdraw(&key(&site)).expect("there is room");
+    client.handshake().assert_no_staple();
+}
+
+#[test]
+fn a_map_that_others_may_write_is_not_used_and_the_log_says_so() {
+    let (site, mut store) = (Site::new(), Store::new());
+    store.put(&site, &site.good().der(), i64::MAX);
+    set_mode(&Layout::at(store.directory.path()).map(), 0o666);
+    let log = site.write_with_mode("log", "", 0o666);
+    let host = Python::new();
+    let server = host.start(&site, &store.shim().log(&log));
+    host.client(&server, &site).handshake().assert_no_staple();
+    let log = std::fs::read_to_string(&log).expect("the log can be read");
+    assert_eq!(log.matches("the live map is not used").count(), 1, "{log}");
+}
+
+/// What was left in the spool, by the names' first parts.
+fn spooled(spool: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(spool).expect("the spool is there");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("ASCII"))
+        .map(|name| name.split('.').next().unwrap_or_default().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn spool_after_a_load(leaf: &Spec) -> (Site, Vec<String>) {
+    let (site, store) = (Site::with(leaf), Store::new());
+    let spool = Layout::at(store.directory.path()).spool();
+    std::fs::create_dir(&spool).expect("a new directory");
+    set_mode(&spool, 0o1733);
+    let server = Python::new().start(&site, &store.shim());
+    drop(server);
+    (site, spooled(&spool))
+}
+
+#[test]
+fn a_certificate_with_a_responder_is_left_for_the_agent_once() {
+    let leaf = Spec::server().ocsp_url("http://127.0.0.1:9/");
+    let (site, names) = spool_after_a_load(&leaf);
+    assert_eq!(names, [site.leaf.sha256_hex()]);
+}
+
+#[test]
+fn a_certificate_without_a_responder_is_not() {
+    let (_, names) = spool_after_a_load(&Spec::server());
+    assert_eq!(names, [""; 0]);
+}
