@@ -108,7 +108,11 @@ impl Config {
             let value = lookup(name)?;
             let found = known.iter().position(|word| word.as_bytes() == value);
             if found.is_none() {
-                complaints.push(complaint(name, value, &format!("none of {}", known.join(", "))));
+                complaints.push(complaint(
+                    name,
+                    value,
+                    &format!("none of {}", known.join(", ")),
+                ));
             }
             found
         };
@@ -191,7 +195,10 @@ impl Config {
 fn complaint(name: &CStr, value: &[u8], what: &str) -> String {
     let name = name.to_string_lossy();
     let value = String::from_utf8_lossy(value);
-    format!("{name} is '{}', which is {what}; the default is used", value.escape_default())
+    format!(
+        "{name} is '{}', which is {what}; the default is used",
+        value.escape_default()
+    )
 }
 
 fn to_path(bytes: &[u8]) -> PathBuf {

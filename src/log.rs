@@ -68,7 +68,12 @@ fn write(level: Level, message: fmt::Arguments<'_>) {
     // Writing to a Line does not fail: what does not fit is cut.
     let _ = if to_syslog {
         // The facility is daemon, 3.
-        write!(text, "<{}>staplegun[{}]: {message}", 3 * 8 + severity, output::pid())
+        write!(
+            text,
+            "<{}>staplegun[{}]: {message}",
+            3 * 8 + severity,
+            output::pid()
+        )
     } else {
         write!(text, "staplegun[{}]: {name}: {message}", output::pid())
     };

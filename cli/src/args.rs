@@ -27,6 +27,17 @@ pub enum Command {
 }
 
 impl Command {
+    /// The exit status when the subcommand itself fails: one that cannot be taken
+    /// for an answer of `check` or `probe`, nor for a status of the program that
+    /// `run` starts (125, as env(1) and nohup(1) have it).
+    pub fn status_of_errors(&self) -> u8 {
+        match self {
+            Self::Run(_) => run::FAILED,
+            Self::Check(_) => check::FAILED,
+            Self::Probe(_) => probe::FAILED,
+        }
+    }
+
     /// Does what was asked, and returns the exit status.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
@@ -34,5 +45,19 @@ impl Command {
             Self::Check(args) => check::run(args),
             Self::Probe(args) => probe::run(args),
         }
+    }
+}
+
+/// Shows what clap says of the command line: help on standard output with status
+/// 0; a mistake on standard error with 64 (EX_USAGE of sysexits.h), since 2, which
+/// clap would take, is an answer of `check` and `probe`.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    const USAGE: u8 = 64;
+    // Nobody is left to be told that it cannot be printed.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
     }
 }

@@ -9,6 +9,8 @@
 
 mod args;
 mod check;
+mod library;
+mod lookup;
 mod probe;
 mod run;
 
@@ -17,12 +19,13 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let command = args::Staplegun::parse().command;
-    match command.run() {
-        Ok(status) => status,
-        Err(error) => {
-            eprintln!("staplegun: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let command = match args::Staplegun::try_parse() {
+        Ok(arguments) => arguments.command,
+        Err(error) => return args::usage(&error),
+    };
+    let on_error = command.status_of_errors();
+    command.run().unwrap_or_else(|error| {
+        eprintln!("staplegun: {error:#}");
+        ExitCode::from(on_error)
+    })
 }

@@ -45,7 +45,9 @@ pub unsafe fn ssl_handle(ssl: *mut SSL) -> Option<Ssl> {
     }
     let ssl = NonNull::new(ssl)?;
     // SAFETY: the caller vouches for ssl.
-    guard::contained(None, || unsafe { Ssl::from_raw(route::of_ssl(ssl.as_ptr())?, ssl) })
+    guard::contained(None, || unsafe {
+        Ssl::from_raw(route::of_ssl(ssl.as_ptr())?, ssl)
+    })
 }
 
 /// A handle on `ctx`, unless the shim is disabled or cannot work on its library.
@@ -58,7 +60,9 @@ pub unsafe fn ctx_handle(ctx: *mut SSL_CTX) -> Option<SslCtx> {
     }
     let ctx = NonNull::new(ctx)?;
     // SAFETY: the caller vouches for ctx.
-    guard::contained(None, || unsafe { SslCtx::from_raw(route::of_ctx(ctx.as_ptr())?, ctx) })
+    guard::contained(None, || unsafe {
+        SslCtx::from_raw(route::of_ctx(ctx.as_ptr())?, ctx)
+    })
 }
 
 /// What a command of the family answers when it fails.
@@ -145,12 +149,15 @@ pub unsafe fn family_of_ssl(
                 let lent = guard::quietly(host, None, || api::response(&handle));
                 let (start, length) = lent.unwrap_or((ptr::null_mut(), 0));
                 *parg.cast::<*mut c_uchar>() = start;
-                if start.is_null() { -1 } else { length as c_long }
+                if start.is_null() {
+                    -1
+                } else {
+                    length as c_long
+                }
             }
             types::GET_OCSP_RESP_EX => {
                 *parg.cast::<*mut c_void>() = ptr::null_mut();
-                let visible =
-                    guard::quietly(host, false, || api::list_is_the_programs(&handle));
+                let visible = guard::quietly(host, false, || api::list_is_the_programs(&handle));
                 let supported = visible && handle.response_count().is_some();
                 if !supported {
                     return -1;
@@ -238,7 +245,10 @@ pub unsafe fn set_callback(ctx: *mut SSL_CTX, callback: Option<StatusCallback>) 
             }));
         }
         let library = (!ctx.is_null()).then(|| library_of_ctx(ctx, c"SSL_CTX_callback_ctrl"));
-        match library.flatten().and_then(|library| library.entries.SSL_CTX_callback_ctrl) {
+        match library
+            .flatten()
+            .and_then(|library| library.entries.SSL_CTX_callback_ctrl)
+        {
             Some(real) => {
                 let callback = std::mem::transmute::<
                     Option<StatusCallback>,

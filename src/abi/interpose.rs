@@ -41,12 +41,13 @@ pub unsafe extern "C-unwind" fn SSL_ctrl(
             None => return 0,
         }
     };
-    // SAFETY: the program's own SSL.
-    if done > 0
-        && !loaders::loading()
-        && let Some(handle) = unsafe { entry::ssl_handle(ssl) }
-    {
-        guard::quietly(handle.host(), (), || certificate::chain_of_ssl_changed(&handle));
+    if done > 0 && !loaders::loading() {
+        // SAFETY: the program's own SSL.
+        if let Some(handle) = unsafe { entry::ssl_handle(ssl) } {
+            guard::quietly(handle.host(), (), || {
+                certificate::chain_of_ssl_changed(&handle)
+            });
+        }
     }
     done
 }
@@ -82,12 +83,13 @@ pub unsafe extern "C-unwind" fn SSL_CTX_ctrl(
             None => return 0,
         }
     };
-    // SAFETY: the program's own SSL_CTX.
-    if done > 0
-        && !loaders::loading()
-        && let Some(handle) = unsafe { entry::ctx_handle(ctx) }
-    {
-        guard::quietly(handle.host(), (), || certificate::chain_of_context_changed(&handle));
+    if done > 0 && !loaders::loading() {
+        // SAFETY: the program's own SSL_CTX.
+        if let Some(handle) = unsafe { entry::ctx_handle(ctx) } {
+            guard::quietly(handle.host(), (), || {
+                certificate::chain_of_context_changed(&handle)
+            });
+        }
     }
     done
 }
@@ -105,9 +107,8 @@ pub unsafe extern "C-unwind" fn SSL_CTX_callback_ctrl(
     if command == types::SET_CB {
         // SAFETY: with this command the pointer is a status callback.
         return unsafe {
-            let callback = std::mem::transmute::<Option<AnyFunction>, Option<StatusCallback>>(
-                callback,
-            );
+            let callback =
+                std::mem::transmute::<Option<AnyFunction>, Option<StatusCallback>>(callback);
             entry::set_callback(ctx, callback)
         };
     }

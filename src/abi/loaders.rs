@@ -50,7 +50,9 @@ impl Holder for SSL {
         if let Some(handle) = unsafe { entry::ssl_handle(this) } {
             // SAFETY: as above.
             let path = path.and_then(|path| unsafe { to_path(path) });
-            guard::quietly(handle.host(), (), || certificate::loaded_into_ssl(&handle, path));
+            guard::quietly(handle.host(), (), || {
+                certificate::loaded_into_ssl(&handle, path)
+            });
         }
     }
 }

@@ -138,7 +138,12 @@ pub unsafe extern "C-unwind" fn SSL_CTX_set_tlsext_status_type(
 ) -> c_long {
     // SAFETY: the program's own arguments.
     unsafe {
-        entry::family_of_ctx(ctx, types::SET_TYPE, c_long::from(status_type), ptr::null_mut())
+        entry::family_of_ctx(
+            ctx,
+            types::SET_TYPE,
+            c_long::from(status_type),
+            ptr::null_mut(),
+        )
     }
 }
 
@@ -170,9 +175,12 @@ pub unsafe extern "C-unwind" fn SSL_set_tlsext_status_type(
     unsafe {
         match native_of_ssl(ssl).and_then(|own| own.SSL_set_tlsext_status_type) {
             Some(own) => c_long::from(own(ssl, status_type)),
-            None => {
-                entry::family_of_ssl(ssl, types::SET_TYPE, c_long::from(status_type), ptr::null_mut())
-            }
+            None => entry::family_of_ssl(
+                ssl,
+                types::SET_TYPE,
+                c_long::from(status_type),
+                ptr::null_mut(),
+            ),
         }
     }
 }
@@ -277,9 +285,7 @@ pub unsafe extern "C-unwind" fn SSL_set_tlsext_status_ocsp_resp(
         let own = native_of_ssl(ssl).and_then(|own| own.SSL_set_tlsext_status_ocsp_resp);
         match own.zip(usize::try_from(len).ok()) {
             Some((own, len)) => c_long::from(own(ssl, resp, len)),
-            None => {
-                entry::family_of_ssl(ssl, types::SET_OCSP_RESP, c_long::from(len), resp.cast())
-            }
+            None => entry::family_of_ssl(ssl, types::SET_OCSP_RESP, c_long::from(len), resp.cast()),
         }
     }
 }

@@ -120,7 +120,10 @@ impl SslCtx {
         // is larger than a word.
         unsafe {
             let method = *self.ptr.as_ptr().cast::<*const SSL_METHOD>();
-            methods.into_iter().flatten().any(|client| client() == method)
+            methods
+                .into_iter()
+                .flatten()
+                .any(|client| client() == method)
         }
     }
 

@@ -8,8 +8,8 @@ use std::ffi::{c_int, c_long, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
-use super::memory;
 use super::library::{Crypto, ExFree, Library, SslFunctions};
+use super::memory;
 use super::ssl::Ssl;
 use super::types::SSL;
 
@@ -45,12 +45,23 @@ struct Block<T> {
 
 impl<T: Record> Block<T> {
     const KIND: Kind = Kind {
-        // SAFETY (of both calls): `Kind` pointers are only taken from blocks of
-        // this very T, which `allocate` made.
-        release: |block| drop(unsafe { Box::from_raw(block.cast::<Block<T>>()) }),
-        // SAFETY: as above; the block outlives the call.
-        ssl_created: |block, ssl| unsafe { (*block.cast::<Block<T>>()).value.ssl_created(ssl) },
+        release: Self::release,
+        ssl_created: Self::ssl_created,
     };
+
+    /// # Safety
+    /// `block` must be a block of this very T that nobody uses any more.
+    unsafe fn release(block: *mut c_void) {
+        // SAFETY: `allocate` made it as a Box; the caller vouches for the rest.
+        drop(unsafe { Box::from_raw(block.cast::<Block<T>>()) });
+    }
+
+    /// # Safety
+    /// `block` must be a block of this very T.
+    unsafe fn ssl_created(block: *mut c_void, ssl: Ssl) {
+        // SAFETY: the caller vouches for the block, which outlives the call.
+        unsafe { (*block.cast::<Block<T>>()).value.ssl_created(ssl) };
+    }
 
     /// A block on the heap, or None for want of memory.
     fn allocate(value: T) -> Option<*mut Block<T>> {
@@ -170,10 +181,8 @@ unsafe extern "C-unwind" fn ssl_was_created(
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: argp is the library that took the index.
         let library = unsafe { &*argp.cast::<Library>() };
-        let (Some(host), Some(ssl)) = (
-            library.already_ready(),
-            NonNull::new(parent.cast::<SSL>()),
-        ) else {
+        let (Some(host), Some(ssl)) = (library.already_ready(), NonNull::new(parent.cast::<SSL>()))
+        else {
             return;
         };
         // SAFETY: SSL_new passes the SSL under construction, whose context is

@@ -8,9 +8,7 @@ use once_cell::race::OnceBox;
 use super::ex_data::Indices;
 use super::functions::function_table;
 use super::image::{self, Image};
-use super::types::{
-    AnyFunction, SSL, SSL_CTX, SSL_METHOD, StatusCallback, X509,
-};
+use super::types::{AnyFunction, SSL, SSL_CTX, SSL_METHOD, StatusCallback, X509};
 
 function_table! {
     /// The real functions behind the names that we interpose. A libssl that
@@ -196,9 +194,10 @@ impl Library {
                 SslFunctions::load(&find),
             )
         };
-        let is_libressl = tables.2.as_ref().is_some_and(|f| {
-            f.OPENSSL_init_ssl.is_some() && f.SSL_CTX_get_ex_new_index.is_some()
-        });
+        let is_libressl = tables
+            .2
+            .as_ref()
+            .is_some_and(|f| f.OPENSSL_init_ssl.is_some() && f.SSL_CTX_get_ex_new_index.is_some());
         image::clear_dlerror();
         let native = tables.1?;
         let has_own_family = native.SSL_CTX_set_tlsext_status_cb.is_some();
@@ -223,7 +222,10 @@ impl Library {
 
     /// The family's real functions, if this libssl has them.
     pub fn own_family(&self) -> Option<&NativeFamily> {
-        self.native.SSL_CTX_set_tlsext_status_cb.is_some().then_some(&self.native)
+        self.native
+            .SSL_CTX_set_tlsext_status_cb
+            .is_some()
+            .then_some(&self.native)
     }
 
     /// Where the image begins: what tells two libraries apart.
@@ -239,18 +241,31 @@ impl Library {
     pub unsafe fn ready(&'static self, ctx: NonNull<SSL_CTX>) -> Option<Ready> {
         let lib = self.openssl.as_ref()?;
         if let (Some(crypto), Some(indices)) = (lib.crypto.get(), lib.indices.get()) {
-            return Some(Ready { lib, crypto, indices });
+            return Some(Ready {
+                lib,
+                crypto,
+                indices,
+            });
         }
+        // SAFETY: the caller vouches for ctx.
+        let find = || unsafe { self.find_crypto(lib, ctx) };
         let crypto = lib
             .crypto
-            // SAFETY: the caller vouches for ctx.
-            .get_or_try_init(|| unsafe { self.find_crypto(lib, ctx) }.map(Box::new).ok_or(()))
+            .get_or_try_init(|| find().map(Box::new).ok_or(()))
             .ok()?;
         let indices = lib
             .indices
-            .get_or_try_init(|| Indices::take(self, &lib.ssl, crypto).map(Box::new).ok_or(()))
+            .get_or_try_init(|| {
+                Indices::take(self, &lib.ssl, crypto)
+                    .map(Box::new)
+                    .ok_or(())
+            })
             .ok()?;
-        Some(Ready { lib, crypto, indices })
+        Some(Ready {
+            lib,
+            crypto,
+            indices,
+        })
     }
 
     /// What `ready` found before; for callbacks that come without a context.
@@ -280,13 +295,14 @@ impl Library {
         // SAFETY: ctx is valid; a stack's layout has been the same since 1.1.0,
         // so any libcrypto may read this one.
         let digest = unsafe {
-            lib.ssl.SSL_CTX_get_ciphers.zip(lib.ssl.SSL_CIPHER_get_handshake_digest).and_then(
-                |(ciphers, digest)| {
+            lib.ssl
+                .SSL_CTX_get_ciphers
+                .zip(lib.ssl.SSL_CIPHER_get_handshake_digest)
+                .and_then(|(ciphers, digest)| {
                     let ciphers = NonNull::new(ciphers(ctx.as_ptr()))?;
                     let first = NonNull::new((candidate.OPENSSL_sk_value)(ciphers.as_ptr(), 0))?;
                     NonNull::new(digest(first.as_ptr()).cast_mut())
-                },
-            )
+                })
         };
         let Some(digest) = digest else {
             return Some(candidate);
@@ -343,4 +359,3 @@ fn queue_unsupported(crypto: &Crypto) {
         }
     }
 }
-

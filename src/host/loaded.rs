@@ -27,7 +27,8 @@ pub fn environment_variable(name: &CStr) -> Option<&'static [u8]> {
 /// and the executable does not name it as needed.
 pub fn by_preload() -> bool {
     let in_environment = environment_variable(c"LD_PRELOAD").is_some_and(|list| {
-        list.split(|byte| matches!(byte, b':' | b' ')).any(is_our_name)
+        list.split(|byte| matches!(byte, b':' | b' '))
+            .any(is_our_name)
     });
     in_environment || stands_before_libc()
 }
@@ -49,7 +50,11 @@ fn stands_before_libc() -> bool {
     let mut order = Order::default();
     // SAFETY: `visit` matches the type asked for; `order` outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut order).cast()) };
-    !order.linked && order.ours.zip(order.libc).is_some_and(|(ours, libc)| ours < libc)
+    !order.linked
+        && order
+            .ours
+            .zip(order.libc)
+            .is_some_and(|(ours, libc)| ours < libc)
 }
 
 unsafe extern "C" fn visit(
@@ -65,10 +70,13 @@ unsafe extern "C" fn visit(
         unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
     let base = info.dlpi_addr as usize;
     let holds = |address: usize| {
-        headers.iter().filter(|h| h.p_type == libc::PT_LOAD).any(|h| {
-            let from = base.wrapping_add(h.p_vaddr as usize);
-            (from..from.wrapping_add(h.p_memsz as usize)).contains(&address)
-        })
+        headers
+            .iter()
+            .filter(|h| h.p_type == libc::PT_LOAD)
+            .any(|h| {
+                let from = base.wrapping_add(h.p_vaddr as usize);
+                (from..from.wrapping_add(h.p_memsz as usize)).contains(&address)
+            })
     };
     if holds(by_preload as *const () as usize) {
         order.ours = Some(order.seen);
@@ -85,7 +93,11 @@ unsafe extern "C" fn visit(
             // strings in place, the base is still to be added.
             unsafe {
                 needs_us(address, |strings| {
-                    if holds(strings) { strings } else { base.wrapping_add(strings) }
+                    if holds(strings) {
+                        strings
+                    } else {
+                        base.wrapping_add(strings)
+                    }
                 })
             }
         });
@@ -112,9 +124,11 @@ unsafe fn needs_us(address: usize, relocate: impl Fn(usize) -> usize) -> bool {
         return false;
     };
     let strings = relocate(strings);
-    all().filter(|[tag, _]| *tag == DT_NEEDED).any(|[_, offset]| {
-        // SAFETY: the offsets of DT_NEEDED lead to C strings in that table.
-        let name = unsafe { CStr::from_ptr((strings + offset) as *const _) };
-        is_our_name(name.to_bytes())
-    })
+    all()
+        .filter(|[tag, _]| *tag == DT_NEEDED)
+        .any(|[_, offset]| {
+            // SAFETY: the offsets of DT_NEEDED lead to C strings in that table.
+            let name = unsafe { CStr::from_ptr((strings + offset) as *const _) };
+            is_our_name(name.to_bytes())
+        })
 }

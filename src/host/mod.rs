@@ -1,21 +1,21 @@
 //! The OpenSSL in this process: which libssl made an object, what functions it
 //! has, and typed handles on its objects.
 
+pub mod buffer;
+pub mod ctx;
 mod ex_data;
 mod functions;
-mod image;
 pub mod guard;
-pub mod ocsp;
-pub mod origin;
+mod image;
 pub mod library;
 pub mod loaded;
 pub mod memory;
+pub mod ocsp;
+pub mod origin;
 pub mod output;
 pub mod route;
 pub mod ssl;
-pub mod ctx;
-pub mod buffer;
-pub mod x509;
 pub mod types;
+pub mod x509;
 
 pub use ex_data::Record;

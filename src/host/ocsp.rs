@@ -36,8 +36,8 @@ pub fn verifies(issuer: X509Ref<'_>, der: &[u8]) -> Option<bool> {
             && (crypto.X509_STORE_add_cert)(anchors, issuer.as_ptr()) == 1
             && (crypto.X509_STORE_set_flags)(anchors, PARTIAL_CHAIN) == 1
             && (crypto.OPENSSL_sk_push)(signers, issuer.as_ptr().cast()) > 0;
-        let verified = prepared
-            && basic.is_some_and(|basic| verify(basic.as_ptr(), signers, anchors, 0) == 1);
+        let verified =
+            prepared && basic.is_some_and(|basic| verify(basic.as_ptr(), signers, anchors, 0) == 1);
         if !signers.is_null() {
             (crypto.OPENSSL_sk_free)(signers);
         }

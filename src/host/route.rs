@@ -121,8 +121,12 @@ fn at(address: usize) -> Option<&'static Library> {
 fn remember(library: Library) -> Option<&'static Library> {
     let library = Box::into_raw(Box::new(library));
     for place in &TABLE {
-        let swapped =
-            place.compare_exchange(ptr::null_mut(), library, Ordering::AcqRel, Ordering::Acquire);
+        let swapped = place.compare_exchange(
+            ptr::null_mut(),
+            library,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         // SAFETY: either ours, just leaked, or one that another thread leaked.
         let there = unsafe { &*swapped.map_or_else(|other| other, |_| library) };
         // SAFETY: ours is still ours unless it was swapped in.

@@ -94,7 +94,9 @@ impl<'a> X509Ref<'a> {
     pub fn to_der(self, limit: usize) -> Option<Vec<u8>> {
         // SAFETY: with a NULL target the function only tells the length.
         let length = unsafe { (self.crypto.i2d_X509)(self.ptr.as_ptr(), ptr::null_mut()) };
-        let length = usize::try_from(length).ok().filter(|&l| l > 0 && l <= limit)?;
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|&l| l > 0 && l <= limit)?;
         let mut der = Vec::new();
         der.try_reserve_exact(length).ok()?;
         der.resize(length, 0);
@@ -240,8 +242,12 @@ pub fn from_pem(crypto: &'static Crypto, text: &[u8], limit: usize) -> Vec<Owned
             return found;
         }
         while found.len() < limit && found.try_reserve(1).is_ok() {
-            let x509 =
-                (crypto.PEM_read_bio_X509)(bio, ptr::null_mut(), Some(no_password), ptr::null_mut());
+            let x509 = (crypto.PEM_read_bio_X509)(
+                bio,
+                ptr::null_mut(),
+                Some(no_password),
+                ptr::null_mut(),
+            );
             let Some(x509) = NonNull::new(x509) else {
                 break;
             };

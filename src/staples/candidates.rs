@@ -42,7 +42,9 @@ impl Candidates {
             watched: Vec::new(),
         };
         for configured in &config::get().responses {
-            candidates.watched.push((configured.clone(), Stamp::of(configured)));
+            candidates
+                .watched
+                .push((configured.clone(), Stamp::of(configured)));
             if configured.is_dir() {
                 for file in source::files_in(configured) {
                     candidates.add(file, false);
@@ -138,6 +140,10 @@ fn is_about(der: &[u8], leaf: &Certificate) -> Result<(), Fault> {
     Err(Fault::WrongCertificate {
         difference: staplegun_ocsp::identity::Difference::Serial,
         wanted: leaf.serial_hex(),
-        found: first.iter().take(32).map(|byte| format!("{byte:02x}")).collect(),
+        found: first
+            .iter()
+            .take(32)
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
     })
 }

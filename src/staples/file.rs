@@ -182,7 +182,8 @@ impl FileStaple {
     ) {
         let candidates = Candidates::gather(path);
         work.watch(&candidates);
-        self.next_look.store(output::seconds() + INTERVAL, Ordering::Relaxed);
+        self.next_look
+            .store(output::seconds() + INTERVAL, Ordering::Relaxed);
         // Without files there is nothing to judge; a log wants the name.
         if candidates.is_empty() && !log::enabled(Level::Info) {
             return;
@@ -244,7 +245,11 @@ impl FileStaple {
                 self.next_look.store(0, Ordering::Relaxed);
             }
             if !files && self.complaint_is_new(verify::Unverified::NoIssuer.cause()) {
-                log::warning!("no staple for {}: {}", facts.name, verify::Unverified::NoIssuer);
+                log::warning!(
+                    "no staple for {}: {}",
+                    facts.name,
+                    verify::Unverified::NoIssuer
+                );
             }
             return;
         }
@@ -269,7 +274,10 @@ impl FileStaple {
             return Err(Refusal::Fault(Fault::Unknown));
         }
         verify::signed_for(issuer.as_ref(), &candidate.der)?;
-        if work.newest.is_some_and(|newest| single.this_update < newest) {
+        if work
+            .newest
+            .is_some_and(|newest| single.this_update < newest)
+        {
             log::debug!("{} is older than what is stapled", candidate.path.display());
             return Ok(());
         }
@@ -292,7 +300,11 @@ impl FileStaple {
         }
         work.newest = Some(single.this_update);
         if self.publish(facts, &candidate.der, validity.from, validity.until) {
-            log::info!("{} is ready to be stapled for {}", candidate.path.display(), facts.name);
+            log::info!(
+                "{} is ready to be stapled for {}",
+                candidate.path.display(),
+                facts.name
+            );
         }
         Ok(())
     }
@@ -326,7 +338,10 @@ impl FileStaple {
 
     fn withdraw(&self, facts: &Facts) {
         let memory = self.memory.get(self.published_in.load(Ordering::Relaxed));
-        if let Some(slots) = memory.and_then(OnceBox::get).and_then(|words| Slots::new(words)) {
+        if let Some(slots) = memory
+            .and_then(OnceBox::get)
+            .and_then(|words| Slots::new(words))
+        {
             slots.withdraw(&facts.key);
         }
     }

@@ -18,7 +18,10 @@ static MAP: OnceBox<Reader> = OnceBox::new();
 
 /// Where the store lies, as configured.
 pub fn layout(config: &Config) -> Layout {
-    config.directory.as_deref().map_or_else(Layout::system, Layout::at)
+    config
+        .directory
+        .as_deref()
+        .map_or_else(Layout::system, Layout::at)
 }
 
 /// Maps the map, if there is one and it is not mapped yet. Never to be called

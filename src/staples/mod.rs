@@ -40,11 +40,18 @@ pub fn for_certificate(
         }
         known => known,
     };
-    let outcome = found.as_ref().map(|found| found.until).map_err(|miss| *miss);
+    let outcome = found
+        .as_ref()
+        .map(|found| found.until)
+        .map_err(|miss| *miss);
     if log::enabled(Level::Info) && staple.outcome_changed(outcome) {
         match outcome {
             Ok(until) => {
-                log::info!("stapled for {}, valid until {}", staple.name(), Rfc3339(until));
+                log::info!(
+                    "stapled for {}, valid until {}",
+                    staple.name(),
+                    Rfc3339(until)
+                );
             }
             Err(miss) => log::info!("no staple for {}: {}", staple.name(), reason(miss)),
         }

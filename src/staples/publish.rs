@@ -53,13 +53,20 @@ pub fn certificate(x509: X509Ref<'_>, key: &Key, find_issuer: &dyn Fn() -> Optio
     let certificates = [Some(der.as_slice()), issuer.as_deref()];
     let count = certificates.iter().flatten().count();
     let certificates: [&[u8]; 2] = certificates.map(Option::unwrap_or_default);
-    match spool::publish(&directory, key, certificates.get(..count).unwrap_or_default()) {
+    match spool::publish(
+        &directory,
+        key,
+        certificates.get(..count).unwrap_or_default(),
+    ) {
         Ok(()) => {
             log::debug!("{} was left for the agent", leaf.display_subject());
             wait_for_response(key);
         }
         Err(reason) => {
-            log::debug!("{} is not left for the agent: {reason}", leaf.display_subject());
+            log::debug!(
+                "{} is not left for the agent: {reason}",
+                leaf.display_subject()
+            );
         }
     }
 }

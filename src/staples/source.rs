@@ -83,7 +83,9 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unreadable> {
 fn read_at_most(file: File, expected: u64, limit: u64) -> Result<Vec<u8>, Unreadable> {
     let mut bytes = Vec::new();
     let room = usize::try_from(expected.max(1)).unwrap_or(usize::MAX);
-    bytes.try_reserve_exact(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    bytes
+        .try_reserve_exact(room)
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut limited = file.take(limit.saturating_add(1));
     let mut part = [0; 4096];
     loop {
@@ -95,7 +97,9 @@ fn read_at_most(file: File, expected: u64, limit: u64) -> Result<Vec<u8>, Unread
             return Ok(bytes);
         }
         let read = part.get(..count).unwrap_or_default();
-        bytes.try_reserve(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        bytes
+            .try_reserve(count)
+            .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         bytes.extend_from_slice(read);
         if bytes.len() as u64 > limit {
             return Err(Unreadable::TooLarge(bytes.len() as u64));
@@ -123,8 +127,10 @@ pub fn files_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return Vec::new();
     };
-    let mut files: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).take(MAX_FILES).collect();
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .take(MAX_FILES)
+        .collect();
     files.sort();
     files
 }

@@ -37,7 +37,9 @@ pub fn argument_was_set(ctx: &SslCtx, argument: *mut c_void) {
 /// `SSL_CTX_get_tlsext_status_arg` on 1.0.2.
 pub fn remembered_argument(ctx: &SslCtx) -> *mut c_void {
     let context = Context::of(ctx);
-    context.map_or(std::ptr::null_mut(), |context| context.argument.load(Ordering::Relaxed))
+    context.map_or(std::ptr::null_mut(), |context| {
+        context.argument.load(Ordering::Relaxed)
+    })
 }
 
 /// `SSL_CTX_set_tlsext_status_type`.

@@ -62,5 +62,7 @@ unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void
         Some(program) => unsafe { program(ssl, argument) },
         None => SSL_TLSEXT_ERR_NOACK,
     };
-    guard::quietly(handle.host(), answer, || server::after_program(&handle, answer))
+    guard::quietly(handle.host(), answer, || {
+        server::after_program(&handle, answer)
+    })
 }

@@ -23,7 +23,10 @@ pub fn loaded_into_context(ctx: &SslCtx, path: Option<&Path>) {
     let Some((context, x509)) = Context::of(ctx).zip(ctx.certificate()) else {
         return;
     };
-    if let Some(leaf) = context.certificates.find_or_add(x509, Origin::here(), When::Load) {
+    if let Some(leaf) = context
+        .certificates
+        .find_or_add(x509, Origin::here(), When::Load)
+    {
         look_for_response(leaf, None, Some(ctx), path);
     }
 }
@@ -36,7 +39,10 @@ pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
     let Some((connection, x509)) = Connection::of(ssl).zip(ssl.certificate()) else {
         return;
     };
-    if let Some(leaf) = connection.certificates.find_or_add(x509, Origin::here(), When::Load) {
+    if let Some(leaf) = connection
+        .certificates
+        .find_or_add(x509, Origin::here(), When::Load)
+    {
         look_for_response(leaf, Some(ssl), ssl.context().as_ref(), path);
     }
 }
@@ -47,9 +53,8 @@ pub fn chain_of_context_changed(ctx: &SslCtx) {
     let Some((context, x509)) = Context::get(ctx).zip(ctx.certificate()) else {
         return;
     };
-    if let Some(leaf) = context.certificates.find(x509)
-    {
-        look_for_response(leaf, None, Some(ctx), None);
+    if let Some(leaf) = context.certificates.find(x509) {
+        complete(leaf, None, Some(ctx));
     }
 }
 
@@ -58,9 +63,8 @@ pub fn chain_of_ssl_changed(ssl: &Ssl) {
     let Some((connection, x509)) = Connection::get(ssl).zip(ssl.certificate()) else {
         return;
     };
-    if let Some(leaf) = connection.certificates.find(x509)
-    {
-        look_for_response(leaf, Some(ssl), ssl.context().as_ref(), None);
+    if let Some(leaf) = connection.certificates.find(x509) {
+        complete(leaf, Some(ssl), ssl.context().as_ref());
     }
 }
 
@@ -72,41 +76,64 @@ pub fn presented<'s>(ssl: &'s Ssl, ctx: &'s SslCtx) -> Option<&'s Leaf> {
         return of_ssl;
     }
     let context = Context::of(ctx)?;
-    context.certificates.find_or_add(x509, context.origin, When::Handshake)
+    context
+        .certificates
+        .find_or_add(x509, context.origin, When::Handshake)
 }
 
 /// The response to be stapled for `leaf` in this handshake, with its file
 /// looked at again if that is due.
 pub fn response(ssl: &Ssl, ctx: &SslCtx, leaf: &Leaf) -> Option<Buffer> {
-    let search = |files| Search {
-        ssl: Some(ssl),
-        ctx: Some(ctx),
-        path: leaf.path(),
-        files,
-    };
-    staples::for_certificate(leaf.x509(), &leaf.key, leaf.path(), &leaf.staple, &|files| {
-        search(files).issuer_of(leaf.x509())
-    })
+    let find_issuer = |files| search(leaf, Some(ssl), Some(ctx), files).issuer_of(leaf.x509());
+    staples::for_certificate(
+        leaf.x509(),
+        &leaf.key,
+        leaf.path(),
+        &leaf.staple,
+        &find_issuer,
+    )
 }
 
 fn look_for_response(leaf: &Leaf, ssl: Option<&Ssl>, ctx: Option<&SslCtx>, path: Option<&Path>) {
     if let Some(path) = path {
         leaf.loaded_from(path);
     }
-    let find_issuer = |files| {
-        let search = Search {
-            ssl,
-            ctx,
-            path: leaf.path(),
-            files,
-        };
-        search.issuer_of(leaf.x509())
-    };
     staples::map::open();
-    leaf.staple.look(leaf.x509(), leaf.path(), &find_issuer);
-    // A client's certificate is nothing to staple for.
-    let client_only = ctx.and_then(Context::get).is_some_and(|context| context.client_only);
-    if !client_only {
-        staples::publish::certificate(leaf.x509(), &leaf.key, &|| find_issuer(true));
+    leaf.staple.look(leaf.x509(), leaf.path(), &|files| {
+        search(leaf, ssl, ctx, files).issuer_of(leaf.x509())
+    });
+    publish(leaf, ssl, ctx);
+}
+
+/// What may be possible now that the issuer can be known.
+fn complete(leaf: &Leaf, ssl: Option<&Ssl>, ctx: Option<&SslCtx>) {
+    if leaf.staple.waits_for_issuer() {
+        look_for_response(leaf, ssl, ctx, None);
+    } else {
+        publish(leaf, ssl, ctx);
+    }
+}
+
+/// A client's certificate is nothing to staple for, so the agent need not know.
+fn publish(leaf: &Leaf, ssl: Option<&Ssl>, ctx: Option<&SslCtx>) {
+    let context = ctx.and_then(Context::get);
+    if !context.is_some_and(|context| context.client_only) {
+        staples::publish::certificate(leaf.x509(), &leaf.key, &|| {
+            search(leaf, ssl, ctx, true).issuer_of(leaf.x509())
+        });
+    }
+}
+
+fn search<'a>(
+    leaf: &'a Leaf,
+    ssl: Option<&'a Ssl>,
+    ctx: Option<&'a SslCtx>,
+    files: bool,
+) -> Search<'a> {
+    Search {
+        ssl,
+        ctx,
+        path: leaf.path(),
+        files,
     }
 }

@@ -87,12 +87,7 @@ impl Certificates {
     /// What is known of this X509, which is added if it is new, to be looked for
     /// in files by the process `origin` only. None for want of memory or when
     /// the list is full.
-    pub fn find_or_add(
-        &self,
-        x509: X509Ref<'_>,
-        origin: Origin,
-        when: When,
-    ) -> Option<&Leaf> {
+    pub fn find_or_add(&self, x509: X509Ref<'_>, origin: Origin, when: When) -> Option<&Leaf> {
         if let Some(leaf) = self.find(x509) {
             return Some(leaf);
         }

@@ -51,7 +51,8 @@ impl Connection {
     /// What the program set, or what it was last shown.
     pub fn held(&self) -> Option<Lent> {
         let held = self.held.borrow();
-        held.as_ref().map(|buffer| (buffer.as_ptr(), buffer.as_slice().len()))
+        held.as_ref()
+            .map(|buffer| (buffer.as_ptr(), buffer.as_slice().len()))
     }
 
     /// Whether libssl holds a response of ours.
@@ -62,7 +63,10 @@ impl Connection {
     /// Takes the program's response, or clears it; libssl gets a copy. False,
     /// with the buffer left to the program, if that cannot be had.
     pub fn set(&self, ssl: &Ssl, given: Option<Buffer>) -> bool {
-        let bytes = given.as_ref().map(Buffer::as_slice).filter(|bytes| !bytes.is_empty());
+        let bytes = given
+            .as_ref()
+            .map(Buffer::as_slice)
+            .filter(|bytes| !bytes.is_empty());
         if !ssl.put_response(bytes) {
             given.map(Buffer::into_raw);
             return false;
@@ -112,7 +116,10 @@ impl Connection {
         }
         let received = ssl.response()?;
         let mut held = self.held.borrow_mut();
-        if held.as_ref().is_some_and(|buffer| buffer.as_slice() == received) {
+        if held
+            .as_ref()
+            .is_some_and(|buffer| buffer.as_slice() == received)
+        {
             drop(held);
             return self.held();
         }

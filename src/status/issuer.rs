@@ -45,7 +45,8 @@ impl Search<'_> {
         let extra = self.ctx.and_then(SslCtx::extra_chain);
         let chains = [of_ssl, of_ctx, extra];
         let mut all = chains.iter().flatten().flat_map(|chain| chain.iter());
-        all.find(|candidate| leaf.is_issued_by(*candidate))?.to_owned()
+        all.find(|candidate| leaf.is_issued_by(*candidate))?
+            .to_owned()
     }
 
     /// libssl searches the store by itself in a handshake, files included, but

@@ -34,7 +34,11 @@ pub fn after_program(ssl: &Ssl, answer: c_int) -> c_int {
     if answer == SSL_TLSEXT_ERR_OK && ssl.has_response() {
         return program_provides(ssl);
     }
-    if staple(ssl) { SSL_TLSEXT_ERR_OK } else { answer }
+    if staple(ssl) {
+        SSL_TLSEXT_ERR_OK
+    } else {
+        answer
+    }
 }
 
 /// The program's response goes out, unless clients would reject it and the
@@ -42,7 +46,9 @@ pub fn after_program(ssl: &Ssl, answer: c_int) -> c_int {
 fn program_provides(ssl: &Ssl) -> c_int {
     if config::get().server == Server::Repair || staples::judges_the_programs() {
         let ctx = ssl.context();
-        let leaf = ctx.as_ref().and_then(|ctx| certificate::presented(ssl, ctx));
+        let leaf = ctx
+            .as_ref()
+            .and_then(|ctx| certificate::presented(ssl, ctx));
         if let Some((leaf, bytes)) = leaf.zip(ssl.response())
             && staples::would_be_rejected(&leaf.staple, bytes)
             && config::get().server == Server::Repair

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+/// The exit status for: staplegun itself failed, before the program was started.
+pub const FAILED: u8 = 125;
+
 /// Options of `staplegun run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {}

@@ -1,0 +1,209 @@
+//! Which shared objects the dynamic linker would load with a program, by the
+//! rules of ld.so(8), without asking it: to ask it would run it.
+
+use std::collections::{HashSet, VecDeque};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::elf::Image;
+
+/// Where libraries are looked for, besides what each file says itself.
+#[derive(Debug)]
+pub struct Places {
+    /// LD_LIBRARY_PATH, split.
+    environment: Vec<PathBuf>,
+    /// What ldconfig has noted: name and path.
+    cache: Vec<(Vec<u8>, PathBuf)>,
+}
+
+/// A library that a program needs and that was found.
+#[derive(Debug)]
+pub struct Library {
+    /// The name by which it was asked for.
+    pub name: String,
+    /// What needs it.
+    pub needed_by: PathBuf,
+    /// The file.
+    pub image: Image,
+}
+
+/// All that a program needs.
+#[derive(Debug, Default)]
+pub struct Closure {
+    /// What was found, nearest first.
+    pub libraries: Vec<Library>,
+    /// Names that no file was found for, with what needs them.
+    pub missing: Vec<(String, PathBuf)>,
+}
+
+/// Where ld.so looks last.
+const DEFAULT_DIRECTORIES: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
+
+/// No real program needs more; a guard against hostile files.
+const MOST_LIBRARIES: usize = 2000;
+
+impl Places {
+    /// Those of the program `staplegun`: LD_LIBRARY_PATH as it stands and the
+    /// cache in /etc.
+    pub fn here() -> Self {
+        let path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        Self {
+            environment: split(path.as_bytes()),
+            cache: std::fs::read("/etc/ld.so.cache")
+                .map(|bytes| cache_entries(&bytes))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Everything that `program` needs, directly and through others.
+    pub fn closure(&self, program: &Image) -> Closure {
+        let mut closure = Closure::default();
+        let mut seen = HashSet::new();
+        let mut waiting = VecDeque::from([program.clone()]);
+        // DT_RPATH is inherited from what loaded a file, which is nearly always
+        // the program; DT_RUNPATH is not.
+        let inherited = program.rpath.as_deref().map(|rpath| origin(rpath, program));
+        while let Some(image) = waiting.pop_front() {
+            for name in &image.needed {
+                if !seen.insert(name.clone()) || seen.len() > MOST_LIBRARIES {
+                    continue;
+                }
+                match self.find(name, &image, inherited.as_deref().unwrap_or_default()) {
+                    Some(found) => {
+                        waiting.push_back(found.clone());
+                        closure.libraries.push(Library {
+                            name: name.clone(),
+                            needed_by: image.path.clone(),
+                            image: found,
+                        });
+                    }
+                    None => closure.missing.push((name.clone(), image.path.clone())),
+                }
+            }
+        }
+        closure
+    }
+
+    /// The first file of that name for the same machine.
+    fn find(&self, name: &str, by: &Image, inherited: &[PathBuf]) -> Option<Image> {
+        let fits = |path: &Path| {
+            let image = Image::read(path).ok()?;
+            (image.machine == by.machine).then_some(image)
+        };
+        if name.contains('/') {
+            return fits(Path::new(name));
+        }
+        let runpath = by.runpath.as_deref().map(|path| origin(path, by));
+        let rpath = match (&runpath, &by.rpath) {
+            (Some(_), _) => Vec::new(),
+            (None, Some(rpath)) => origin(rpath, by),
+            (None, None) => Vec::new(),
+        };
+        let inherited = if runpath.is_some() { &[] } else { inherited };
+        let in_directories = rpath
+            .iter()
+            .chain(inherited)
+            .chain(&self.environment)
+            .chain(runpath.iter().flatten())
+            .find_map(|directory| fits(&directory.join(name)));
+        in_directories
+            .or_else(|| {
+                let mut cached = self.cache.iter();
+                cached.find_map(|(known, path)| {
+                    (known == name.as_bytes()).then(|| fits(path)).flatten()
+                })
+            })
+            .or_else(|| {
+                let mut usual = DEFAULT_DIRECTORIES.iter();
+                usual.find_map(|directory| fits(&Path::new(directory).join(name)))
+            })
+    }
+}
+
+fn split(path: &[u8]) -> Vec<PathBuf> {
+    path.split(|byte| matches!(byte, b':' | b';'))
+        .filter(|part| !part.is_empty())
+        .map(|part| PathBuf::from(OsStr::from_bytes(part)))
+        .collect()
+}
+
+/// Splits a DT_RPATH or DT_RUNPATH, with $ORIGIN replaced.
+fn origin(path: &str, image: &Image) -> Vec<PathBuf> {
+    let real = image
+        .path
+        .canonicalize()
+        .unwrap_or_else(|_| image.path.clone());
+    let directory = real.parent().unwrap_or(Path::new("/")).to_string_lossy();
+    let path = path
+        .replace("${ORIGIN}", &directory)
+        .replace("$ORIGIN", &directory);
+    split(path.as_bytes())
+}
+
+/// The entries of ld.so.cache in the format that glibc writes since 2.2, which
+/// may stand behind the older one. All numbers are in the machine's own order.
+fn cache_entries(bytes: &[u8]) -> Vec<(Vec<u8>, PathBuf)> {
+    const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
+    const HEADER: usize = 48;
+    const ENTRY: usize = 24;
+    let Some(start) = bytes.windows(MAGIC.len()).position(|part| part == MAGIC) else {
+        return Vec::new();
+    };
+    // Strings are named by their distance from this magic.
+    let cache = bytes.get(start..).unwrap_or_default();
+    let number = |at: usize| {
+        let four = cache.get(at..at.checked_add(4)?)?;
+        Some(u32::from_ne_bytes(four.try_into().ok()?) as usize)
+    };
+    let string = |at: usize| {
+        let rest = cache.get(at..)?;
+        Some(&rest[..rest.iter().position(|&byte| byte == 0)?])
+    };
+    let count = number(MAGIC.len()).unwrap_or(0).min(cache.len() / ENTRY);
+    (0..count)
+        .filter_map(|index| {
+            let entry = HEADER + index * ENTRY;
+            let name = string(number(entry + 4)?)?;
+            let path = string(number(entry + 8)?)?;
+            Some((name.to_vec(), PathBuf::from(OsStr::from_bytes(path))))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_of_this_machine_names_libc() {
+        let places = Places::here();
+        let libc = places.cache.iter().find(|(name, _)| name == b"libc.so.6");
+        assert!(libc.is_some_and(|(_, path)| path.exists()), "{libc:?}");
+    }
+
+    #[test]
+    fn a_cache_that_is_cut_or_garbage_yields_what_is_whole() {
+        let whole = std::fs::read("/etc/ld.so.cache").expect("it is there");
+        let all = cache_entries(&whole).len();
+        for cut in (0..whole.len()).step_by(97) {
+            assert!(cache_entries(&whole[..cut]).len() <= all);
+        }
+        let mut liar = whole;
+        liar[20..24].copy_from_slice(&[0xff; 4]);
+        cache_entries(&liar);
+    }
+
+    #[test]
+    fn the_closure_of_openssl_holds_libssl_and_what_that_needs() {
+        let program = Image::read(Path::new("/usr/bin/openssl")).expect("an ELF file");
+        let closure = Places::here().closure(&program);
+        let names: Vec<&str> = closure.libraries.iter().map(|l| l.name.as_str()).collect();
+        assert!(
+            names.iter().any(|name| name.starts_with("libssl.so.")),
+            "{names:?}"
+        );
+        assert!(names.contains(&"libc.so.6"), "{names:?}");
+        assert!(closure.missing.is_empty(), "{:?}", closure.missing);
+    }
+}

@@ -1,0 +1,83 @@
+//! Whether starting a file gives more rights than the one who starts it has: the
+//! dynamic linker then ignores LD_PRELOAD (ld.so(8), secure-execution mode).
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::StatVfsMountFlags;
+use rustix::io::Errno;
+use rustix::process::{getgid, getuid};
+
+use super::finding::{Effect, Finding};
+
+/// Looks at the mode and the capabilities of the file, as this user would start it.
+pub fn findings(path: &Path) -> io::Result<Vec<Finding>> {
+    let metadata = path.metadata()?;
+    // The kernel gives no rights from such a file system, nor to such a process.
+    let without_rights = rustix::fs::statvfs(path)?
+        .f_flag
+        .contains(StatVfsMountFlags::NOSUID)
+        || rustix::thread::no_new_privs().unwrap_or(false);
+    let mut findings = Vec::new();
+    let mut add = |gained: bool, cause, what: String| {
+        let finding = if gained && !without_rights {
+            Finding::new(
+                Effect::Prevents,
+                cause,
+                format!("{what}: the dynamic linker ignores LD_PRELOAD then"),
+            )
+        } else {
+            Finding::new(
+                Effect::Note,
+                cause,
+                format!(
+                    "{what}, which gives this user nothing here; for others LD_PRELOAD is ignored"
+                ),
+            )
+        };
+        findings.push(finding.advise(
+            "give the rights without the file's help, by ambient capabilities: \
+             systemd's AmbientCapabilities=, or setpriv --ambient-caps",
+        ));
+    };
+    const SET_USER: u32 = 0o4000;
+    const SET_GROUP: u32 = 0o2000;
+    const GROUP_EXECUTES: u32 = 0o0010;
+    if metadata.mode() & SET_USER != 0 {
+        let gained = metadata.uid() != getuid().as_raw();
+        add(
+            gained,
+            "setuid",
+            format!("it is setuid to user {}", metadata.uid()),
+        );
+    }
+    // Without the group's right to execute, the bit once meant mandatory locks.
+    if metadata.mode() & (SET_GROUP | GROUP_EXECUTES) == SET_GROUP | GROUP_EXECUTES {
+        let gained = metadata.gid() != getgid().as_raw();
+        add(
+            gained,
+            "setgid",
+            format!("it is setgid to group {}", metadata.gid()),
+        );
+    }
+    if has_capabilities(path)? {
+        // What root starts gains nothing by them (capabilities(7)).
+        let gained = !getuid().is_root();
+        add(
+            gained,
+            "file_capabilities",
+            "it has file capabilities (setcap)".to_owned(),
+        );
+    }
+    Ok(findings)
+}
+
+fn has_capabilities(path: &Path) -> io::Result<bool> {
+    let mut value = [0; 64];
+    match rustix::fs::getxattr(path, c"security.capability", &mut value) {
+        Ok(length) => Ok(length > 0),
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
