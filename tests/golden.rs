@@ -1,0 +1,327 @@
+//! The built library as the loader and the linker see it: what it exports,
+//! needs and promises. Each check is also run on an object that must fail it,
+//! so that none of them passes blindly.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use staplegun_testkit::{Directory, shim};
+
+#[path = "golden/elf.rs"]
+mod elf;
+
+use elf::{dynamic, dynamic_names, exports, first_words, imports, object, tool};
+
+/// What the library exports, one name a line.
+const SYMBOLS: &str = include_str!("golden/symbols.txt");
+/// The header that is committed, and the one that this build made.
+const HEADER: &str = include_str!("../include/staplegun.h");
+const GENERATED: &str = include_str!(concat!(env!("OUT_DIR"), "/staplegun.h"));
+
+/// The name that linked programs ask for. It changes with the ABI only.
+const SONAME: &str = "libstaplegun.so.0";
+/// The newest GLIBC that the library may need. Newer needs newer systems.
+const GLIBC: (u32, u32) = (2, 34);
+/// What a guest in another's process leaves alone: threads, children, signal
+/// handlers, and what runs when a thread or the process ends.
+const NOT_FOR_GUESTS: [&str; 14] = [
+    "__cxa_atexit",
+    "__cxa_thread_atexit_impl",
+    "atexit",
+    "clone",
+    "execve",
+    "fork",
+    "posix_spawn",
+    "pthread_atfork",
+    "pthread_create",
+    "pthread_key_create",
+    "sigaction",
+    "signal",
+    "vfork",
+    "waitpid",
+];
+
+type Outcome = Result<(), String>;
+
+fn exports_are(path: &Path, golden: &str) -> Outcome {
+    let (found, golden) = (exports(path), first_words(golden));
+    if found == golden {
+        return Ok(());
+    }
+    let new: Vec<_> = found.difference(&golden).collect();
+    let gone: Vec<_> = golden.difference(&found).collect();
+    Err(format!(
+        "tests/golden/symbols.txt lacks {new:?}; the library lacks {gone:?}"
+    ))
+}
+
+/// libssl and libcrypto are whose object it is about, and never our own.
+fn needs_only_the_system(path: &Path) -> Outcome {
+    let of_the_system = |name: &str| {
+        ["libc.so.", "libgcc_s.so.", "ld-linux"]
+            .iter()
+            .any(|p| name.starts_with(p))
+    };
+    let others: Vec<_> = dynamic_names(path, "NEEDED")
+        .into_iter()
+        .filter(|name| !of_the_system(name))
+        .collect();
+    if others.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("DT_NEEDED names {others:?}"))
+    }
+}
+
+/// A name that nobody it needs defines would be looked for in the host.
+fn imports_only_from_the_system(path: &Path) -> Outcome {
+    let versioned = |name: &str| name.contains("@GLIBC_") || name.contains("@GCC_");
+    let others: Vec<_> = imports(path)
+        .into_iter()
+        .filter(|(name, weak)| !weak && !versioned(name))
+        .map(|(name, _)| name)
+        .collect();
+    if others.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("it imports {others:?} from nowhere"))
+    }
+}
+
+fn leaves_the_host_alone(path: &Path) -> Outcome {
+    // __cxa_finalize and its like come weakly with every object, from the compiler.
+    let strong = imports(path).into_iter().filter(|(_, weak)| !weak);
+    let names = strong.map(|(name, _)| name.split('@').next().unwrap_or_default().to_owned());
+    let found: Vec<_> = names
+        .filter(|name| NOT_FOR_GUESTS.contains(&name.as_str()))
+        .collect();
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("it calls {found:?}"))
+    }
+}
+
+fn soname_is(path: &Path, wanted: &str) -> Outcome {
+    let found = dynamic_names(path, "SONAME");
+    if found == [wanted] {
+        Ok(())
+    } else {
+        Err(format!("SONAME is {found:?}, not {wanted}"))
+    }
+}
+
+/// Callbacks of ours stay in OpenSSL's tables: it is never unloaded. And no
+/// symbol is bound within a handshake.
+fn stays_and_binds_at_load(path: &Path) -> Outcome {
+    let flags = dynamic(path, "FLAGS_1").concat();
+    let missing: Vec<_> = ["NOW", "NODELETE"]
+        .into_iter()
+        .filter(|flag| !flags.split_whitespace().any(|word| word == *flag))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("DT_FLAGS_1 lacks {missing:?}"))
+    }
+}
+
+/// Hosts run with MemoryDenyWriteExecute: code is never written, nor the stack
+/// executed.
+fn code_is_read_only(path: &Path) -> Outcome {
+    if dynamic(path, "FLAGS").concat().contains("TEXTREL") || !dynamic(path, "TEXTREL").is_empty() {
+        return Err("it has text relocations".to_owned());
+    }
+    let headers = tool("readelf", &["--program-headers", "--wide"], path);
+    match headers.lines().find(|line| line.contains("GNU_STACK")) {
+        Some(line) if !line.contains("RWE") => Ok(()),
+        _ => Err("it wants an executable stack".to_owned()),
+    }
+}
+
+fn glibc_at_most(path: &Path, limit: (u32, u32)) -> Outcome {
+    let imports = imports(path);
+    let newest = imports
+        .iter()
+        .filter(|(_, weak)| !weak)
+        .filter_map(|(name, _)| {
+            let mut numbers = name.split_once("@GLIBC_")?.1.split('.').map(str::parse);
+            let version = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+            Some((version, name))
+        });
+    match newest.max() {
+        None => Err("it needs no GLIBC at all, which cannot be".to_owned()),
+        Some((version, name)) if version > limit => {
+            Err(format!("it needs {name}, newer than GLIBC {limit:?}"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn header_is_generated(committed: &str, generated: &str) -> Outcome {
+    let differs = committed
+        .lines()
+        .zip(generated.lines())
+        .position(|(a, b)| a != b);
+    match differs {
+        None if committed == generated => Ok(()),
+        None => Err("include/staplegun.h has another length; run: make header".to_owned()),
+        Some(at) => Err(format!(
+            "include/staplegun.h differs in line {}; run: make header",
+            at + 1
+        )),
+    }
+}
+
+/// Every function that the header declares can be linked with.
+fn header_is_exported(header: &str, golden: &str) -> Outcome {
+    let (exported, mut declared) = (first_words(golden), BTreeSet::new());
+    for line in header
+        .lines()
+        .filter(|l| l.starts_with("long ") || l.starts_with("const char *"))
+    {
+        let name = line
+            .split('(')
+            .next()
+            .and_then(|start| start.split([' ', '*']).next_back());
+        declared.extend(name.map(str::to_owned));
+    }
+    let missing: Vec<_> = declared.difference(&exported).collect();
+    match declared.len() {
+        0 => Err("the header declares no function".to_owned()),
+        _ if missing.is_empty() => Ok(()),
+        _ => Err(format!(
+            "the header declares {missing:?}, which the library does not export"
+        )),
+    }
+}
+
+/// Wants the check to pass the library, and to fail the object for that reason.
+fn holds(check: fn(&Path) -> Outcome, source: &str, arguments: &[&str], reason: &str) {
+    let directory = Directory::new();
+    let other = object(&directory, source, arguments);
+    let refusal = check(&other).expect_err("the check passes an object that it must refuse");
+    assert!(
+        refusal.contains(reason),
+        "refused for another reason: {refusal}"
+    );
+    check(&shim::library()).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn exactly_the_listed_names_are_exported() {
+    let library = shim::library();
+    exports_are(&library, SYMBOLS).unwrap_or_else(|failure| panic!("{failure}"));
+    let one_more = format!("{SYMBOLS}SSL_one_more\n");
+    let refusal = exports_are(&library, &one_more).expect_err("a name too many is seen");
+    assert!(
+        refusal.contains(r#"the library lacks ["SSL_one_more"]"#),
+        "{refusal}"
+    );
+    let one_less = SYMBOLS.replace("SSL_ctrl\n", "");
+    let refusal = exports_are(&library, &one_less).expect_err("a name too few is seen");
+    assert!(
+        refusal.contains(r#"symbols.txt lacks ["SSL_ctrl"]"#),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn neither_libssl_nor_libcrypto_is_needed() {
+    let source = "long SSL_ctrl(void); long f(void) { return SSL_ctrl(); }";
+    holds(needs_only_the_system, source, &["-lssl"], "libssl.so");
+    let source = "long ERR_get_error(void); long f(void) { return ERR_get_error(); }";
+    holds(needs_only_the_system, source, &["-lcrypto"], "libcrypto.so");
+}
+
+#[test]
+fn nothing_is_imported_from_openssl() {
+    let source = "#include <stdlib.h>\n\
+                  long SSL_ctrl(void); long f(void) { return malloc(1) ? SSL_ctrl() : 0; }";
+    holds(imports_only_from_the_system, source, &[], "SSL_ctrl");
+}
+
+#[test]
+fn no_function_is_called_that_a_guest_must_leave_alone() {
+    let source = "#include <unistd.h>\nint f(void) { return fork(); }";
+    holds(leaves_the_host_alone, source, &[], "fork");
+    let source =
+        "#include <pthread.h>\nint f(void) { pthread_t t; return pthread_create(&t, 0, 0, 0); }";
+    holds(leaves_the_host_alone, source, &[], "pthread_create");
+}
+
+#[test]
+fn the_soname_is_that_of_the_abi() {
+    let check: fn(&Path) -> Outcome = |path| soname_is(path, SONAME);
+    holds(check, "int f;", &[], "SONAME is []");
+    holds(
+        check,
+        "int f;",
+        &["-Wl,-soname,libstaplegun.so.1"],
+        "libstaplegun.so.1",
+    );
+}
+
+#[test]
+fn it_is_never_unloaded_and_bound_at_load() {
+    holds(
+        stays_and_binds_at_load,
+        "int f;",
+        &["-Wl,-z,now"],
+        "NODELETE",
+    );
+    holds(
+        stays_and_binds_at_load,
+        "int f;",
+        &["-Wl,-z,lazy,-z,nodelete"],
+        "NOW",
+    );
+}
+
+#[test]
+fn neither_code_is_written_nor_the_stack_executed() {
+    let source = "int f(void) { return 0; }\n\
+                  __asm__(\".text\\n.balign 8\\n.dc.a somewhere\\n\");";
+    holds(
+        code_is_read_only,
+        source,
+        &["-Wl,-z,notext"],
+        "text relocations",
+    );
+    holds(
+        code_is_read_only,
+        "int f;",
+        &["-Wl,-z,execstack"],
+        "executable stack",
+    );
+}
+
+#[test]
+fn no_newer_glibc_is_needed() {
+    let source = "#include <stdlib.h>\nunsigned f(void) { return arc4random(); }";
+    holds(
+        |path| glibc_at_most(path, GLIBC),
+        source,
+        &[],
+        "arc4random@GLIBC_2.36",
+    );
+}
+
+#[test]
+fn the_committed_header_is_the_generated_one() {
+    header_is_generated(HEADER, GENERATED).unwrap_or_else(|failure| panic!("{failure}"));
+    let line = "long SSL_get_tlsext_status_type(struct ssl_st *ssl);";
+    let changed = HEADER.replace(line, "int SSL_get_tlsext_status_type(struct ssl_st *ssl);");
+    let refusal = header_is_generated(&changed, GENERATED).expect_err("a changed line is seen");
+    assert!(refusal.contains("run: make header"), "{refusal}");
+    let longer = format!("{HEADER}\n");
+    header_is_generated(&longer, GENERATED).expect_err("a line too many is seen");
+}
+
+#[test]
+fn every_declared_function_is_exported() {
+    header_is_exported(HEADER, SYMBOLS).unwrap_or_else(|failure| panic!("{failure}"));
+    let more = format!("{HEADER}long SSL_one_more(struct ssl_st *ssl);\n");
+    let refusal = header_is_exported(&more, SYMBOLS).expect_err("a declaration too many is seen");
+    assert!(refusal.contains("SSL_one_more"), "{refusal}");
+}

@@ -1,0 +1,118 @@
+//! The committed tree speaks of the project alone: it names no machine that it
+//! was written on, and no registry that somebody reached from there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Hosts that a public reader can reach. Names under .example, .test and
+/// .invalid, and the loopback, stand for nobody.
+const PUBLIC: [&str; 11] = [
+    "datatracker.ietf.org",
+    "docs.openssl.org",
+    "docs.rs",
+    "github.com",
+    "keepachangelog.com",
+    "openssl.org",
+    "semver.org",
+    "www.apache.org",
+    "www.openssl.org",
+    "www.rfc-editor.org",
+    "www.w3.org",
+];
+
+/// Reaches nobody, or is not a name: a pattern, a placeholder, an address with
+/// holes to be filled.
+fn stands_for_nobody(host: &str) -> bool {
+    let plain = host
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'));
+    !plain
+        || !host.contains('.')
+        || host.starts_with("127.")
+        || [".example", ".test", ".invalid"]
+            .iter()
+            .any(|end| host.ends_with(end))
+        || ["example.com", "example.net", "example.org"]
+            .iter()
+            .any(|end| host.ends_with(end))
+}
+
+/// The hosts in a text's addresses.
+fn hosts(text: &str) -> impl Iterator<Item = &str> {
+    let addresses = ["http://", "https://"]
+        .into_iter()
+        .flat_map(|scheme| text.split(scheme).skip(1));
+    addresses.map(|rest| {
+        let end = rest.find(|c: char| "/:\"'`)>,;".contains(c) || c.is_whitespace());
+        let host = &rest[..end.unwrap_or(rest.len())];
+        // A line's end, as it is written in a string.
+        host.split("\\n").next().unwrap_or(host)
+    })
+}
+
+/// What of a text names a machine: each strange host, each of the `paths`.
+fn strangers(text: &str, paths: &[String]) -> Vec<String> {
+    let hosts = hosts(text).filter(|host| !PUBLIC.contains(host) && !stands_for_nobody(host));
+    let paths = paths.iter().filter(|path| text.contains(path.as_str()));
+    hosts.map(str::to_owned).chain(paths.cloned()).collect()
+}
+
+/// The directories of the machine that builds this. One of a single component,
+/// such as /src, is too short to tell.
+fn paths_of_this_machine() -> Vec<String> {
+    let mut paths = vec![env!("CARGO_MANIFEST_DIR").to_owned()];
+    for name in ["HOME", "CARGO_HOME", "CARGO_TARGET_DIR"] {
+        paths.extend(std::env::var(name));
+    }
+    paths.retain(|path| Path::new(path).is_absolute() && Path::new(path).components().count() > 2);
+    paths
+}
+
+fn committed_files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("git")
+        .args(["-c", "safe.directory=*", "ls-files", "-z"])
+        .current_dir(root)
+        .output()
+        .unwrap_or_else(|error| panic!("git cannot be run: {error}; install git"));
+    assert!(output.status.success(), "git ls-files: {output:?}");
+    let names = String::from_utf8(output.stdout).expect("names are UTF-8");
+    names
+        .split_terminator('\0')
+        .map(|name| root.join(name))
+        .collect()
+}
+
+#[test]
+fn no_file_names_a_machine_or_a_strange_host() {
+    let paths = paths_of_this_machine();
+    let files = committed_files();
+    assert!(
+        files.iter().any(|file| file.ends_with("tests/tree.rs")),
+        "{files:?}"
+    );
+    let mut found = Vec::new();
+    for file in files {
+        // One that was deleted and not yet committed so is not there.
+        let Ok(bytes) = std::fs::read(&file) else {
+            continue;
+        };
+        for stranger in strangers(&String::from_utf8_lossy(&bytes), &paths) {
+            found.push(format!("{}: {stranger}", file.display()));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_strange_host_and_a_path_of_this_machine_are_seen() {
+    let paths = ["/somewhere/else".to_owned()];
+    // Put together here, so that this file has none of them.
+    let scheme = "http:";
+    let text = format!(
+        "/somewhere/else/x {scheme}//mirror.corp/index {scheme}//10.0.0.1:8080 \
+         {scheme}//docs.rs/ {scheme}//127.0.0.1:80/ {scheme}//ocsp.example/ {scheme}//[::1]/"
+    );
+    let found = strangers(&text, &paths);
+    assert_eq!(found, ["mirror.corp", "10.0.0.1", "/somewhere/else"]);
+}
