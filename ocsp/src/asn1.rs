@@ -1,10 +1,10 @@
 //! Reading and writing DER: one element at a time, nothing copied.
 //!
-//! Headers are decoded by the crate `der`. Its typed structures are not used,
-//! because what matters here is the bytes as they stand: a name is hashed and a
-//! serial number compared octet by octet, and an oddity in a part that nobody
-//! needs (a long object identifier, an old string type) must not make a
-//! certificate unusable that every TLS library accepts.
+//! Headers are decoded by the crate `der`. Whole certificates and responses are
+//! not decoded into typed structures, because what matters is the bytes as they
+//! stand: a name is hashed and a serial number compared octet by octet, and an
+//! oddity in a part that nobody needs (a long object identifier, an old string
+//! type) must not make a certificate unusable that every TLS library accepts.
 
 use crate::time::{UnixTime, digits, from_calendar};
 use der::{Encode, Reader, SliceReader};

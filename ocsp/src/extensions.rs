@@ -1,26 +1,28 @@
 //! The extensions of a certificate that matter for its status.
+//!
+//! Two readers share the work. What is built from general names (the addresses
+//! of responders and issuers, the DNS name) is decoded by x509-cert, one element
+//! at a time, so that a single location of a kind that it does not know does not
+//! hide the others. Three are read with the cursor, because x509-cert refuses
+//! certificates that TLS libraries accept: its `BasicConstraints` a
+//! pathLenConstraint above 255, its `ExtendedKeyUsage` a purpose with an arc of
+//! more than 32 bits (2.25 and a UUID), and TLS features it does not know.
 
-use crate::asn1::{
-    Cursor, Element, Extension, NotDer, Tag, TagNumber, context_primitive, default_false, integer,
-};
+use crate::asn1::{Cursor, Element, Extension, NotDer, Tag, default_false, integer};
 use crate::text::printable;
+use x509_cert::der::Decode;
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::der::oid::db::rfc5280::{
+    ANY_EXTENDED_KEY_USAGE, ID_AD_CA_ISSUERS, ID_AD_OCSP, ID_CE_BASIC_CONSTRAINTS,
+    ID_CE_EXT_KEY_USAGE, ID_CE_SUBJECT_ALT_NAME, ID_KP_OCSP_SIGNING, ID_KP_SERVER_AUTH,
+    ID_PE_AUTHORITY_INFO_ACCESS,
+};
+use x509_cert::der::oid::db::rfc6960::ID_PKIX_OCSP_NOCHECK;
+use x509_cert::ext::pkix::AccessDescription;
+use x509_cert::ext::pkix::name::GeneralName;
 
-const EXTENSION_BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
-const EXTENSION_SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
-const EXTENSION_EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
-/// id-pe-authorityInfoAccess (RFC 5280, 4.2.2.1).
-const EXTENSION_AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
 /// id-pe-tlsfeature (RFC 7633).
-const EXTENSION_TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 24];
-/// id-pkix-ocsp-nocheck (RFC 6960, 4.2.2.2.1).
-const EXTENSION_OCSP_NO_CHECK: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 5];
-
-const ACCESS_OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1];
-const ACCESS_CA_ISSUERS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 2];
-
-const USAGE_ANY: &[u8] = &[0x55, 0x1d, 0x25, 0];
-const USAGE_SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
-const USAGE_OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
+const ID_PE_TLS_FEATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.24");
 
 /// The TLS feature status_request, as an INTEGER's content.
 const FEATURE_STATUS_REQUEST: &[u8] = &[5];
@@ -68,13 +70,17 @@ impl Extensions {
     }
 
     fn add(&mut self, extension: Extension<'_>) -> Result<(), NotDer> {
-        match extension.id {
-            EXTENSION_BASIC_CONSTRAINTS => self.is_ca = is_ca(extension.value)?,
-            EXTENSION_EXTENDED_KEY_USAGE => self.usages = Some(usages(extension.value)?),
-            EXTENSION_TLS_FEATURE => self.must_staple = must_staple(extension.value)?,
-            EXTENSION_OCSP_NO_CHECK => self.ocsp_no_check = true,
-            EXTENSION_SUBJECT_ALT_NAME => self.first_dns_name = dns_name(extension.value),
-            EXTENSION_AUTHORITY_INFO_ACCESS => self.add_access(extension.value)?,
+        // An identifier that x509-cert cannot hold is none of these.
+        let Ok(id) = ObjectIdentifier::from_bytes(extension.id) else {
+            return Ok(());
+        };
+        match id {
+            ID_CE_BASIC_CONSTRAINTS => self.is_ca = is_ca(extension.value)?,
+            ID_CE_EXT_KEY_USAGE => self.usages = Some(usages(extension.value)?),
+            ID_PE_TLS_FEATURE => self.must_staple = must_staple(extension.value)?,
+            ID_PKIX_OCSP_NOCHECK => self.ocsp_no_check = true,
+            ID_CE_SUBJECT_ALT_NAME => self.first_dns_name = dns_name(extension.value),
+            ID_PE_AUTHORITY_INFO_ACCESS => self.add_access(extension.value)?,
             _ => {}
         }
         Ok(())
@@ -84,20 +90,20 @@ impl Extensions {
         const PART: &str = "authorityInfoAccess";
         let mut list = sequence(value, PART)?;
         while !list.is_empty() {
-            let mut access = list.take(Tag::Sequence, PART)?.inside();
-            let method = access.take(Tag::ObjectIdentifier, PART)?.content;
-            let location = access.any(PART)?;
-            access.end(PART)?;
-            let addresses = match method {
-                ACCESS_OCSP => &mut self.responders,
-                ACCESS_CA_ISSUERS => &mut self.ca_issuers,
+            let element = list.take(Tag::Sequence, PART)?;
+            let Ok(access) = AccessDescription::from_der(element.raw) else {
+                continue;
+            };
+            let addresses = match access.access_method {
+                ID_AD_OCSP => &mut self.responders,
+                ID_AD_CA_ISSUERS => &mut self.ca_issuers,
                 _ => continue,
             };
-            if let Some(uri) = http_uri(location)
+            if let Some(uri) = http_uri(&access.access_location)
                 && addresses.len() < MAX_URIS
-                && !addresses.contains(&uri)
+                && !addresses.iter().any(|known| known == uri)
             {
-                addresses.push(uri);
+                addresses.push(uri.to_owned());
             }
         }
         Ok(())
@@ -123,10 +129,11 @@ fn usages(value: &[u8]) -> Result<Usages, NotDer> {
     let mut list = sequence(value, "extKeyUsage")?;
     let mut usages = Usages::default();
     while !list.is_empty() {
-        match list.take(Tag::ObjectIdentifier, "extKeyUsage")?.content {
-            USAGE_ANY => usages.any = true,
-            USAGE_SERVER_AUTH => usages.server_auth = true,
-            USAGE_OCSP_SIGNING => usages.ocsp_signing = true,
+        let purpose = list.take(Tag::ObjectIdentifier, "extKeyUsage")?.content;
+        match ObjectIdentifier::from_bytes(purpose) {
+            Ok(ANY_EXTENDED_KEY_USAGE) => usages.any = true,
+            Ok(ID_KP_SERVER_AUTH) => usages.server_auth = true,
+            Ok(ID_KP_OCSP_SIGNING) => usages.ocsp_signing = true,
             _ => {}
         }
     }
@@ -145,15 +152,15 @@ fn must_staple(value: &[u8]) -> Result<bool, NotDer> {
 
 /// The address in a GeneralName if it is one that can be fetched. It ends up in
 /// an HTTP request: nothing but printable ASCII gets through.
-fn http_uri(location: Element<'_>) -> Option<String> {
-    if location.tag != context_primitive(TagNumber::N6) || location.content.len() > MAX_URI {
+fn http_uri(location: &GeneralName) -> Option<&str> {
+    let GeneralName::UniformResourceIdentifier(uri) = location else {
         return None;
-    }
-    let uri = std::str::from_utf8(location.content).ok()?;
+    };
+    let uri = uri.as_str();
     let scheme = uri.split_once("://")?.0;
     let known = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    let clean = uri.bytes().all(|byte| byte.is_ascii_graphic());
-    (known && clean).then(|| uri.to_owned())
+    let clean = uri.len() <= MAX_URI && uri.bytes().all(|byte| byte.is_ascii_graphic());
+    (known && clean).then_some(uri)
 }
 
 /// The first dNSName of a subjectAltName, for display only.
@@ -161,8 +168,8 @@ fn dns_name(value: &[u8]) -> Option<String> {
     let mut names = sequence(value, "subjectAltName").ok()?;
     while !names.is_empty() {
         let name = names.any("subjectAltName").ok()?;
-        if name.tag == context_primitive(TagNumber::N2) {
-            return Some(printable(name.content, MAX_NAME));
+        if let Ok(GeneralName::DnsName(name)) = GeneralName::from_der(name.raw) {
+            return Some(printable(name.as_str().as_bytes(), MAX_NAME));
         }
     }
     None

@@ -95,6 +95,31 @@ fn only_addresses_that_can_be_fetched_are_taken() {
 }
 
 #[test]
+fn a_location_of_an_unusual_kind_does_not_hide_the_others() {
+    let x400 = der(0x30, &[&oid(AD_OCSP), &der(0xa3, &[&der(0x30, &[])])]);
+    let method = [&[0x69][..], &[0xff; 60], &[0x01]].concat();
+    let locations = [
+        x400,
+        access(&method, 0x86, "http://unknown.example/"),
+        access(AD_OCSP, 0x86, "http://one.example/"),
+    ];
+    let names = [der(0xa3, &[&der(0x30, &[])]), der(0x82, &[b"san.example"])];
+    let certificate = CertificateSpec {
+        subject: name(&[]),
+        ..CertificateSpec::leaf()
+    }
+    .with(extension(AIA, false, &der(0x30, &[&locations.concat()])))
+    .with(extension(
+        SUBJECT_ALT_NAME,
+        false,
+        &der(0x30, &[&names.concat()]),
+    ))
+    .read();
+    assert_eq!(certificate.responders(), ["http://one.example/"]);
+    assert_eq!(certificate.display_subject(), "san.example");
+}
+
+#[test]
 fn no_certificate_can_name_more_than_16_responders() {
     let locations: Vec<u8> = (0..20)
         .flat_map(|number| access(AD_OCSP, 0x86, &format!("http://{number}.example/")))
@@ -138,6 +163,9 @@ fn extended_key_usage_says_what_it_is_fit_for() {
     assert_eq!(fit(&[any]), (true, false));
     assert_eq!(fit(&[client]), (false, false));
     assert_eq!(fit(&[ocsp]), (false, true));
+    // 2.25 and a UUID, as anybody may make up: an arc of 128 bits.
+    let uuid = [&[0x69, 0x83][..], &[0xff; 17], &[0x7f]].concat();
+    assert_eq!(fit(&[&uuid, server]), (true, false));
 }
 
 #[test]
@@ -146,6 +174,13 @@ fn an_explicit_false_is_understood() {
     let value = der(0x30, &[&[1, 1, 0]]);
     let spec = CertificateSpec::leaf().with(extension(BASIC_CONSTRAINTS, true, &value));
     assert!(!spec.read().is_ca());
+}
+
+#[test]
+fn a_ca_may_allow_any_length_of_path() {
+    let value = der(0x30, &[&[1, 1, 0xff, 2, 2, 0x03, 0xe8]]);
+    let spec = CertificateSpec::leaf().with(extension(BASIC_CONSTRAINTS, true, &value));
+    assert!(spec.read().is_ca());
 }
 
 #[test]
