@@ -29,6 +29,20 @@ pub enum Server {
     Off,
 }
 
+/// What a client does about the server's response (STAPLEGUN_CLIENT), from the
+/// mildest to the strictest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Client {
+    /// Leaves everything to the program.
+    Off,
+    /// Asks, and logs what `verify` would have done.
+    Report,
+    /// Refuses a bad response; accepts none, unless the certificate is must-staple.
+    Verify,
+    /// Refuses everything but a good response.
+    Require,
+}
+
 /// Where log lines go (STAPLEGUN_LOG).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogTarget {
@@ -62,6 +76,8 @@ pub struct Config {
     pub disabled: bool,
     /// STAPLEGUN_SERVER.
     pub server: Server,
+    /// STAPLEGUN_CLIENT.
+    pub client: Client,
     /// STAPLEGUN_RESPONSE: files and directories with DER responses.
     pub responses: Vec<PathBuf>,
     /// STAPLEGUN_ISSUERS: a file or directory of PEM certificates.
@@ -125,6 +141,12 @@ impl Config {
             None if preloaded => Server::Auto,
             None => Server::Off,
         };
+        let client = match word(c"STAPLEGUN_CLIENT", &["off", "report", "verify", "require"]) {
+            Some(1) => Client::Report,
+            Some(2) => Client::Verify,
+            Some(3) => Client::Require,
+            _ => Client::Off,
+        };
         let recheck = word(c"STAPLEGUN_RECHECK", &["0", "1"]) != Some(0);
         let level = match word(c"STAPLEGUN_LOG_LEVEL", &["error", "warn", "info", "debug"]) {
             Some(0) => Level::Error,
@@ -169,6 +191,7 @@ impl Config {
         Config {
             disabled,
             server,
+            client,
             responses: lookup(c"STAPLEGUN_RESPONSE").map_or_else(Vec::new, |list| {
                 list.split(|&byte| byte == b':')
                     .filter(|path| !path.is_empty())
@@ -183,6 +206,15 @@ impl Config {
             log,
             level,
             complaints,
+        }
+    }
+
+    /// What is done about clients' handshakes.
+    pub fn client_policy(&self) -> Client {
+        if self.disabled {
+            Client::Off
+        } else {
+            self.client
         }
     }
 

@@ -5,13 +5,16 @@
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr::NonNull;
 
-use crate::config;
+use crate::config::{self, Client};
 use crate::host::ctx::SslCtx;
 use crate::host::library::Library;
-use crate::host::types::{self, AnyFunction, SSL, SSL_CTX, SSL_METHOD, StatusCallback};
+use crate::host::session::Session;
+use crate::host::types::{
+    self, AnyFunction, SSL, SSL_CTX, SSL_METHOD, SSL_SESSION, StatusCallback,
+};
 use crate::host::{guard, route};
 use crate::log;
-use crate::status::{certificate, context::Context};
+use crate::status::{certificate, client, context::Context};
 
 use super::{entry, loaders};
 
@@ -173,6 +176,37 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
         };
         made(library, ctx);
         ctx
+    }
+}
+
+/// `SSL_set_session`: under a client policy that refuses, a session whose full
+/// handshake was not checked as strictly is not offered. The call succeeds and a
+/// full handshake follows.
+///
+/// # Safety
+/// As for the function of that name in libssl.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn SSL_set_session(ssl: *mut SSL, session: *mut SSL_SESSION) -> c_int {
+    // SAFETY: the program's own arguments, to the function it called.
+    unsafe {
+        let library = entry::library_of_ssl(ssl, c"SSL_set_session");
+        let Some(real) = library.and_then(|library| library.entries.SSL_set_session) else {
+            return 0;
+        };
+        if config::get().client_policy() < Client::Verify {
+            return real(ssl, session);
+        }
+        let handle = entry::ssl_handle(ssl).zip(NonNull::new(session));
+        let offered = handle.is_none_or(|(handle, session)| {
+            let session = Session::from_raw(handle.host(), session);
+            guard::quietly(handle.host(), false, || client::may_resume(session))
+        });
+        if offered {
+            return real(ssl, session);
+        }
+        // What was set before is not to be offered either.
+        real(ssl, std::ptr::null_mut());
+        1
     }
 }
 

@@ -13,9 +13,10 @@ use super::memory;
 use super::ssl::Ssl;
 use super::types::SSL;
 
-/// CRYPTO_EX_INDEX_SSL and CRYPTO_EX_INDEX_SSL_CTX of 1.1.0 and later.
+/// CRYPTO_EX_INDEX_SSL and its kin of 1.1.0 and later.
 const CLASS_SSL: c_int = 0;
 const CLASS_SSL_CTX: c_int = 1;
+const CLASS_SSL_SESSION: c_int = 2;
 
 /// Our indices in one library.
 pub struct Indices {
@@ -23,6 +24,8 @@ pub struct Indices {
     pub ssl: c_int,
     /// For an SSL_CTX.
     pub ctx: c_int,
+    /// For an SSL_SESSION: a number, which is copied with the session.
+    pub session: c_int,
 }
 
 /// What can be remembered for an SSL or an SSL_CTX.
@@ -104,27 +107,36 @@ impl Indices {
             // 1.0.2 has a function of this name too, with other class numbers.
             let new_index = crypto.CRYPTO_get_ex_new_index;
             if let Some(new_index) = new_index.filter(|_| ssl.OPENSSL_init_ssl.is_some()) {
-                let pair = Indices {
+                let all = Indices {
                     ssl: new_index(CLASS_SSL, 0, argp, None, Some(keep_own_record), free),
                     ctx: new_index(CLASS_SSL_CTX, 0, argp, None, None, free),
+                    session: new_index(CLASS_SSL_SESSION, 0, argp, None, None, None),
                 };
-                return (pair.ssl > 0 && pair.ctx > 0).then_some(pair);
+                return all.taken();
             }
         }
         let (for_ssl, for_ctx) = (ssl.SSL_get_ex_new_index?, ssl.SSL_CTX_get_ex_new_index?);
+        let for_session = ssl.SSL_SESSION_get_ex_new_index?;
         // 1.0.2 hands out index 0 although SSL_set_app_data uses it. So one index
         // of each class is taken first that nobody uses, without callbacks:
         // they would be called for the program's data.
         // SAFETY: as above.
-        let pair = unsafe {
+        let all = unsafe {
             for_ssl(0, ptr::null_mut(), None, None, None);
             for_ctx(0, ptr::null_mut(), None, None, None);
+            for_session(0, ptr::null_mut(), None, None, None);
             Indices {
                 ssl: for_ssl(0, argp, Some(ssl_was_created), Some(keep_own_record), free),
                 ctx: for_ctx(0, argp, None, None, free),
+                session: for_session(0, argp, None, None, None),
             }
         };
-        (pair.ssl > 0 && pair.ctx > 0).then_some(pair)
+        all.taken()
+    }
+
+    /// They are -1 where no more can be had.
+    fn taken(self) -> Option<Indices> {
+        (self.ssl > 0 && self.ctx > 0 && self.session > 0).then_some(self)
     }
 }
 

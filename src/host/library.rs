@@ -8,7 +8,8 @@ use once_cell::race::OnceBox;
 use super::ex_data::Indices;
 use super::functions::function_table;
 use super::image::{self, Image};
-use super::types::{AnyFunction, SSL, SSL_CTX, SSL_METHOD, StatusCallback, X509};
+use super::reasons::Reasons;
+use super::types::{AnyFunction, SSL, SSL_CTX, SSL_METHOD, SSL_SESSION, StatusCallback, X509};
 
 function_table! {
     /// The real functions behind the names that we interpose. A libssl that
@@ -22,6 +23,7 @@ function_table! {
             SSL_ctrl: fn(*mut SSL, c_int, c_long, *mut c_void) -> c_long;
             SSL_CTX_ctrl: fn(*mut SSL_CTX, c_int, c_long, *mut c_void) -> c_long;
             SSL_CTX_callback_ctrl: fn(*mut SSL_CTX, c_int, Option<AnyFunction>) -> c_long;
+            SSL_set_session: fn(*mut SSL, *mut SSL_SESSION) -> c_int;
             SSL_CTX_use_certificate: fn(*mut SSL_CTX, *mut X509) -> c_int;
             SSL_CTX_use_certificate_ASN1: fn(*mut SSL_CTX, c_int, *const c_uchar) -> c_int;
             SSL_CTX_use_certificate_file: fn(*mut SSL_CTX, *const c_char, c_int) -> c_int;
@@ -69,6 +71,12 @@ function_table! {
             SSL_set_ex_data: fn(*mut SSL, c_int, *mut c_void) -> c_int;
             SSL_CTX_get_ex_data: fn(*const SSL_CTX, c_int) -> *mut c_void;
             SSL_CTX_set_ex_data: fn(*mut SSL_CTX, c_int, *mut c_void) -> c_int;
+            SSL_get_session: fn(*const SSL) -> *mut SSL_SESSION;
+            SSL_SESSION_get_ex_data: fn(*const SSL_SESSION, c_int) -> *mut c_void;
+            SSL_SESSION_set_ex_data: fn(*mut SSL_SESSION, c_int, *mut c_void) -> c_int;
+            SSL_get_verify_result: fn(*const SSL) -> c_long;
+            SSL_get_peer_cert_chain: fn(*const SSL) -> *mut c_void;
+            SSL_get_servername: fn(*const SSL, c_int) -> *const c_char;
             SSL_CTX_get0_certificate: fn(*const SSL_CTX) -> *mut X509;
             SSL_CTX_get_cert_store: fn(*const SSL_CTX) -> *mut c_void;
         }
@@ -79,6 +87,8 @@ function_table! {
             SSL_session_reused: fn(*const SSL) -> c_int;
             SSL_CTX_get_ciphers: fn(*const SSL_CTX) -> *mut c_void;
             SSL_CIPHER_get_handshake_digest: fn(*const c_void) -> *const c_void;
+            SSL_get0_verified_chain: fn(*const SSL) -> *mut c_void;
+            SSL_SESSION_get_ex_new_index: fn(c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
             SSL_get_ex_new_index: fn(c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
             SSL_CTX_get_ex_new_index: fn(c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
         }
@@ -102,6 +112,15 @@ pub type ExDup = Option<
 >;
 /// `CRYPTO_EX_free`.
 pub type ExFree = ExNew;
+
+/// `ERR_STRING_DATA`.
+#[repr(C)]
+pub struct ErrorString {
+    /// The packed error code, to which ERR_load_strings adds the library.
+    pub error: c_ulong,
+    /// What it says.
+    pub string: *const c_char,
+}
 
 /// A password callback for PEM, which for certificates must never prompt.
 pub type PemPassword =
@@ -149,6 +168,9 @@ function_table! {
             X509_up_ref: fn(*mut X509) -> c_int;
             CRYPTO_get_ex_new_index:
                 fn(c_int, c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
+            ERR_get_next_error_library: fn() -> c_int;
+            ERR_load_strings: fn(c_int, *mut ErrorString) -> c_int;
+            i2d_OCSP_RESPONSE: fn(*const c_void, *mut *mut c_uchar) -> c_int;
             ERR_new: fn();
             ERR_set_error: fn(c_int, c_int, *const c_char);
             ERR_put_error: fn(c_int, c_int, c_int, *const c_char, c_int);
@@ -167,6 +189,7 @@ pub struct OpenSsl {
     pub ssl: SslFunctions,
     crypto: OnceBox<Crypto>,
     indices: OnceBox<Indices>,
+    reasons: OnceBox<Reasons>,
 }
 
 /// One loaded libssl.
@@ -209,6 +232,7 @@ impl Library {
                 ssl,
                 crypto: OnceBox::new(),
                 indices: OnceBox::new(),
+                reasons: OnceBox::new(),
             }),
             image,
         })
@@ -336,6 +360,13 @@ impl Ready {
     /// getters and `SSL_get_tlsext_status_type` must be supplied.
     pub fn before_1_1(&self) -> bool {
         self.lib.ssl.OPENSSL_init_ssl.is_none()
+    }
+
+    /// This library's number for our own reasons, with their strings loaded.
+    /// None where an application cannot have reasons of its own.
+    pub fn reasons(&self) -> Option<&'static Reasons> {
+        let load = || Reasons::load(self.crypto).map(Box::new).ok_or(());
+        self.lib.reasons.get_or_try_init(load).ok()
     }
 
     /// Queues an error that names a function which this libssl does not have.

@@ -49,6 +49,11 @@ impl Ssl {
         self.host
     }
 
+    /// The pointer, for functions of that libssl.
+    pub fn raw(&self) -> *mut SSL {
+        self.ptr.as_ptr()
+    }
+
     /// SSL_ctrl of the real libssl, with a pointer argument.
     ///
     /// # Safety

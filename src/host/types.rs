@@ -6,7 +6,7 @@
 
 use std::ffi::{c_int, c_void};
 
-pub use openssl_sys::{SSL, SSL_CTX, SSL_METHOD, X509};
+pub use openssl_sys::{SSL, SSL_CTX, SSL_METHOD, SSL_SESSION, X509};
 pub use openssl_sys::{
     SSL_CTRL_CHAIN_CERT as CHAIN_CERT, SSL_CTRL_EXTRA_CHAIN_CERT as EXTRA_CHAIN_CERT,
     SSL_CTRL_GET_EXTRA_CHAIN_CERTS as GET_EXTRA_CHAIN_CERTS,

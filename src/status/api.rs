@@ -10,7 +10,7 @@ use crate::host::ssl::Ssl;
 use crate::host::types::{STATUS_TYPE_OFF, StatusCallback, TLSEXT_STATUSTYPE_ocsp};
 
 use super::connection::{Connection, Lent};
-use super::context::Context;
+use super::context::{self, Context};
 
 /// The two types there are; libssl would store anything.
 fn is_status_type(status_type: c_int) -> bool {
@@ -42,48 +42,38 @@ pub fn remembered_argument(ctx: &SslCtx) -> *mut c_void {
     })
 }
 
-/// `SSL_CTX_set_tlsext_status_type`.
+/// `SSL_CTX_set_tlsext_status_type`. 1.0.2 has none: new SSLs get it from us.
 pub fn set_context_type(ctx: &SslCtx, status_type: c_int) -> bool {
-    if !is_status_type(status_type) {
+    let Some(context) = Context::of(ctx).filter(|_| is_status_type(status_type)) else {
         return false;
+    };
+    let done = ctx.host().before_1_1() || ctx.set_status_type(status_type);
+    if done {
+        context.set_program_type(status_type);
     }
-    if !ctx.host().before_1_1() {
-        return ctx.set_status_type(status_type);
-    }
-    Context::of(ctx)
-        .map(|context| context.status_type.store(status_type, Ordering::Relaxed))
-        .is_some()
+    done
 }
 
 /// `SSL_CTX_get_tlsext_status_type`.
 pub fn context_type(ctx: &SslCtx) -> c_int {
-    if ctx.host().before_1_1() {
-        return Context::of(ctx).map_or(STATUS_TYPE_OFF, Context::own_status_type);
-    }
-    ctx.status_type()
+    Context::of(ctx).map_or(STATUS_TYPE_OFF, |context| context.visible_type(ctx))
 }
 
 /// `SSL_set_tlsext_status_type`.
 pub fn set_type(ssl: &Ssl, status_type: c_int) -> bool {
-    if !is_status_type(status_type) {
+    let Some(connection) = Connection::of(ssl).filter(|_| is_status_type(status_type)) else {
         return false;
+    };
+    let done = ssl.set_status_type(status_type);
+    if done {
+        connection.program_type.set(Some(status_type));
     }
-    if ssl.host().before_1_1() {
-        let Some(connection) = Connection::of(ssl) else {
-            return false;
-        };
-        connection.status_type.set(status_type);
-    }
-    ssl.set_status_type(status_type)
+    done
 }
 
 /// `SSL_get_tlsext_status_type`.
 pub fn status_type(ssl: &Ssl) -> c_int {
-    if ssl.host().before_1_1() {
-        let connection = Connection::get(ssl);
-        return connection.map_or(STATUS_TYPE_OFF, |connection| connection.status_type.get());
-    }
-    ssl.status_type()
+    context::visible_type(ssl)
 }
 
 /// `SSL_set_tlsext_status_ocsp_resp`: ownership passes if the answer is true.

@@ -4,18 +4,23 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 
+use crate::config::{self, Client};
+use crate::host::reasons::Reason;
 use crate::host::ssl::Ssl;
 use crate::host::types::{SSL, SSL_TLSEXT_ERR_NOACK, StatusCallback};
 use crate::host::{guard, route};
 
-use super::context::Context;
-use super::server;
+use super::context::{self, Context};
+use super::{client, server};
 
 /// Ours.
 pub const OURS: StatusCallback = status_callback;
 
 /// What a client's callback returns for a response that is acceptable.
 const ACCEPT: c_int = 1;
+
+/// And for one that is not, so that libssl sends bad_certificate_status_response.
+const REFUSE: c_int = 0;
 
 /// Whether a callback is ours.
 pub fn is_ours(callback: StatusCallback) -> bool {
@@ -47,14 +52,8 @@ unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void
         .and_then(Context::get)
         .and_then(Context::program_callback);
     if !handle.is_server() {
-        // A resumed TLS 1.3 session brings no certificate: the manual page says
-        // that the callback is not called then, libssl calls it all the same.
-        let resumed = handle.session_reused();
-        return match program {
-            // SAFETY: the program's callback, called as libssl would call it.
-            Some(program) if !resumed => unsafe { program(ssl, argument) },
-            _ => ACCEPT,
-        };
+        // SAFETY: the program's callback and argument.
+        return unsafe { client_callback(&handle, program, argument) };
     }
     guard::quietly(handle.host(), (), || server::before_program(&handle));
     let answer = match program {
@@ -65,4 +64,42 @@ unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void
     guard::quietly(handle.host(), answer, || {
         server::after_program(&handle, answer)
     })
+}
+
+/// The client's part: the program's callback, then the operator's policy.
+///
+/// # Safety
+/// `argument` must be what libssl passes to the status callback.
+unsafe fn client_callback(
+    ssl: &Ssl,
+    program: Option<StatusCallback>,
+    argument: *mut c_void,
+) -> c_int {
+    // A resumed TLS 1.3 session brings no certificate: the manual page says that
+    // the callback is not called then, libssl calls it all the same.
+    if ssl.session_reused() {
+        return ACCEPT;
+    }
+    let asked = guard::contained(true, || context::program_asked(ssl));
+    let answer = match program.filter(|_| asked) {
+        // SAFETY: the program's callback, called as libssl would call it.
+        Some(program) => unsafe { program(ssl.raw(), argument) },
+        None => ACCEPT,
+    };
+    if answer <= 0 || config::get().client_policy() == Client::Off {
+        return answer;
+    }
+    // If the check itself fails, the operator's wish to check decides.
+    let strict = config::get().client_policy() >= Client::Verify;
+    let fallback = strict.then_some(Reason::Internal);
+    match guard::quietly(ssl.host(), fallback, || client::judge(ssl)) {
+        None => answer,
+        Some(reason) => {
+            // On the queue before libssl's own entry, which says less.
+            if let Some(reasons) = ssl.host().reasons() {
+                reasons.queue(ssl.host().crypto, reason);
+            }
+            REFUSE
+        }
+    }
 }

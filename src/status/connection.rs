@@ -11,7 +11,6 @@ use std::ffi::c_int;
 use crate::host::Record;
 use crate::host::buffer::Buffer;
 use crate::host::ssl::Ssl;
-use crate::host::types::STATUS_TYPE_OFF;
 
 use super::certificates::Certificates;
 
@@ -19,8 +18,8 @@ use super::certificates::Certificates;
 pub struct Connection {
     held: RefCell<Option<Buffer>>,
     ours_in_libssl: Cell<bool>,
-    /// The status type, where libssl does not tell it (1.0.2).
-    pub status_type: Cell<c_int>,
+    /// The status type that the program set, or inherited from its context.
+    pub program_type: Cell<Option<c_int>>,
     /// The certificates that were loaded into the SSL itself.
     pub certificates: Certificates,
 }
@@ -37,7 +36,7 @@ impl Connection {
             ssl.remember(Connection {
                 held: RefCell::new(None),
                 ours_in_libssl: Cell::new(false),
-                status_type: Cell::new(STATUS_TYPE_OFF),
+                program_type: Cell::new(None),
                 certificates: Certificates::default(),
             })
         })

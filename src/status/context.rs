@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
-use crate::config;
+use crate::config::{self, Client};
 use crate::host::Record;
 use crate::host::ctx::SslCtx;
 use crate::host::origin::Origin;
@@ -25,8 +25,8 @@ pub struct Context {
     /// What `SSL_CTX_set_tlsext_status_arg` was given. libssl has it too, but
     /// 1.0.2 does not give it back.
     pub argument: AtomicPtr<c_void>,
-    /// The status type on 1.0.2, whose contexts have none.
-    pub status_type: AtomicI32,
+    /// The status type that the program set, or UNSET.
+    program_type: AtomicI32,
     /// The process that it was made in, or first met.
     pub origin: Origin,
     /// Whether its method is a client's: it never staples.
@@ -37,11 +37,17 @@ pub struct Context {
 
 impl Record for Context {
     fn ssl_created(&self, ssl: Ssl) {
-        if self.status_type.load(Ordering::Relaxed) == TLSEXT_STATUSTYPE_ocsp
-            && ssl.set_status_type(TLSEXT_STATUSTYPE_ocsp)
-            && let Some(connection) = Connection::of(&ssl)
-        {
-            connection.status_type.set(TLSEXT_STATUSTYPE_ocsp);
+        let asks = match self.program_type.load(Ordering::Relaxed) {
+            UNSET => asks_everywhere(),
+            status_type => {
+                if let Some(connection) = Connection::of(&ssl) {
+                    connection.program_type.set(Some(status_type));
+                }
+                status_type == TLSEXT_STATUSTYPE_ocsp
+            }
+        };
+        if asks {
+            ssl.set_status_type(TLSEXT_STATUSTYPE_ocsp);
         }
     }
 }
@@ -49,8 +55,16 @@ impl Record for Context {
 /// Whether our callback belongs on every context, and not only on those whose
 /// program sets one.
 fn wanted_everywhere() -> bool {
-    config::get().staples()
+    config::get().staples() || asks_everywhere()
 }
+
+/// Whether every client asks for a response, unless its program decides that.
+fn asks_everywhere() -> bool {
+    config::get().client_policy() != Client::Off
+}
+
+/// No status type was set.
+const UNSET: c_int = c_int::MIN;
 
 impl Context {
     /// The record of a context that was just made.
@@ -85,7 +99,7 @@ impl Context {
                 }),
                 ours_is_installed: AtomicBool::new(false),
                 argument: AtomicPtr::new(ptr::null_mut()),
-                status_type: AtomicI32::new(STATUS_TYPE_OFF),
+                program_type: AtomicI32::new(UNSET),
                 origin: Origin::here(),
                 client_only: ctx.is_client_only(),
                 certificates: Certificates::default(),
@@ -100,6 +114,9 @@ impl Context {
             && (new || found.is_some())
         {
             context.install(ctx);
+            if asks_everywhere() && !ctx.host().before_1_1() && context.program_type().is_none() {
+                ctx.set_status_type(TLSEXT_STATUSTYPE_ocsp);
+            }
         }
         context
     }
@@ -125,8 +142,50 @@ impl Context {
         callback::from_stored(self.program_callback.load(Ordering::Acquire))
     }
 
-    /// The status type that a new SSL starts with, on libssl 1.0.2.
-    pub fn own_status_type(&self) -> c_int {
-        self.status_type.load(Ordering::Relaxed)
+    /// The status type that the program set, if it did.
+    pub fn program_type(&self) -> Option<c_int> {
+        Some(self.program_type.load(Ordering::Relaxed)).filter(|&set| set != UNSET)
     }
+
+    /// Remembers the status type that the program sets.
+    pub fn set_program_type(&self, status_type: c_int) {
+        self.program_type.store(status_type, Ordering::Relaxed);
+    }
+
+    /// The status type as the program is to see it: its own, not what a client
+    /// policy has set.
+    pub fn visible_type(&self, ctx: &SslCtx) -> c_int {
+        if ctx.host().before_1_1() || asks_everywhere() {
+            return self.program_type().unwrap_or(STATUS_TYPE_OFF);
+        }
+        ctx.status_type()
+    }
+}
+
+/// Whether the program itself asked for a response on this client, rather than
+/// the operator's policy.
+pub fn program_asked(ssl: &Ssl) -> bool {
+    if !asks_everywhere() {
+        return true;
+    }
+    let of_ssl = Connection::get(ssl).and_then(|connection| connection.program_type.get());
+    let of_ctx = || {
+        ssl.context()
+            .as_ref()
+            .and_then(Context::get)?
+            .program_type()
+    };
+    of_ssl.or_else(of_ctx) == Some(TLSEXT_STATUSTYPE_ocsp)
+}
+
+/// The status type of an SSL as the program is to see it.
+pub fn visible_type(ssl: &Ssl) -> c_int {
+    let of_ssl = Connection::get(ssl).and_then(|connection| connection.program_type.get());
+    if ssl.host().before_1_1() {
+        return of_ssl.unwrap_or(STATUS_TYPE_OFF);
+    }
+    if asks_everywhere() && !ssl.is_server() && !program_asked(ssl) {
+        return STATUS_TYPE_OFF;
+    }
+    ssl.status_type()
 }

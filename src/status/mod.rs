@@ -4,6 +4,7 @@ pub mod api;
 pub mod callback;
 pub mod certificate;
 pub mod certificates;
+pub mod client;
 pub mod connection;
 pub mod context;
 mod issuer;

@@ -21,7 +21,7 @@ pub fn before_program(ssl: &Ssl) {
     if ssl.host().before_1_1()
         && let Some(connection) = Connection::of(ssl)
     {
-        connection.status_type.set(TLSEXT_STATUSTYPE_ocsp);
+        connection.program_type.set(Some(TLSEXT_STATUSTYPE_ocsp));
     }
 }
 
