@@ -1,12 +1,13 @@
 //! The extensions of a certificate that matter for its status.
 //!
-//! Two readers share the work. What is built from general names (the addresses
-//! of responders and issuers, the DNS name) is decoded by x509-cert, one element
-//! at a time, so that a single location of a kind that it does not know does not
-//! hide the others. Three are read with the cursor, because x509-cert refuses
-//! certificates that TLS libraries accept: its `BasicConstraints` a
-//! pathLenConstraint above 255, its `ExtendedKeyUsage` a purpose with an arc of
-//! more than 32 bits (2.25 and a UUID), and TLS features it does not know.
+//! Two readers share the work. Object identifiers and general names (addresses of
+//! responders and issuers, the DNS name) are x509-cert's, decoded one by one. The
+//! lists around them are read with the cursor, because x509-cert decodes a list
+//! whole or not at all and so refuses certificates that TLS libraries accept: its
+//! `AuthorityInfoAccessSyntax` one location of a kind that it does not know, its
+//! `ExtendedKeyUsage` a purpose with an arc of more than 32 bits (2.25 and a
+//! UUID), its `BasicConstraints` a pathLenConstraint above 255. It has no type for
+//! TLS features.
 
 use crate::asn1::{Cursor, Element, Extension, NotDer, Tag, default_false, integer};
 use crate::text::printable;
@@ -18,7 +19,6 @@ use x509_cert::der::oid::db::rfc5280::{
     ID_PE_AUTHORITY_INFO_ACCESS,
 };
 use x509_cert::der::oid::db::rfc6960::ID_PKIX_OCSP_NOCHECK;
-use x509_cert::ext::pkix::AccessDescription;
 use x509_cert::ext::pkix::name::GeneralName;
 
 /// id-pe-tlsfeature (RFC 7633).
@@ -90,16 +90,17 @@ impl Extensions {
         const PART: &str = "authorityInfoAccess";
         let mut list = sequence(value, PART)?;
         while !list.is_empty() {
-            let element = list.take(Tag::Sequence, PART)?;
-            let Ok(access) = AccessDescription::from_der(element.raw) else {
-                continue;
-            };
-            let addresses = match access.access_method {
-                ID_AD_OCSP => &mut self.responders,
-                ID_AD_CA_ISSUERS => &mut self.ca_issuers,
+            let mut access = list.take(Tag::Sequence, PART)?.inside();
+            let method = access.take(Tag::ObjectIdentifier, PART)?.content;
+            let location = access.any(PART)?;
+            access.end(PART)?;
+            let addresses = match ObjectIdentifier::from_bytes(method) {
+                Ok(ID_AD_OCSP) => &mut self.responders,
+                Ok(ID_AD_CA_ISSUERS) => &mut self.ca_issuers,
                 _ => continue,
             };
-            if let Some(uri) = http_uri(&access.access_location)
+            if let Some(name) = general_name(location)
+                && let Some(uri) = http_uri(&name)
                 && addresses.len() < MAX_URIS
                 && !addresses.iter().any(|known| known == uri)
             {
@@ -150,6 +151,13 @@ fn must_staple(value: &[u8]) -> Result<bool, NotDer> {
     Ok(found)
 }
 
+/// A GeneralName, if it is of a kind that x509-cert knows. In one place, because
+/// its decoder is inlined wherever it is used, and large.
+#[inline(never)]
+fn general_name(element: Element<'_>) -> Option<GeneralName> {
+    GeneralName::from_der(element.raw).ok()
+}
+
 /// The address in a GeneralName if it is one that can be fetched. It ends up in
 /// an HTTP request: nothing but printable ASCII gets through.
 fn http_uri(location: &GeneralName) -> Option<&str> {
@@ -168,7 +176,7 @@ fn dns_name(value: &[u8]) -> Option<String> {
     let mut names = sequence(value, "subjectAltName").ok()?;
     while !names.is_empty() {
         let name = names.any("subjectAltName").ok()?;
-        if let Ok(GeneralName::DnsName(name)) = GeneralName::from_der(name.raw) {
+        if let Some(GeneralName::DnsName(name)) = general_name(name) {
             return Some(printable(name.as_str().as_bytes(), MAX_NAME));
         }
     }
