@@ -16,8 +16,14 @@
 compile_error!("staplegun-store needs a 64-bit target: see src/slots.rs");
 
 mod checksum;
+#[cfg(feature = "agent")]
+pub mod files;
+mod io;
+pub mod layout;
 pub mod map;
+pub mod name;
 pub mod slots;
+pub mod spool;
 mod steps;
 mod words;
 

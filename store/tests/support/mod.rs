@@ -93,3 +93,30 @@ pub fn bytes(copied: staplegun_store::slots::Copied<Vec<std::mem::MaybeUninit<u8
     }
     bytes
 }
+
+/// The size of the test maps.
+pub const SIZE: usize = 4 * 1024 * 1024;
+
+/// Names the role of a child, see [`child`].
+const ROLE: &str = "STAPLEGUN_STORE_TEST_ROLE";
+
+/// This test program again, to run its test `test` alone in a process of its own,
+/// where [`role`] gives `role`.
+pub fn child(test: &str, role: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(ROLE, role);
+    command
+}
+
+/// What this process was started for by [`child`], if it was.
+pub fn role() -> Option<PathBuf> {
+    std::env::var_os(ROLE).map(PathBuf::from)
+}
+
+/// A count, or many times as much when STAPLEGUN_STORE_HEAVY is set to a factor.
+pub fn heavy(count: u64) -> u64 {
+    let factor = std::env::var("STAPLEGUN_STORE_HEAVY");
+    count * factor.map_or(1, |factor| factor.parse::<u64>().unwrap())
+}

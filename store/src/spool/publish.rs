@@ -1,0 +1,106 @@
+//! The side of the host process: leaves a file, or leaves no trace.
+
+use super::MAX_FILE;
+use crate::{Key, name};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Resource, geteuid, getpid, getrlimit};
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a certificate was not left in the spool. Nothing is to be done about it but
+/// to note it: responses that are in the map already are found all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotPublished {
+    /// RLIMIT_FSIZE is set: a write beyond it could kill the process.
+    FileSizeLimited,
+    /// The certificates take more than [`MAX_FILE`] bytes, or there are none.
+    Size(usize),
+    /// The system refused: what was tried, and the error number.
+    System(&'static str, i32),
+}
+
+impl fmt::Display for NotPublished {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FileSizeLimited => {
+                out.write_str("the size of files is limited (RLIMIT_FSIZE), so none is written")
+            }
+            Self::Size(bytes) => write!(
+                out,
+                "the certificates take {bytes} bytes; the spool takes from 1 to {MAX_FILE}"
+            ),
+            Self::System(doing, errno) => {
+                let cause = std::io::Error::from_raw_os_error(*errno);
+                write!(out, "cannot {doing}: {cause}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NotPublished {}
+
+/// Leaves `certificates` (DER, the leaf first, then its issuers) in the directory
+/// `spool` for the agent; `key` is the SHA-256 of the leaf. Never waits for the
+/// disk and keeps no descriptor. Not to be called inside a handshake.
+pub fn publish(spool: &Path, key: &Key, certificates: &[&[u8]]) -> Result<(), NotPublished> {
+    let failed = |doing| move |errno: Errno| NotPublished::System(doing, errno.raw_os_error());
+    let bytes: usize = certificates.iter().map(|der| der.len()).sum();
+    if bytes == 0 || bytes > MAX_FILE {
+        return Err(NotPublished::Size(bytes));
+    }
+    if getrlimit(Resource::Fsize).current.is_some() {
+        return Err(NotPublished::FileSizeLimited);
+    }
+    // It cannot be read, only entered.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory =
+        fs::open(spool, flags, Mode::empty()).map_err(failed("open the spool directory"))?;
+    let whole = format!(
+        "{}.{}.{:016x}",
+        name::of_key(key),
+        geteuid().as_raw(),
+        random()
+    );
+    let partial = format!(".{whole}");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = fs::openat(&directory, &partial, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(failed("create a file in the spool"))?;
+    let done = write(&file, certificates)
+        .map_err(failed("write a file in the spool"))
+        .and_then(|()| {
+            fs::renameat(&directory, &partial, &directory, &whole)
+                .map_err(failed("rename a file in the spool"))
+        });
+    if done.is_err() {
+        let _ = fs::unlinkat(&directory, &partial, AtFlags::empty());
+    }
+    done
+}
+
+fn write(file: &OwnedFd, certificates: &[&[u8]]) -> Result<(), Errno> {
+    for der in certificates {
+        crate::io::write_all(file.as_fd(), der)?;
+    }
+    // Whatever the umask: the agent is another user.
+    fs::fchmod(file, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH)
+}
+
+/// A number that no other file's name has. It need not be secret: files are made
+/// with O_EXCL.
+fn random() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut bytes = [0; 8];
+    match getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        // Too early after boot, or forbidden.
+        _ => {
+            let process = getpid().as_raw_nonzero().get() as u64;
+            crate::checksum::mix(process << 32 ^ count)
+        }
+    }
+}
