@@ -26,7 +26,7 @@
 use crate::Key;
 use crate::checksum::Checksum;
 use crate::steps::step;
-use crate::words::{block_of, key_words, load_block, put_block};
+use crate::words::{block_of, key_words, load_block, load_whole, put_block, put_whole};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -374,16 +374,15 @@ impl Found<'_> {
         let buffer = buffer.get_mut(..self.len()).ok_or(Miss::NoBuffer)?;
         let words = self.slots.bytes[(self.head.generation & 1) as usize];
         let mut sum = self.head.seeded(&self.key);
-        let (blocks, rest) = words
-            .split_at_checked(buffer.len() / 32 * 4)
+        let (blocks, tail) = buffer.as_chunks_mut::<32>();
+        let (whole, rest) = words
+            .split_at_checked(4 * blocks.len())
             .ok_or(Miss::Damaged)?;
-        let mut chunks = buffer.chunks_exact_mut(32);
-        for (words, chunk) in blocks.chunks_exact(4).zip(&mut chunks) {
-            let block = load_block(words);
+        for (words, bytes) in whole.as_chunks::<4>().0.iter().zip(blocks) {
+            let block = load_whole(words);
             sum.absorb(&block);
-            put_block(chunk, &block);
+            put_whole(bytes, &block);
         }
-        let tail = chunks.into_remainder();
         if !tail.is_empty() {
             let rest = rest.get(..tail.len().div_ceil(8)).ok_or(Miss::Damaged)?;
             let block = load_block(rest);

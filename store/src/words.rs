@@ -37,9 +37,30 @@ pub(crate) fn load_block(words: &[AtomicU64]) -> [u64; 4] {
 /// Writes as many bytes of `block` as `bytes` takes.
 #[inline(always)]
 pub(crate) fn put_block(bytes: &mut [MaybeUninit<u8>], block: &[u64; 4]) {
-    for (bytes, word) in bytes.chunks_mut(8).zip(block) {
-        for (to, from) in bytes.iter_mut().zip(word.to_ne_bytes()) {
+    let (whole, tail) = bytes.as_chunks_mut::<8>();
+    let mut words = block.iter();
+    // The bytes first: a zip asks its second half only when the first has one more.
+    for (bytes, word) in whole.iter_mut().zip(&mut words) {
+        *bytes = word.to_ne_bytes().map(MaybeUninit::new);
+    }
+    if let Some(word) = words.next() {
+        for (to, from) in tail.iter_mut().zip(word.to_ne_bytes()) {
             to.write(from);
         }
+    }
+}
+
+/// Four words.
+#[inline(always)]
+pub(crate) fn load_whole(words: &[AtomicU64; 4]) -> [u64; 4] {
+    let [a, b, c, d] = words;
+    [a, b, c, d].map(|word| word.load(Ordering::Relaxed))
+}
+
+/// Writes all of `block`.
+#[inline(always)]
+pub(crate) fn put_whole(bytes: &mut [MaybeUninit<u8>; 32], block: &[u64; 4]) {
+    for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(block) {
+        *bytes = word.to_ne_bytes().map(MaybeUninit::new);
     }
 }

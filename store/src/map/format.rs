@@ -194,7 +194,7 @@ impl Probe {
     #[inline]
     pub(crate) fn of(key: &Key) -> Self {
         let [first, second, ..] = key_words(key);
-        let spread = mix(first ^ second.rotate_left(32));
+        let spread = mix(first.wrapping_add(second.rotate_left(32)));
         Self {
             home: spread as usize,
             // Never 0, so that no record's bucket looks like Empty or Removed.
