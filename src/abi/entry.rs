@@ -19,7 +19,6 @@ use crate::status::api;
 ///
 /// # Safety
 /// `ssl` must be NULL or a valid SSL.
-#[inline(always)]
 pub unsafe fn library_of_ssl(ssl: *const SSL, entry: &CStr) -> Option<&'static Library> {
     // SAFETY: the caller vouches for ssl.
     unsafe { route::of_ssl(ssl) }.or_else(|| route::without_object(entry))
@@ -29,7 +28,6 @@ pub unsafe fn library_of_ssl(ssl: *const SSL, entry: &CStr) -> Option<&'static L
 ///
 /// # Safety
 /// `ctx` must be NULL or a valid SSL_CTX.
-#[inline(always)]
 pub unsafe fn library_of_ctx(ctx: *const SSL_CTX, entry: &CStr) -> Option<&'static Library> {
     // SAFETY: the caller vouches for ctx.
     unsafe { route::of_ctx(ctx) }.or_else(|| route::without_object(entry))
@@ -87,7 +85,7 @@ fn writes(command: c_int) -> bool {
 }
 
 /// Whether `SSL_ctrl` with this command belongs to the family.
-pub fn is_ssl_command(command: c_int) -> bool {
+pub const fn is_ssl_command(command: c_int) -> bool {
     matches!(
         command,
         types::SET_TYPE
@@ -104,7 +102,7 @@ pub fn is_ssl_command(command: c_int) -> bool {
 }
 
 /// Whether `SSL_CTX_ctrl` with this command belongs to the family.
-pub fn is_ctx_command(command: c_int) -> bool {
+pub const fn is_ctx_command(command: c_int) -> bool {
     matches!(
         command,
         types::SET_ARG | types::SET_TYPE | types::GET_TYPE | types::GET_CB | types::GET_ARG

@@ -29,30 +29,44 @@ pub unsafe extern "C-unwind" fn SSL_ctrl(
     larg: c_long,
     parg: *mut c_void,
 ) -> c_long {
-    if entry::is_ssl_command(command) {
-        // SAFETY: the program's own arguments.
-        return unsafe { entry::family_of_ssl(ssl, command, larg, parg) };
-    }
     // SAFETY: the program's own arguments, to the function it called.
-    let done = unsafe {
-        let library = entry::library_of_ssl(ssl, c"SSL_ctrl");
-        match library.and_then(|library| library.entries.SSL_ctrl) {
-            Some(real) if !matches!(command, types::CHAIN | types::CHAIN_CERT) => {
-                return real(ssl, command, larg, parg);
-            }
-            Some(real) => real(ssl, command, larg, parg),
-            None => return 0,
+    unsafe {
+        if hands_on(command)
+            && let Some(library) = route::first_if_of_ssl(ssl)
+        {
+            return (library.ssl_ctrl)(ssl, command, larg, parg);
         }
-    };
-    if done > 0 && !loaders::loading() {
-        // SAFETY: the program's own SSL.
-        if let Some(handle) = unsafe { entry::ssl_handle(ssl) } {
+        ssl_ctrl(ssl, command, larg, parg)
+    }
+}
+
+/// `SSL_ctrl` where there is more to do than to hand on.
+///
+/// # Safety
+/// As for `SSL_ctrl`.
+#[inline(never)]
+unsafe fn ssl_ctrl(ssl: *mut SSL, command: c_int, larg: c_long, parg: *mut c_void) -> c_long {
+    // SAFETY: the program's own arguments, to the function it called.
+    unsafe {
+        if entry::is_ssl_command(command) {
+            return entry::family_of_ssl(ssl, command, larg, parg);
+        }
+        let library = entry::library_of_ssl(ssl, c"SSL_ctrl");
+        let Some(real) = library.and_then(|library| library.entries.SSL_ctrl) else {
+            return 0;
+        };
+        let done = real(ssl, command, larg, parg);
+        if done > 0
+            && is_chain_command(command)
+            && !loaders::loading()
+            && let Some(handle) = entry::ssl_handle(ssl)
+        {
             guard::quietly(handle.host(), (), || {
                 certificate::chain_of_ssl_changed(&handle)
             });
         }
+        done
     }
-    done
 }
 
 /// `SSL_CTX_ctrl`: the family's commands are ours, chain commands are watched.
@@ -66,35 +80,83 @@ pub unsafe extern "C-unwind" fn SSL_CTX_ctrl(
     larg: c_long,
     parg: *mut c_void,
 ) -> c_long {
-    if entry::is_ctx_command(command) {
-        // SAFETY: the program's own arguments.
-        return unsafe { entry::family_of_ctx(ctx, command, larg, parg) };
-    }
     // SAFETY: the program's own arguments, to the function it called.
-    let done = unsafe {
-        let library = entry::library_of_ctx(ctx, c"SSL_CTX_ctrl");
-        match library.and_then(|library| library.entries.SSL_CTX_ctrl) {
-            Some(real)
-                if !matches!(
-                    command,
-                    types::EXTRA_CHAIN_CERT | types::CHAIN | types::CHAIN_CERT
-                ) =>
-            {
-                return real(ctx, command, larg, parg);
-            }
-            Some(real) => real(ctx, command, larg, parg),
-            None => return 0,
+    unsafe {
+        if hands_on(command)
+            && let Some(library) = route::first_if_of_ctx(ctx)
+        {
+            return (library.ctx_ctrl)(ctx, command, larg, parg);
         }
-    };
-    if done > 0 && !loaders::loading() {
-        // SAFETY: the program's own SSL_CTX.
-        if let Some(handle) = unsafe { entry::ctx_handle(ctx) } {
+        ctx_ctrl(ctx, command, larg, parg)
+    }
+}
+
+/// `SSL_CTX_ctrl` where there is more to do than to hand on.
+///
+/// # Safety
+/// As for `SSL_CTX_ctrl`.
+#[inline(never)]
+unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c_void) -> c_long {
+    // SAFETY: the program's own arguments, to the function it called.
+    unsafe {
+        if entry::is_ctx_command(command) {
+            return entry::family_of_ctx(ctx, command, larg, parg);
+        }
+        let library = entry::library_of_ctx(ctx, c"SSL_CTX_ctrl");
+        let Some(real) = library.and_then(|library| library.entries.SSL_CTX_ctrl) else {
+            return 0;
+        };
+        let done = real(ctx, command, larg, parg);
+        if done > 0
+            && is_chain_command(command)
+            && !loaders::loading()
+            && let Some(handle) = entry::ctx_handle(ctx)
+        {
             guard::quietly(handle.host(), (), || {
                 certificate::chain_of_context_changed(&handle)
             });
         }
+        done
     }
-    done
+}
+
+/// Whether a command is none that an entry looks at, on either object, told in
+/// few instructions: this stands on the way of every call.
+#[inline(always)]
+fn hands_on(command: c_int) -> bool {
+    if command < 64 {
+        return command != types::EXTRA_CHAIN_CERT;
+    }
+    let bit = 1_u64 << (command & 63);
+    match command >> 6 {
+        1 => WATCHED[0] & bit == 0,
+        2 => WATCHED[1] & bit == 0,
+        _ => true,
+    }
+}
+
+/// The watched commands from 64 to 127 and from 128 to 191, a bit each.
+const WATCHED: [u64; 2] = {
+    let mut words = [0_u64; 2];
+    let mut command = 64;
+    while command < 192 {
+        let watched = entry::is_ssl_command(command)
+            || entry::is_ctx_command(command)
+            || is_chain_command(command);
+        if watched {
+            words[(command as usize >> 6) - 1] |= 1 << (command & 63);
+        }
+        command += 1;
+    }
+    words
+};
+
+/// The commands that add a certificate to a chain. On an SSL number 14 is none.
+const fn is_chain_command(command: c_int) -> bool {
+    matches!(
+        command,
+        types::EXTRA_CHAIN_CERT | types::CHAIN | types::CHAIN_CERT
+    )
 }
 
 /// `SSL_CTX_callback_ctrl`: the status callback is ours.

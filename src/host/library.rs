@@ -195,6 +195,11 @@ pub struct OpenSsl {
 /// One loaded libssl.
 pub struct Library {
     image: Image,
+    /// `SSL_ctrl`, or what stands in for it where there is none: the hot path
+    /// asks nothing more.
+    pub ssl_ctrl: SslCtrl,
+    /// `SSL_CTX_ctrl`, likewise.
+    pub ctx_ctrl: CtxCtrl,
     /// The real functions behind our interposed names.
     pub entries: Entries,
     native: NativeFamily,
@@ -225,8 +230,11 @@ impl Library {
         let native = tables.1?;
         let has_own_family = native.SSL_CTX_set_tlsext_status_cb.is_some();
         let openssl = tables.2.filter(|_| !is_libressl && !has_own_family);
+        let entries = tables.0?;
         Some(Library {
-            entries: tables.0?,
+            ssl_ctrl: entries.SSL_ctrl.unwrap_or(no_ssl_ctrl),
+            ctx_ctrl: entries.SSL_CTX_ctrl.unwrap_or(no_ctx_ctrl),
+            entries,
             native,
             openssl: openssl.map(|ssl| OpenSsl {
                 ssl,
@@ -341,6 +349,27 @@ impl Library {
         image::clear_dlerror();
         crypto
     }
+}
+
+type SslCtrl = unsafe extern "C-unwind" fn(*mut SSL, c_int, c_long, *mut c_void) -> c_long;
+type CtxCtrl = unsafe extern "C-unwind" fn(*mut SSL_CTX, c_int, c_long, *mut c_void) -> c_long;
+
+unsafe extern "C-unwind" fn no_ssl_ctrl(
+    _: *mut SSL,
+    _: c_int,
+    _: c_long,
+    _: *mut c_void,
+) -> c_long {
+    0
+}
+
+unsafe extern "C-unwind" fn no_ctx_ctrl(
+    _: *mut SSL_CTX,
+    _: c_int,
+    _: c_long,
+    _: *mut c_void,
+) -> c_long {
+    0
 }
 
 /// An OpenSSL whose libcrypto and ex_data indices are known. Cheap to copy;

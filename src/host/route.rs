@@ -31,30 +31,44 @@ static TABLE: [AtomicPtr<Library>; MAX_LIBRARIES] =
     [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LIBRARIES];
 static STRANGERS: AtomicU32 = AtomicU32::new(0);
 
+/// The library that made `ssl`, if it is the first that was met: in most
+/// processes the only one. Calls nothing, so that an entry that only hands on
+/// stays a handful of instructions.
+///
+/// # Safety
+/// `ssl` must be NULL or a valid SSL.
+#[inline(always)]
+pub unsafe fn first_if_of_ssl(ssl: *const SSL) -> Option<&'static Library> {
+    // SAFETY: every SSL is larger than this many words.
+    unsafe { ssl.cast::<[usize; SSL_WORDS]>().as_ref() }.and_then(first_if_of_words)
+}
+
+/// The same for `ctx`.
+///
+/// # Safety
+/// `ctx` must be NULL or a valid SSL_CTX.
+#[inline(always)]
+pub unsafe fn first_if_of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
+    // SAFETY: every SSL_CTX is larger than this many words.
+    unsafe { ctx.cast::<[usize; CTX_WORDS]>().as_ref() }.and_then(first_if_of_words)
+}
+
 /// The library that made `ssl`.
 ///
 /// # Safety
-/// `ssl` must be a valid SSL.
-#[inline(always)]
+/// `ssl` must be NULL or a valid SSL.
 pub unsafe fn of_ssl(ssl: *const SSL) -> Option<&'static Library> {
-    if ssl.is_null() {
-        return None;
-    }
     // SAFETY: every SSL is larger than this many words.
-    of_words(unsafe { &*ssl.cast::<[usize; SSL_WORDS]>() })
+    unsafe { ssl.cast::<[usize; SSL_WORDS]>().as_ref() }.and_then(of_words)
 }
 
 /// The library that made `ctx`.
 ///
 /// # Safety
-/// `ctx` must be a valid SSL_CTX.
-#[inline(always)]
+/// `ctx` must be NULL or a valid SSL_CTX.
 pub unsafe fn of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
-    if ctx.is_null() {
-        return None;
-    }
     // SAFETY: every SSL_CTX is larger than this many words.
-    of_words(unsafe { &*ctx.cast::<[usize; CTX_WORDS]>() })
+    unsafe { ctx.cast::<[usize; CTX_WORDS]>().as_ref() }.and_then(of_words)
 }
 
 /// The library that owns `method`.
@@ -66,14 +80,17 @@ pub fn of_method(method: *const SSL_METHOD) -> Option<&'static Library> {
 }
 
 #[inline(always)]
+fn first_if_of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Library> {
+    let [first, ..] = &TABLE;
+    known(first).filter(|first| words.iter().any(|&word| first.contains(word)))
+}
+
+#[inline]
 fn of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Library> {
-    for place in &TABLE {
-        let Some(library) = known(place) else { break };
-        if words.iter().any(|&word| library.contains(word)) {
-            return Some(library);
-        }
-    }
-    discover(words)
+    let mut known = TABLE.iter().map_while(known);
+    known
+        .find(|library| words.iter().any(|&word| library.contains(word)))
+        .or_else(|| discover(words))
 }
 
 #[inline(always)]
