@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, probe, run};
+use crate::{add, agent, check, fetch, probe, run, status};
 
 /// OCSP stapling for every program that uses OpenSSL, without changing the program.
 #[derive(Debug, Parser)]
@@ -20,6 +20,14 @@ pub struct Staplegun {
 pub enum Command {
     /// Start a program that staples
     Run(run::Args),
+    /// Keep a valid response for every certificate of a store
+    Agent(agent::Args),
+    /// Fetch the responses for certificates once
+    Fetch(fetch::Args),
+    /// Name certificates that the agent is to look after
+    Add(add::Args),
+    /// Show what a store holds and what went wrong
+    Status(status::Args),
     /// Tell whether a program can be reached, and why not
     Check(check::Args),
     /// Tell what a client sees of a server's staple
@@ -33,6 +41,10 @@ impl Command {
     pub fn status_of_errors(&self) -> u8 {
         match self {
             Self::Run(_) => run::FAILED,
+            Self::Agent(_) => agent::FAILED,
+            Self::Fetch(_) => fetch::FAILED,
+            Self::Add(_) => add::FAILED,
+            Self::Status(_) => status::FAILED,
             Self::Check(_) => check::FAILED,
             Self::Probe(_) => probe::FAILED,
         }
@@ -42,6 +54,10 @@ impl Command {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Run(args) => run::run(args),
+            Self::Agent(args) => agent::run(args),
+            Self::Fetch(args) => fetch::run(args),
+            Self::Add(args) => add::run(args),
+            Self::Status(args) => status::run(args),
             Self::Check(args) => check::run(args),
             Self::Probe(args) => probe::run(args),
         }

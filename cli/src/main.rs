@@ -7,12 +7,16 @@
 // What is unsafe stands in modules of its own, which say why.
 #![deny(unsafe_code)]
 
+mod add;
+mod agent;
 mod args;
 mod check;
+mod fetch;
 mod library;
 mod lookup;
 mod probe;
 mod run;
+mod status;
 
 use std::process::ExitCode;
 

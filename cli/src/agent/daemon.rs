@@ -1,0 +1,282 @@
+//! The agent's main thread: waits for what happens and for what is due, and alone
+//! changes anything.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use staplegun_store::layout::Layout;
+use staplegun_store::spool::DropBox;
+
+use super::clock;
+use super::counters::Counters;
+use super::decision::overslept;
+use super::event::Event;
+use super::keeper::Keeper;
+use super::metrics::Metrics;
+use super::pool::{Job, Pool};
+use super::roster::Roster;
+use super::settings::Settings;
+use super::systemd::Manager;
+use super::watch::Watch;
+use crate::fetch::{Manner, Trust, responders_of};
+
+/// How long notices of changes are gathered before anything is looked at.
+const GATHERING: Duration = Duration::from_millis(50);
+/// How often the metrics are written at most.
+const METRICS_PAUSE: Duration = Duration::from_secs(1);
+
+/// Everything that the main thread has.
+pub struct Daemon {
+    pub(super) layout: Layout,
+    pub(super) settings: Settings,
+    pub(super) manner: Arc<Manner>,
+    pub(super) trust: Trust,
+    pub(super) keeper: Keeper,
+    pub(super) roster: Roster,
+    pub(super) spool: Option<DropBox>,
+    pub(super) counters: Counters,
+    /// Directories of certificates that the operator named.
+    pub(super) listed: Vec<PathBuf>,
+    reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
+}
+
+/// The other threads, which exist once the agent is the user that it is to be.
+pub struct Threads {
+    /// What they tell.
+    pub events: Receiver<Event>,
+    /// They fetch.
+    pub pool: Pool,
+    /// Watches files; None if the kernel has no watches left.
+    pub watch: Option<Watch>,
+    /// Serves and writes the metrics.
+    pub metrics: Metrics,
+    /// The service manager.
+    pub manager: Manager,
+}
+
+/// When the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// When it is told to.
+    Stopped,
+    /// When nothing is left to be asked for now.
+    Settled,
+}
+
+/// When the main thread has to look at what.
+struct Agenda {
+    sweep: Instant,
+    look: Option<Instant>,
+    metrics: Instant,
+}
+
+impl Daemon {
+    /// Makes it of its parts; `reload` reads the configuration again.
+    ///
+    /// # Errors
+    ///
+    /// If a file of trusted issuers cannot be read.
+    pub fn new(
+        layout: Layout,
+        settings: Settings,
+        keeper: Keeper,
+        reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            manner: Arc::new(settings.manner()),
+            trust: Trust::new(&settings.trusted_issuers)?,
+            layout,
+            settings,
+            keeper,
+            roster: Roster::default(),
+            spool: None,
+            counters: Counters::default(),
+            listed: Vec::new(),
+            reload,
+        })
+    }
+
+    /// Works until it is time to end.
+    pub fn run(mut self, mut threads: Threads, until: Until) {
+        let mut agenda = Agenda {
+            sweep: Instant::now(),
+            look: None,
+            metrics: Instant::now(),
+        };
+        threads.manager.ready("filled the live map");
+        loop {
+            self.look_where_due(&mut threads, &mut agenda);
+            self.start_due(&threads.pool);
+            let now = Instant::now();
+            if agenda.metrics <= now {
+                threads.metrics.update(&self);
+                agenda.metrics = now + METRICS_PAUSE;
+            }
+            if until == Until::Settled && !self.roster.is_asking() {
+                threads.metrics.update(&self);
+                return;
+            }
+            let event = match threads.events.recv_timeout(self.patience(&agenda)) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            match event {
+                Event::Fetched { key, fetched } => self.fetched(&key, fetched.map(|it| *it)),
+                Event::Changed => {
+                    agenda.look.get_or_insert(Instant::now() + GATHERING);
+                }
+                Event::Reload => {
+                    threads.manager.reloading();
+                    self.read_settings();
+                    agenda.look = Some(Instant::now());
+                    threads.manager.ready("read the configuration again");
+                }
+                Event::Stop(why) => {
+                    threads.manager.stopping();
+                    threads.metrics.update(&self);
+                    tracing::info!("ending: {why}; what is in the live map stays in use");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn look_where_due(&mut self, threads: &mut Threads, agenda: &mut Agenda) {
+        let now = Instant::now();
+        let is_sweep = agenda.sweep <= now;
+        if !is_sweep && agenda.look.is_none_or(|look| look > now) {
+            return;
+        }
+        agenda.look = None;
+        if let Some(watch) = &threads.watch {
+            watch.seen();
+        }
+        if is_sweep {
+            agenda.sweep = now + self.settings.sweep();
+            self.sweep();
+        }
+        if !self.take_spool() {
+            // More than one pass holds: others get their turn first.
+            agenda.look = Some(now + GATHERING);
+        }
+        self.take_listed();
+        self.take_dropped();
+        if let Some(watch) = &mut threads.watch {
+            watch.set(&self.directories());
+        }
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        let mut all = vec![
+            self.layout.spool(),
+            self.layout.lasting().to_owned(),
+            self.layout.lasting().join("staples"),
+        ];
+        all.extend(self.listed.iter().cloned());
+        all
+    }
+
+    /// What is done from time to time, whatever happens.
+    fn sweep(&mut self) {
+        let (now, at) = (clock::now(), Instant::now());
+        for gone in self.roster.remove_expired(now) {
+            tracing::info!(
+                certificate = %gone.subject.leaf.display_subject(),
+                "the certificate has expired and is no longer looked after"
+            );
+            self.keeper.forget(&gone.subject.key());
+        }
+        let roster = &self.roster;
+        self.keeper.drop_expired(|key| roster.contains(key), now);
+        for (_, watched) in self.roster.iter_mut() {
+            let Some((known, due)) = watched.known.as_ref().zip(watched.due) else {
+                continue;
+            };
+            let left = due.saturating_duration_since(at);
+            if watched.notes.failures == 0 && known.is_good() && overslept(known, now, left) {
+                tracing::info!(
+                    certificate = %watched.subject.leaf.display_subject(),
+                    "the clock was set forward, or the machine slept: asking now"
+                );
+                watched.due = Some(at);
+            }
+        }
+        self.open_spool();
+    }
+
+    fn open_spool(&mut self) {
+        if self.spool.is_none() {
+            match DropBox::open(&self.layout.spool()) {
+                Ok(spool) => self.spool = Some(spool),
+                Err(error) => tracing::error!(
+                    cause = "spool",
+                    "cannot use the spool {}: {error}; certificates that programs load are not \
+                     noticed, those named by staplegun add are",
+                    self.layout.spool().display()
+                ),
+            }
+        }
+    }
+
+    fn start_due(&mut self, pool: &Pool) {
+        for key in self.roster.due(Instant::now()) {
+            let Some(watched) = self.roster.get_mut(&key) else {
+                continue;
+            };
+            let responders = responders_of(&watched.subject, &self.manner.overrides);
+            let Some(responder) = responders.into_iter().next() else {
+                // Its responses may still be brought by somebody else.
+                watched.due = None;
+                continue;
+            };
+            watched.asking = true;
+            watched.notes.last_attempt = Some(clock::now());
+            pool.add(Job {
+                subject: watched.subject.clone(),
+                responder,
+                manner: Arc::clone(&self.manner),
+                turn: watched.turn,
+            });
+        }
+    }
+
+    /// How long nothing is to be done.
+    fn patience(&self, agenda: &Agenda) -> Duration {
+        let times = [Some(agenda.sweep), agenda.look, self.roster.next_due()];
+        let next = times.into_iter().flatten().min().unwrap_or(agenda.sweep);
+        let now = Instant::now();
+        // What changed since is told soon.
+        let next = match agenda.metrics > now {
+            true => next.min(agenda.metrics),
+            false => next,
+        };
+        next.saturating_duration_since(now)
+    }
+
+    fn read_settings(&mut self) {
+        let read = || -> anyhow::Result<(Settings, Trust)> {
+            let settings = (self.reload)()?;
+            let trust = Trust::new(&settings.trusted_issuers)?;
+            Ok((settings, trust))
+        };
+        match read() {
+            Ok((settings, trust)) => {
+                self.manner = Arc::new(settings.manner());
+                self.settings = settings;
+                self.trust = trust;
+                // There may be a responder now where there was none.
+                for (_, watched) in self.roster.iter_mut() {
+                    watched.due.get_or_insert_with(Instant::now);
+                }
+                tracing::info!("read the configuration again");
+            }
+            Err(error) => tracing::error!(
+                cause = "configuration",
+                "{error:#}; the configuration stays as it was"
+            ),
+        }
+    }
+}

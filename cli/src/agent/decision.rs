@@ -1,0 +1,258 @@
+//! What to do with what came: pure, so that each rule can be held by a test.
+//!
+//! A response that is in use goes only for a better one. A revocation is acted
+//! upon at once. What is older than what is known never counts: an old "good"
+//! that somebody plays back does not undo a revocation, an old "revoked" does not
+//! undo the release from a hold.
+
+use std::time::Duration;
+
+use staplegun_ocsp::{UnixTime, schedule};
+
+use crate::fetch::{Staple, Verdict};
+
+/// What is to be done with a response whose signature was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Staple it from now on.
+    Staple,
+    /// Stop stapling: the certificate was revoked.
+    Withdraw,
+    /// Keep what there is; it is as good or better.
+    Keep(Why),
+}
+
+/// Why what there is was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is the same.
+    Same,
+    /// The new one ends earlier.
+    EndsEarlier,
+    /// The new one is older than the revocation that is known.
+    OlderThanRevocation,
+    /// The new one tells a revocation and is older than the good one in use.
+    OlderThanGood,
+}
+
+/// Weighs `new` against `known`, what is in use or the revocation that is known.
+pub fn decide(known: Option<&Staple>, new: &Staple, now: UnixTime) -> Decision {
+    let Some(known) = known else {
+        return match new.verdict {
+            Verdict::Good => Decision::Staple,
+            Verdict::Revoked { .. } => Decision::Withdraw,
+        };
+    };
+    if known.der == new.der {
+        return Decision::Keep(Why::Same);
+    }
+    let is_older = new.validity.from < known.validity.from;
+    match (known.verdict, new.verdict) {
+        (Verdict::Good, Verdict::Good) => {
+            let (known_end, new_end) = (known.validity.until, new.validity.until);
+            let is_better =
+                !known.is_fresh(now) || new_end > known_end || (new_end == known_end && !is_older);
+            if is_better {
+                Decision::Staple
+            } else {
+                Decision::Keep(Why::EndsEarlier)
+            }
+        }
+        (Verdict::Good, Verdict::Revoked { .. }) if is_older => Decision::Keep(Why::OlderThanGood),
+        (Verdict::Good, Verdict::Revoked { .. }) => Decision::Withdraw,
+        // The time of a revocation is the better measure: only what was known to
+        // be correct after it can undo it.
+        (Verdict::Revoked { since }, Verdict::Good) if is_older || new.validity.from <= since => {
+            Decision::Keep(Why::OlderThanRevocation)
+        }
+        (Verdict::Revoked { .. }, Verdict::Good) => Decision::Staple,
+        (Verdict::Revoked { .. }, Verdict::Revoked { .. }) if is_older => {
+            Decision::Keep(Why::EndsEarlier)
+        }
+        (Verdict::Revoked { .. }, Verdict::Revoked { .. }) => Decision::Withdraw,
+    }
+}
+
+/// The limits that the configuration sets to the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest time until a refresh.
+    pub longest_refresh: Duration,
+    /// The longest time until a retry, unless the responder asks for more.
+    pub longest_retry: Duration,
+}
+
+/// How long to wait after a success. `in_use` is what is stapled, or the
+/// revocation that is known.
+pub fn after_success(
+    in_use: &Staple,
+    now: UnixTime,
+    max_age: Option<Duration>,
+    limits: &Limits,
+    random: u64,
+) -> Duration {
+    schedule::refresh(in_use.validity, now, max_age, random).min(limits.longest_refresh)
+}
+
+/// How long to wait after `failures` failures in a row.
+pub fn after_failure(
+    failures: u32,
+    retry_after: Option<Duration>,
+    in_use: Option<&Staple>,
+    now: UnixTime,
+    limits: &Limits,
+    random: u64,
+) -> Duration {
+    let usable_for = in_use
+        .filter(|staple| staple.verdict == Verdict::Good && staple.is_fresh(now))
+        .and_then(|staple| u64::try_from(staple.validity.until.saturating_sub(now)).ok())
+        .map(Duration::from_secs);
+    let delay = schedule::retry(failures, retry_after, usable_for, random);
+    match retry_after {
+        Some(_) => delay,
+        None => delay.min(limits.longest_retry),
+    }
+}
+
+/// Whether a timer set by the monotonic clock comes too late by the wall clock:
+/// the clock was set forward, or the machine slept.
+pub fn overslept(in_use: &Staple, now: UnixTime, time_left: Duration) -> bool {
+    let left = in_use.validity.until.saturating_sub(now);
+    u64::try_from(left).map_or(true, |left| Duration::from_secs(left) < time_left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use staplegun_ocsp::Validity;
+
+    const NOW: UnixTime = 1_000_000;
+    const LIMITS: Limits = Limits {
+        longest_refresh: Duration::from_secs(604_800),
+        longest_retry: Duration::from_secs(3_600),
+    };
+
+    fn staple(name: u8, verdict: Verdict, from: i64, until: i64) -> Staple {
+        Staple {
+            der: vec![name],
+            verdict,
+            validity: Validity {
+                from: NOW + from,
+                until: NOW + until,
+            },
+        }
+    }
+
+    fn good(name: u8, from: i64, until: i64) -> Staple {
+        staple(name, Verdict::Good, from, until)
+    }
+
+    fn revoked(name: u8, from: i64, until: i64) -> Staple {
+        let since = NOW - 500;
+        staple(name, Verdict::Revoked { since }, from, until)
+    }
+
+    #[test]
+    fn the_first_response_counts_whatever_it_says() {
+        assert_eq!(decide(None, &good(1, -10, 10), NOW), Decision::Staple);
+        assert_eq!(decide(None, &revoked(1, -10, 10), NOW), Decision::Withdraw);
+    }
+
+    #[test]
+    fn a_good_response_goes_only_for_one_that_lasts_longer() {
+        let known = good(1, -100, 100);
+        let decided = |new: &Staple| decide(Some(&known), new, NOW);
+        assert_eq!(decided(&known), Decision::Keep(Why::Same));
+        assert_eq!(decided(&good(2, -50, 200)), Decision::Staple);
+        assert_eq!(decided(&good(2, -50, 100)), Decision::Staple);
+        assert_eq!(
+            decided(&good(2, -150, 100)),
+            Decision::Keep(Why::EndsEarlier)
+        );
+        assert_eq!(decided(&good(2, -50, 99)), Decision::Keep(Why::EndsEarlier));
+    }
+
+    #[test]
+    fn an_expired_response_goes_for_any_that_is_fresh() {
+        let known = good(1, -100, 0);
+        assert_eq!(
+            decide(Some(&known), &good(2, -90, 1), NOW),
+            Decision::Staple
+        );
+    }
+
+    #[test]
+    fn a_revocation_displaces_a_good_response_unless_it_is_older() {
+        let known = good(1, -100, 100);
+        let decided = |new: &Staple| decide(Some(&known), new, NOW);
+        assert_eq!(decided(&revoked(2, -99, 10)), Decision::Withdraw);
+        assert_eq!(decided(&revoked(2, -100, 10)), Decision::Withdraw);
+        // Expired, and yet newer than what is in use.
+        assert_eq!(decided(&revoked(2, -50, -10)), Decision::Withdraw);
+        assert_eq!(
+            decided(&revoked(2, -101, 10)),
+            Decision::Keep(Why::OlderThanGood)
+        );
+    }
+
+    #[test]
+    fn an_old_good_response_does_not_undo_a_revocation() {
+        let known = revoked(1, -100, 100);
+        let decided = |new: &Staple| decide(Some(&known), new, NOW);
+        assert_eq!(
+            decided(&good(2, -101, 1_000)),
+            Decision::Keep(Why::OlderThanRevocation)
+        );
+        assert_eq!(decided(&good(2, -50, 1_000)), Decision::Staple);
+        let since_now = staple(1, Verdict::Revoked { since: NOW }, -100, 100);
+        assert_eq!(
+            decide(Some(&since_now), &good(2, -50, 1_000), NOW),
+            Decision::Keep(Why::OlderThanRevocation)
+        );
+    }
+
+    #[test]
+    fn a_hundred_failures_in_a_row_wait_no_longer_than_the_limit() {
+        for failures in [1, 2, 10, 100, u32::MAX] {
+            for random in [0, u64::MAX] {
+                let delay = after_failure(failures, None, None, NOW, &LIMITS, random);
+                assert!(delay >= Duration::from_secs(5), "{failures}: {delay:?}");
+                assert!(delay <= LIMITS.longest_retry, "{failures}: {delay:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_beyond_the_limit_but_not_past_half_of_what_is_in_use() {
+        let day = Some(Duration::from_secs(86_400));
+        let waits = |in_use: Option<Staple>| {
+            after_failure(1, day, in_use.as_ref(), NOW, &LIMITS, 0).as_secs()
+        };
+        assert_eq!(waits(None), 86_400);
+        assert_eq!(waits(Some(good(1, -10, 7_200))), 3_600);
+        // What is expired or revoked holds nothing up.
+        assert_eq!(waits(Some(good(1, -10, 0))), 86_400);
+        assert_eq!(waits(Some(revoked(1, -10, 7_200))), 86_400);
+    }
+
+    #[test]
+    fn the_limit_to_a_refresh_holds_whatever_the_validity() {
+        let limits = Limits {
+            longest_refresh: Duration::from_secs(60),
+            ..LIMITS
+        };
+        let year = good(1, -10, 31_536_000);
+        let delay = |limits| after_success(&year, NOW, None, limits, 0);
+        assert_eq!(delay(&limits), Duration::from_secs(60));
+        assert_eq!(delay(&LIMITS), Duration::from_secs(604_800));
+    }
+
+    #[test]
+    fn a_timer_beyond_the_end_by_the_wall_clock_has_overslept() {
+        let in_use = good(1, -100, 100);
+        assert!(!overslept(&in_use, NOW, Duration::from_secs(50)));
+        assert!(!overslept(&in_use, NOW, Duration::from_secs(100)));
+        assert!(overslept(&in_use, NOW + 60, Duration::from_secs(50)));
+        assert!(overslept(&in_use, NOW + 200, Duration::ZERO));
+    }
+}

@@ -1,0 +1,105 @@
+//! Which processes have a file mapped, as far as /proc may be read.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// A process that has the live map.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name (comm), without control characters.
+    pub name: String,
+}
+
+/// What could be seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Mapped {
+    /// The processes that have it, without this one.
+    pub processes: Vec<Process>,
+    /// How many processes could not be looked into.
+    pub hidden: usize,
+}
+
+/// Looks for processes that map the file `map` now.
+pub fn processes(map: &Path) -> Mapped {
+    let mut found = Mapped::default();
+    let Ok(about) = fs::metadata(map) else {
+        return found;
+    };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return found;
+    };
+    let pids = entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != std::process::id());
+    for pid in pids {
+        match maps(pid, about.dev(), about.ino()) {
+            Ok(true) => found.processes.push(Process {
+                pid,
+                name: name(pid),
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                found.hidden += 1;
+            }
+            // It ended meanwhile.
+            Ok(false) | Err(_) => {}
+        }
+    }
+    found.processes.sort_by_key(|process| process.pid);
+    found
+}
+
+fn name(pid: u32) -> String {
+    let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    String::from_utf8_lossy(&comm)
+        .trim_end()
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+fn maps(pid: u32, device: u64, inode: u64) -> std::io::Result<bool> {
+    let file = fs::File::open(format!("/proc/{pid}/maps"))?;
+    for line in BufReader::new(file).split(b'\n') {
+        if names(&String::from_utf8_lossy(&line?), device, inode) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a line of /proc/PID/maps is about that file: `address perms offset
+/// major:minor inode path`, the device in hexadecimal (proc(5)).
+fn names(line: &str, device: u64, inode: u64) -> bool {
+    let mut words = line.split_ascii_whitespace().skip(3);
+    let (Some(on), Some(number)) = (words.next(), words.next()) else {
+        return false;
+    };
+    let Some((major, minor)) = on.split_once(':') else {
+        return false;
+    };
+    let hex = |text| u32::from_str_radix(text, 16).ok();
+    hex(major) == Some(rustix::fs::major(device))
+        && hex(minor) == Some(rustix::fs::minor(device))
+        && number.parse() == Ok(inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_matched_by_device_and_inode_and_not_by_its_path() {
+        let device = rustix::fs::makedev(0xfe, 0x1f);
+        let line = "7f00-7f01 r--s 00000000 fe:1f 4242    /run/staplegun/map.v1 (deleted)";
+        assert!(names(line, device, 4242));
+        assert!(!names(line, device, 4243));
+        assert!(!names(line, rustix::fs::makedev(0xfe, 1), 4242));
+        assert!(!names("7f00-7f01 r--p 00000000 00:00 0", device, 0));
+        assert!(!names("", device, 0));
+    }
+}

@@ -1,0 +1,247 @@
+//! The agent's metrics in Prometheus' text format: in a file, and on a port of
+//! the loopback. Times are Unix times in seconds, as Prometheus wants them; an
+//! age is `time()` less one of them.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use staplegun_store::name;
+
+use super::daemon::Daemon;
+use super::roster::Watched;
+use crate::fetch::Staple;
+
+/// How long a client of the port may take to ask, and to listen.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where the metrics go.
+#[derive(Debug)]
+pub struct Metrics {
+    file: Option<PathBuf>,
+    failing: bool,
+    text: Arc<Mutex<String>>,
+}
+
+impl Metrics {
+    /// For that file and that port of 127.0.0.1, each if wanted. Port 0 lets the
+    /// kernel choose; the log tells which.
+    ///
+    /// # Errors
+    ///
+    /// If the port is taken.
+    pub fn start(file: Option<PathBuf>, port: Option<u16>) -> anyhow::Result<Self> {
+        let text = Arc::default();
+        if let Some(port) = port {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+                .with_context(|| format!("cannot serve metrics on 127.0.0.1:{port}"))?;
+            tracing::info!(address = %listener.local_addr()?, "serving metrics");
+            let text = Arc::clone(&text);
+            std::thread::Builder::new()
+                .name("metrics".to_owned())
+                .spawn(move || serve(&listener, &text))?;
+        }
+        Ok(Self {
+            file,
+            failing: false,
+            text,
+        })
+    }
+
+    /// Brings them up to date; writes the file only if something changed.
+    pub fn update(&mut self, daemon: &Daemon) {
+        let new = render(daemon);
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        if *text == new {
+            return;
+        }
+        if let Some(file) = &self.file {
+            let written = replace(file, new.as_bytes());
+            if let Err(error) = &written
+                && !self.failing
+            {
+                tracing::error!(
+                    cause = "metrics",
+                    "cannot write the metrics {}: {error}",
+                    file.display()
+                );
+            }
+            self.failing = written.is_err();
+        }
+        *text = new;
+    }
+}
+
+/// Whole or not at all: a collector may read at any time.
+fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut new = file.as_os_str().to_owned();
+    // The collector takes *.prom only.
+    new.push(".new");
+    std::fs::write(&new, bytes)?;
+    std::fs::rename(&new, file)
+}
+
+fn serve(listener: &TcpListener, text: &Mutex<String>) {
+    for stream in listener.incoming().flatten() {
+        // One at a time, each for a short time only.
+        if let Err(error) = answer(stream, text) {
+            tracing::debug!("a client of the metrics went: {error}");
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream, text: &Mutex<String>) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(4096)).read_line(&mut line)?;
+    let mut words = line.split(' ');
+    let path = words.nth(1).unwrap_or_default();
+    let (status, body) = match (line.starts_with("GET "), path) {
+        (true, "/metrics" | "/") => {
+            let text = text.lock().unwrap_or_else(PoisonError::into_inner);
+            ("200 OK", text.clone())
+        }
+        (true, _) => ("404 Not Found", "the metrics are at /metrics\n".to_owned()),
+        (false, _) => ("405 Method Not Allowed", "only GET\n".to_owned()),
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )?;
+    stream.shutdown(std::net::Shutdown::Write)
+}
+
+fn render(daemon: &Daemon) -> String {
+    let mut text = String::new();
+    let counters = &daemon.counters;
+    counter(
+        &mut text,
+        "fetches",
+        "Responses fetched that count.",
+        counters.fetched,
+    );
+    header(
+        &mut text,
+        "fetch_failures_total",
+        "counter",
+        "Fetches that failed.",
+    );
+    for (cause, count) in &counters.failed {
+        line(
+            &mut text,
+            "fetch_failures_total",
+            &format!("cause=\"{cause}\""),
+            *count,
+        );
+    }
+    counter(
+        &mut text,
+        "spool_refused",
+        "What was left in the spool and refused.",
+        counters.spool_refused,
+    );
+    counter(
+        &mut text,
+        "revocations",
+        "Responses that told a revocation.",
+        counters.revocations,
+    );
+    gauge(
+        &mut text,
+        daemon,
+        "certificate_not_after_seconds",
+        "When the certificate ends.",
+        |it| Some(it.subject.leaf.not_after()),
+    );
+    gauge(
+        &mut text,
+        daemon,
+        "certificate_revoked",
+        "1 if it is revoked.",
+        |it| {
+            Some(i64::from(
+                it.known.as_ref().is_some_and(|known| !known.is_good()),
+            ))
+        },
+    );
+    gauge(
+        &mut text,
+        daemon,
+        "staple_this_update_seconds",
+        "thisUpdate of what is stapled.",
+        |it| good(it).map(|known| known.validity.from),
+    );
+    gauge(
+        &mut text,
+        daemon,
+        "staple_next_update_seconds",
+        "When what is stapled ends.",
+        |it| good(it).map(|known| known.validity.until),
+    );
+    gauge(
+        &mut text,
+        daemon,
+        "fetch_last_success_seconds",
+        "The last successful fetch.",
+        |it| it.notes.last_success,
+    );
+    gauge(
+        &mut text,
+        daemon,
+        "fetch_failures_in_a_row",
+        "Failures since then.",
+        |it| Some(i64::from(it.notes.failures)),
+    );
+    text
+}
+
+fn good(watched: &Watched) -> Option<&Staple> {
+    watched.known.as_ref().filter(|known| known.is_good())
+}
+
+fn header(text: &mut String, metric: &str, kind: &str, help: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "# HELP staplegun_{metric} {help}\n# TYPE staplegun_{metric} {kind}"
+    );
+}
+
+fn line(text: &mut String, metric: &str, labels: &str, value: impl std::fmt::Display) {
+    let _ = writeln!(text, "staplegun_{metric}{{{labels}}} {value}");
+}
+
+fn counter(text: &mut String, metric: &str, help: &str, value: u64) {
+    let metric = format!("{metric}_total");
+    header(text, &metric, "counter", help);
+    let _ = writeln!(text, "staplegun_{metric} {value}");
+}
+
+fn gauge(
+    text: &mut String,
+    daemon: &Daemon,
+    metric: &str,
+    help: &str,
+    value: impl Fn(&Watched) -> Option<i64>,
+) {
+    header(text, metric, "gauge", help);
+    for (key, watched) in daemon.roster.iter() {
+        if let Some(value) = value(watched) {
+            let subject = escaped(&watched.subject.leaf.display_subject());
+            let labels = format!("sha256=\"{}\",subject=\"{subject}\"", name::of_key(key));
+            line(text, metric, &labels, value);
+        }
+    }
+}
+
+/// A label's value: control characters are gone already.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"")
+}

@@ -1,0 +1,37 @@
+//! `staplegun agent`: keeps a valid response for every certificate of its store,
+//! in the live map and in plain files.
+//!
+//! From the bottom up: `decision` says what to do with what came and when to ask
+//! again, and does nothing; `keeper` holds map and files, `roster` the
+//! certificates; `intake` and `outcome` bring together what comes from outside
+//! and the decisions; `daemon` is the main thread, which alone changes anything,
+//! and `pool`, `watch`, `signals`, `lifetime` and `metrics` are the others.
+
+mod clock;
+mod counters;
+mod daemon;
+mod decision;
+mod event;
+mod intake;
+mod keeper;
+mod lifetime;
+pub mod list;
+mod log;
+pub mod mapped;
+mod metrics;
+mod outcome;
+mod place;
+mod pool;
+mod roster;
+mod settings;
+mod signals;
+mod start;
+mod systemd;
+mod user;
+mod watch;
+
+pub use clock::now;
+pub use log::start as start_log;
+pub use outcome::CAUSE_REVOKED;
+pub use place::Place;
+pub use start::{Args, FAILED, run};

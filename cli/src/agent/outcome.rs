@@ -1,0 +1,252 @@
+//! What follows from a fetch, or from a response that somebody brought: the
+//! decision's consequences for map, files, notes and schedule.
+
+use std::time::{Duration, Instant};
+
+use staplegun_ocsp::time::Rfc3339;
+use staplegun_store::Key;
+use staplegun_store::name;
+
+use super::clock;
+use super::daemon::Daemon;
+use super::decision::{Decision, Why, after_failure, after_success, decide};
+use crate::fetch::{Failure, Fetched, Received, Staple, Verdict};
+
+/// The cause that is noted while a certificate is revoked.
+pub const CAUSE_REVOKED: &str = "revoked";
+
+impl Daemon {
+    /// A fetch is over.
+    pub(super) fn fetched(&mut self, key: &Key, fetched: Option<Fetched>) {
+        let Some(watched) = self.roster.get_mut(key) else {
+            return;
+        };
+        watched.asking = false;
+        watched.turn = watched.turn.wrapping_add(1);
+        let Some(Fetched { subject, outcome }) = fetched else {
+            self.failed(
+                key,
+                None,
+                "internal",
+                "fetching panicked: this is a bug",
+                None,
+            );
+            return;
+        };
+        if watched.subject.issuer().is_none() && subject.issuer().is_some() {
+            watched.subject = subject;
+            self.write_certificate(key);
+        }
+        match outcome {
+            Ok(received) => self.received(key, received),
+            Err(failure) => {
+                let Failure { retry_after, .. } = failure;
+                let responder = Some(failure.responder.as_str()).filter(|it| !it.is_empty());
+                let why = failure.to_string();
+                self.failed(key, responder, failure.cause(), &why, retry_after);
+            }
+        }
+    }
+
+    fn received(&mut self, key: &Key, received: Received) {
+        let Received {
+            staple,
+            responder,
+            max_age,
+        } = received;
+        self.counters.fetched += 1;
+        let decision = self.accept(key, staple, &responder);
+        let (now, limits) = (clock::now(), self.settings.limits());
+        let Some(watched) = self.roster.get_mut(key) else {
+            return;
+        };
+        let notes = &mut watched.notes;
+        notes.responder = Some(responder);
+        notes.failures = 0;
+        if matches!(
+            decision,
+            Decision::Staple | Decision::Keep(Why::Same | Why::EndsEarlier)
+        ) {
+            notes.last_success = Some(now);
+        }
+        if let Some(known) = &watched.known {
+            let delay = after_success(known, now, max_age, &limits, clock::random());
+            self.schedule(key, delay);
+        }
+    }
+
+    fn failed(
+        &mut self,
+        key: &Key,
+        responder: Option<&str>,
+        cause: &'static str,
+        why: &str,
+        retry_after: Option<Duration>,
+    ) {
+        self.counters.fail(cause);
+        let (now, limits) = (clock::now(), self.settings.limits());
+        let Some(watched) = self.roster.get_mut(key) else {
+            return;
+        };
+        let notes = &mut watched.notes;
+        notes.failures = notes.failures.saturating_add(1);
+        notes.last_cause = Some(cause.to_owned());
+        notes.last_error = Some(why.to_owned());
+        if let Some(responder) = responder {
+            notes.responder = Some(responder.to_owned());
+        }
+        let in_use = watched.known.as_ref();
+        let random = clock::random();
+        let delay = after_failure(notes.failures, retry_after, in_use, now, &limits, random);
+        let kept = match in_use {
+            Some(known) if known.is_good() && known.is_fresh(now) => {
+                format!(
+                    "the old one is stapled until {}",
+                    Rfc3339(known.validity.until)
+                )
+            }
+            _ => "nothing is stapled".to_owned(),
+        };
+        tracing::warn!(
+            certificate = %watched.subject.leaf.display_subject(),
+            cause,
+            failures = notes.failures,
+            retry_in = ?rounded(delay),
+            "no new response: {why}; {kept}"
+        );
+        self.schedule(key, delay);
+    }
+
+    /// Sets the next attempt, and writes the notes.
+    fn schedule(&mut self, key: &Key, delay: Duration) {
+        let Some(watched) = self.roster.get_mut(key) else {
+            return;
+        };
+        watched.due = Instant::now().checked_add(delay);
+        let seconds = i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
+        watched.notes.next_refresh = Some(clock::now().saturating_add(seconds));
+        self.keeper.write_notes(key, &watched.notes);
+    }
+
+    /// Acts upon a response whose signature was verified; `from` is who brought it.
+    pub(super) fn accept(&mut self, key: &Key, staple: Staple, from: &str) -> Decision {
+        let Some(watched) = self.roster.get_mut(key) else {
+            return Decision::Keep(Why::Same);
+        };
+        let decision = decide(watched.known.as_ref(), &staple, clock::now());
+        let certificate = watched.subject.leaf.display_subject();
+        match decision {
+            Decision::Staple => {
+                tracing::info!(
+                    %certificate,
+                    key = %name::of_key(key),
+                    until = %Rfc3339(staple.validity.until),
+                    %from,
+                    "stapling a new response"
+                );
+                self.take_into_use(key, staple);
+            }
+            Decision::Withdraw => {
+                self.counters.revocations += 1;
+                tracing::error!(
+                    %certificate,
+                    key = %name::of_key(key),
+                    cause = CAUSE_REVOKED,
+                    %from,
+                    "the certificate IS REVOKED{}: replace it",
+                    since(&staple)
+                );
+                self.withdraw(key, staple);
+            }
+            Decision::Keep(Why::Same | Why::EndsEarlier) => {
+                if watched.known.as_ref().is_some_and(Staple::is_good) {
+                    watched.notes.last_error = None;
+                    watched.notes.last_cause = None;
+                }
+                tracing::debug!(%certificate, %from, "nothing newer");
+            }
+            Decision::Keep(why) => tracing::warn!(
+                %certificate,
+                %from,
+                "passed over a response that says {:?}: {}",
+                staple.verdict,
+                match why {
+                    Why::OlderThanRevocation => "it is older than the revocation that is known",
+                    _ => "it is older than the good one in use",
+                }
+            ),
+        }
+        decision
+    }
+
+    /// Puts a good response into the map first, for what is served counts more
+    /// than what lasts; then into its file.
+    pub(super) fn take_into_use(&mut self, key: &Key, staple: Staple) {
+        let put = self.keeper.staple(key, &staple);
+        self.keeper.write_response(key, &staple.der);
+        let Some(watched) = self.roster.get_mut(key) else {
+            return;
+        };
+        let notes = &mut watched.notes;
+        (notes.last_error, notes.last_cause) = match put {
+            Ok(()) => (None, None),
+            Err(error) => {
+                tracing::error!(cause = "map", "{error}");
+                (Some(error.to_string()), Some("map".to_owned()))
+            }
+        };
+        notes.this_update = Some(staple.validity.from);
+        notes.until = Some(staple.validity.until);
+        watched.known = Some(staple);
+    }
+
+    /// Stops the good response at once, or lets the revoked one take its place if
+    /// the operator wants it so; the evidence goes into the file.
+    pub(super) fn withdraw(&mut self, key: &Key, staple: Staple) {
+        let staples = self.settings.staple_revoked && staple.is_fresh(clock::now());
+        let done = if staples {
+            self.keeper.staple(key, &staple)
+        } else {
+            self.keeper.withdraw(key)
+        };
+        if let Err(error) = done {
+            tracing::error!(cause = "map", "{error}");
+        }
+        if !self.keeper.write_response(key, &staple.der) {
+            // Nobody must find the good one after a restart.
+            self.keeper.remove_response(key);
+        }
+        if let Some(watched) = self.roster.get_mut(key) {
+            let notes = &mut watched.notes;
+            notes.last_cause = Some(CAUSE_REVOKED.to_owned());
+            notes.last_error = Some(format!("the certificate is revoked{}", since(&staple)));
+            notes.this_update = Some(staple.validity.from);
+            notes.until = Some(staple.validity.until);
+            watched.known = Some(staple);
+            self.keeper.write_notes(key, &watched.notes);
+        }
+    }
+
+    /// Writes a certificate that was let in to `certs/`.
+    pub(super) fn write_certificate(&mut self, key: &Key) {
+        let Some(watched) = self.roster.get_mut(key) else {
+            return;
+        };
+        match watched.subject.to_pem() {
+            Ok(pem) => self.keeper.write_certificate(key, &pem),
+            Err(error) => tracing::error!(cause = "store", "cannot write a certificate: {error:#}"),
+        }
+    }
+}
+
+fn since(staple: &Staple) -> String {
+    match staple.verdict {
+        Verdict::Revoked { since } => format!(" since {}", Rfc3339(since)),
+        Verdict::Good => String::new(),
+    }
+}
+
+/// To the millisecond, for logs.
+fn rounded(delay: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
+}

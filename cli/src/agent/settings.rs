@@ -1,0 +1,219 @@
+//! The agent's configuration: a TOML file, every field of which has a default.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use staplegun_ocsp::{LIFE_WITHOUT_NEXT_UPDATE, Tolerance, schedule};
+
+use super::decision::Limits;
+use crate::fetch::{Manner, Override, Patience};
+
+/// Where the system's agent looks, if no other file is named.
+pub const SYSTEM_FILE: &str = "/etc/staplegun/agent.toml";
+
+/// What stands in the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Settings {
+    /// The user to run as, once the map is made. Only for an agent started by root.
+    pub user: Option<String>,
+    /// The size of a new live map in bytes: a multiple of 4096.
+    pub map_size: usize,
+    /// How many responses are fetched at once.
+    pub threads: usize,
+    /// How many of them from one responder.
+    pub per_responder: usize,
+    /// How many certificates are looked after at most.
+    pub max_certificates: usize,
+    /// How many of them one user other than root may leave in the spool.
+    pub max_certificates_per_user: usize,
+    /// Staple a response that says "revoked", instead of none.
+    pub staple_revoked: bool,
+    /// Files (PEM) of issuers, whose responders may be asked whoever left the
+    /// certificate; the machine's trusted authorities always count.
+    pub trusted_issuers: Vec<PathBuf>,
+    /// Where to write the metrics for Prometheus' textfile collector.
+    pub metrics_file: Option<PathBuf>,
+    /// The loopback port on which to serve the metrics.
+    pub metrics_port: Option<u16>,
+    /// Times.
+    pub timing: Timing,
+    /// Responders instead of those in the certificates.
+    pub responder: Vec<Override>,
+}
+
+/// Times, all in seconds; fractions are allowed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Timing {
+    /// How long one address of a responder may take to accept a connection.
+    pub per_address: f64,
+    /// How long a whole fetch may take.
+    pub fetch: f64,
+    /// The longest time until a response is refreshed.
+    pub longest_refresh: f64,
+    /// The longest time until a failed fetch is tried again.
+    pub longest_retry: f64,
+    /// How long a response without nextUpdate counts as fresh.
+    pub life_without_next_update: f64,
+    /// How often everything is looked at, should a notice have been missed.
+    pub sweep: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            user: None,
+            map_size: 16 << 20,
+            threads: 4,
+            per_responder: 2,
+            max_certificates: 10_000,
+            max_certificates_per_user: 1_000,
+            staple_revoked: false,
+            trusted_issuers: Vec::new(),
+            metrics_file: None,
+            metrics_port: None,
+            timing: Timing::default(),
+            responder: Vec::new(),
+        }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let Patience { per_address, total } = Patience::DEFAULT;
+        Self {
+            per_address: per_address.as_secs_f64(),
+            fetch: total.as_secs_f64(),
+            longest_refresh: schedule::MAX_REFRESH.as_secs_f64(),
+            longest_retry: schedule::MAX_RETRY.as_secs_f64(),
+            life_without_next_update: LIFE_WITHOUT_NEXT_UPDATE as f64,
+            sweep: 60.0,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads `file`. Without one, the system's agent reads [`SYSTEM_FILE`] if
+    /// there is one; another has the defaults.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or something in it makes no sense.
+    pub fn load(file: Option<&Path>, is_system: bool) -> anyhow::Result<Self> {
+        let path = match file {
+            Some(path) => path,
+            None if is_system && Path::new(SYSTEM_FILE).exists() => Path::new(SYSTEM_FILE),
+            None => return Ok(Self::default()),
+        };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("in the configuration {}", path.display()))
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let settings: Self = toml::from_str(text)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        for one in &self.responder {
+            one.check().map_err(anyhow::Error::msg)?;
+        }
+        if self.threads == 0 || self.threads > 256 || self.per_responder == 0 {
+            bail!("threads must be from 1 to 256, and per-responder at least 1");
+        }
+        let timing = &self.timing;
+        let times = [
+            ("per-address", timing.per_address),
+            ("fetch", timing.fetch),
+            ("longest-refresh", timing.longest_refresh),
+            ("longest-retry", timing.longest_retry),
+            ("life-without-next-update", timing.life_without_next_update),
+            ("sweep", timing.sweep),
+        ];
+        for (name, seconds) in times {
+            if !(0.01..=31_536_000.0).contains(&seconds) {
+                bail!("timing.{name} is {seconds}: it must be from 0.01 seconds to a year");
+            }
+        }
+        Ok(())
+    }
+
+    /// How responses are fetched.
+    pub fn manner(&self) -> Manner {
+        Manner {
+            patience: Patience {
+                per_address: seconds(self.timing.per_address),
+                total: seconds(self.timing.fetch),
+            },
+            tolerance: Tolerance {
+                life_without_next_update: self.timing.life_without_next_update as i64,
+                ..Tolerance::STAPLING
+            },
+            overrides: self.responder.clone(),
+        }
+    }
+
+    /// The limits of the schedule.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            longest_refresh: seconds(self.timing.longest_refresh),
+            longest_retry: seconds(self.timing.longest_retry),
+        }
+    }
+
+    /// How often everything is looked at.
+    pub fn sweep(&self) -> Duration {
+        seconds(self.timing.sweep)
+    }
+}
+
+/// `check` has seen to it that it is no negative and no infinite number.
+fn seconds(number: f64) -> Duration {
+    Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        let settings = Settings::parse("").unwrap();
+        assert_eq!(settings.manner().patience.total, Duration::from_secs(15));
+        assert_eq!(settings.limits().longest_retry, Duration::from_secs(3600));
+        assert!(!settings.staple_revoked);
+    }
+
+    #[test]
+    fn what_is_set_counts() {
+        let settings = Settings::parse(
+            "user = 'staplegun'\n[timing]\nlongest-retry = 0.5\n\
+             [[responder]]\nprefix = 'http://a/'\nurl = 'http://b/'\n",
+        )
+        .unwrap();
+        assert_eq!(settings.user.as_deref(), Some("staplegun"));
+        assert_eq!(settings.limits().longest_retry, Duration::from_millis(500));
+        assert_eq!(settings.manner().overrides.len(), 1);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_and_named() {
+        for (text, word) in [
+            ("usr = 'x'", "usr"),
+            ("[timing]\nfetch = -1", "fetch"),
+            ("[timing]\nfetch = nan", "fetch"),
+            ("threads = 0", "threads"),
+            ("[[responder]]\nurl = 'http://b/'", "http://b/"),
+            ("[[responder]]\nprefix = 'x'\nurl = 'ftp://b/'", "ftp://b/"),
+            ("map-size = 'big'", "map-size"),
+        ] {
+            let error = format!("{:#}", Settings::parse(text).unwrap_err());
+            assert!(error.contains(word), "{text:?}: {error}");
+        }
+    }
+}

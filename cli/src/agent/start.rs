@@ -1,0 +1,242 @@
+//! Starting an agent: what is done as root, what after, and in which order.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use nix::unistd::User;
+use rustix::fs::{Mode, OFlags};
+use staplegun_store::layout::Layout;
+use staplegun_store::map::WriterLock;
+use staplegun_store::spool::DropBox;
+use tracing::Level;
+
+use super::daemon::{Daemon, Threads, Until};
+use super::keeper::{Keeper, take_lock};
+use super::metrics::Metrics;
+use super::place::Place;
+use super::pool::Pool;
+use super::settings::Settings;
+use super::systemd::Manager;
+use super::watch::Watch;
+use super::{lifetime, log, mapped, signals, user};
+use crate::fetch::Override;
+
+/// How often a standby looks whether the other agent has ended.
+const STANDBY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Keep a valid response for every certificate of a store
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// The configuration [default: /etc/staplegun/agent.toml for the system's store]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Run as this user once the live map is made; only if started by root
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Fill the live map from the store, and end
+    #[arg(long, conflicts_with_all = ["once", "watch_pid"])]
+    fill: bool,
+    /// Fill the live map, ask every responder that is due once, and end
+    #[arg(long, conflicts_with = "watch_pid")]
+    once: bool,
+    /// Live as long as this process, and then as long as the map is in use
+    #[arg(long, value_name = "PID")]
+    watch_pid: Option<i32>,
+    /// Ask URL where a certificate's responder begins with PREFIX; for an issuer:
+    /// sha256:HEX=URL
+    #[arg(long = "responder", value_name = "PREFIX=URL", value_parser = Override::parse)]
+    responders: Vec<Override>,
+    /// Write metrics for Prometheus' textfile collector
+    #[arg(long, value_name = "FILE")]
+    metrics_file: Option<PathBuf>,
+    /// Serve metrics on this port of 127.0.0.1; 0: any
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
+    /// Log nothing
+    #[arg(long)]
+    quiet: bool,
+    /// Log every step as well
+    #[arg(long, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
+impl Args {
+    /// What the file says, and over it the command line.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let mut settings = Settings::load(self.config.as_deref(), self.place.is_system())?;
+        settings.user = self.user.clone().or(settings.user);
+        settings.metrics_file = self.metrics_file.clone().or(settings.metrics_file);
+        settings.metrics_port = self.metrics_port.or(settings.metrics_port);
+        settings.responder = [self.responders.clone(), settings.responder].concat();
+        Ok(settings)
+    }
+}
+
+/// The exit status when the agent cannot start.
+pub const FAILED: u8 = 1;
+
+/// Runs the agent until it is to end.
+///
+/// # Errors
+///
+/// If it cannot start: the message says why.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if !args.quiet {
+        log::start(if args.verbose {
+            Level::DEBUG
+        } else {
+            Level::INFO
+        });
+    }
+    let layout = args.place.layout()?;
+    let settings = args.settings()?;
+    let user = other_user(settings.user.as_deref())?;
+    // What the agent writes is public, and only its own to write.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let manager = Manager::from_environment();
+    let Some(lock) = lock(&args, &layout, &manager)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut keeper = Keeper::open_map(&layout, settings.map_size, lock)?;
+    if let Some(user) = &user {
+        prepare_for(user, &layout)?;
+        keeper.close_descriptor()?;
+        user::become_user(user)?;
+        tracing::info!(user = %user.name, "gave up root");
+    }
+    keeper.open_files(&layout);
+    let (metrics_file, metrics_port) = (settings.metrics_file.clone(), settings.metrics_port);
+    let (threads, per_responder) = (settings.threads, settings.per_responder);
+    let (fill, once, watch_pid) = (args.fill, args.once, args.watch_pid);
+    let map = layout.map();
+    let reload = Box::new(move || args.settings());
+    let mut daemon = Daemon::new(layout, settings, keeper, reload)?;
+    daemon.fill();
+    if fill {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (sender, events) = mpsc::channel();
+    signals::start(&sender).context("cannot handle signals")?;
+    if let Some(pid) = watch_pid {
+        lifetime::watch(pid, map, &sender)?;
+    }
+    let watch = Watch::start(&sender)
+        .inspect_err(|error| {
+            tracing::warn!("no notices of changed files ({error}): only the sweep sees them");
+        })
+        .ok();
+    let threads = Threads {
+        pool: Pool::start(threads, per_responder, &sender).context("cannot start threads")?,
+        watch,
+        metrics: Metrics::start(metrics_file, metrics_port)?,
+        manager,
+        events,
+    };
+    daemon.run(threads, if once { Until::Settled } else { Until::Stopped });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The user to become; None if the agent is to stay what it is.
+fn other_user(name: Option<&str>) -> anyhow::Result<Option<User>> {
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    let user = user::find(name)?;
+    let current = rustix::process::geteuid();
+    if current.as_raw() == user.uid.as_raw() {
+        return Ok(None);
+    }
+    if !current.is_root() {
+        bail!("only root can start an agent as another user ({name}): leave --user out");
+    }
+    Ok(Some(user))
+}
+
+/// Waits for the right to write the map. None if there is nothing to wait for: the
+/// agent that has it does what was asked for, or the program it was for has gone.
+fn lock(args: &Args, layout: &Layout, manager: &Manager) -> anyhow::Result<Option<WriterLock>> {
+    let mut is_standby = false;
+    loop {
+        let busy = match take_lock(layout)? {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(busy) => busy,
+        };
+        if args.fill || args.once {
+            tracing::info!("{busy}: nothing to do");
+            return Ok(None);
+        }
+        if !is_standby {
+            is_standby = true;
+            tracing::info!("{busy}: standing by");
+            manager.ready("standing by for another agent");
+        }
+        let is_over = args
+            .watch_pid
+            .is_some_and(|pid| !lifetime::is_alive(pid) && !is_mapped(&layout.map()));
+        if is_over {
+            return Ok(None);
+        }
+        std::thread::sleep(STANDBY_PAUSE);
+    }
+}
+
+fn is_mapped(map: &Path) -> bool {
+    !mapped::processes(map).processes.is_empty()
+}
+
+/// As root: makes what `user` will need and could not make, and nothing else its
+/// own. The store's directory itself stays root's, so that a map in it is trusted.
+fn prepare_for(user: &User, layout: &Layout) -> anyhow::Result<()> {
+    fs::create_dir_all(layout.lasting())
+        .with_context(|| format!("cannot make the store {}", layout.lasting().display()))?;
+    for name in ["certs", "staples", "state"] {
+        let path = layout.lasting().join(name);
+        give(&path, user).with_context(|| {
+            format!(
+                "cannot give the directory {} to {}",
+                path.display(),
+                user.name
+            )
+        })?;
+    }
+    let spool = layout.spool();
+    let owner = fs::symlink_metadata(&spool).ok().map(|about| about.uid());
+    if owner != Some(user.uid.as_raw()) {
+        DropBox::open(&spool)
+            .and_then(|mut spool| spool.give_to(user.uid.as_raw()))
+            .with_context(|| format!("cannot make the spool {}", spool.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes the directory, or takes it from root; never through a symbolic link.
+fn give(path: &Path, user: &User) -> anyhow::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+        _ => {}
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    let owner = rustix::fs::fstat(&directory)?.st_uid;
+    match owner {
+        0 => {
+            let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+            rustix::fs::fchown(
+                directory.as_fd(),
+                Some(rustix::fs::Uid::from_raw(uid)),
+                Some(rustix::fs::Gid::from_raw(gid)),
+            )?;
+            Ok(())
+        }
+        owner if owner == user.uid.as_raw() => Ok(()),
+        owner => bail!("it belongs to user {owner}"),
+    }
+}

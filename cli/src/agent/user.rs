@@ -1,0 +1,41 @@
+//! Becoming another user, for good.
+
+use anyhow::{Context, bail};
+use nix::unistd::{Gid, Uid, User, initgroups, setresgid, setresuid};
+
+/// Finds the user `name`.
+///
+/// # Errors
+///
+/// If there is none, or it is root.
+pub fn find(name: &str) -> anyhow::Result<User> {
+    let user = User::from_name(name)
+        .with_context(|| format!("cannot look up the user {name:?}"))?
+        .with_context(|| {
+            format!("there is no user {name:?}: make one (systemd-sysusers), or name another")
+        })?;
+    if user.uid.is_root() {
+        bail!("the agent's user must not be root");
+    }
+    Ok(user)
+}
+
+/// Becomes `user` with its groups: real, effective and saved, so that there is no
+/// way back; and gains nothing by exec any more. To be called before there are
+/// other threads.
+///
+/// # Errors
+///
+/// If the kernel refuses; then the process must end.
+pub fn become_user(user: &User) -> anyhow::Result<()> {
+    let failed = || format!("cannot become the user {}", user.name);
+    let name = std::ffi::CString::new(user.name.as_str()).with_context(failed)?;
+    initgroups(&name, user.gid).with_context(failed)?;
+    setresgid(user.gid, user.gid, user.gid).with_context(failed)?;
+    setresuid(user.uid, user.uid, user.uid).with_context(failed)?;
+    rustix::thread::set_no_new_privs(true).with_context(failed)?;
+    if Uid::effective() != user.uid || Gid::effective() != user.gid {
+        bail!("{}: the kernel did nothing", failed());
+    }
+    Ok(())
+}

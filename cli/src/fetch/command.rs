@@ -1,0 +1,183 @@
+//! `staplegun fetch`: asks once for each certificate, tells what came, stores it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use staplegun_ocsp::time::Rfc3339;
+use staplegun_ocsp::{Tolerance, UnixTime};
+use staplegun_store::name;
+
+use super::judge::Verdict;
+use super::store::{Stored, keep};
+use super::{Failure, Fetched, Manner, Override, Patience, Received, Subject, fetch};
+use crate::agent::Place;
+use crate::agent::{now, start_log};
+
+/// Fetch the responses for certificates once
+///
+/// Ends with 0 if there is a good response for each, 1 if for one there is none,
+/// 3 if one is revoked, 2 if what was asked for cannot be done.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Certificates: PEM with the leaf first, or DER
+    #[arg(required = true, value_name = "CERT")]
+    certificates: Vec<PathBuf>,
+    /// The certificate of the issuer, if it is not in the same file
+    #[arg(long, value_name = "FILE")]
+    issuer: Vec<PathBuf>,
+    /// Ask URL where a certificate's responder begins with PREFIX; for an issuer:
+    /// sha256:HEX=URL
+    #[arg(long = "responder", value_name = "PREFIX=URL", value_parser = Override::parse)]
+    responders: Vec<Override>,
+    /// Write the response (DER) to this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Do not keep the responses in the store
+    #[arg(long)]
+    no_store: bool,
+    /// Tell it in JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The exit status when it could not even be asked.
+pub const FAILED: u8 = 2;
+
+/// The exit status for a revoked certificate.
+const REVOKED: u8 = 3;
+
+/// What is told of one certificate.
+#[derive(Debug, Serialize)]
+struct Report {
+    file: String,
+    sha256: Option<String>,
+    subject: Option<String>,
+    /// good, revoked or failed.
+    status: &'static str,
+    responder: Option<String>,
+    this_update: Option<UnixTime>,
+    /// When the response ends: nextUpdate, or what stands in for it.
+    until: Option<UnixTime>,
+    cause: Option<&'static str>,
+    error: Option<String>,
+    /// What became of it in the store.
+    stored: Option<Stored>,
+}
+
+/// Fetches.
+///
+/// # Errors
+///
+/// If what was asked for cannot be done; responders that fail are told as such.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    start_log(tracing::Level::WARN);
+    if args.output.is_some() && args.certificates.len() != 1 {
+        bail!("--output takes the response for one certificate");
+    }
+    let mut reports = Vec::new();
+    for file in &args.certificates {
+        reports.push(one(file, &args)?);
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+    } else {
+        for report in &reports {
+            print(report);
+        }
+    }
+    let has = |status| reports.iter().any(|report| report.status == status);
+    Ok(if has("revoked") {
+        ExitCode::from(REVOKED)
+    } else if has("failed") {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn one(file: &Path, args: &Args) -> anyhow::Result<Report> {
+    let mut subject = Subject::from_file(file)?;
+    for issuer in &args.issuer {
+        let bytes = std::fs::read(issuer)
+            .with_context(|| format!("cannot read the issuer {}", issuer.display()))?;
+        let mut candidates = super::subject::certificates_in(&bytes);
+        if candidates.is_empty() {
+            bail!("{} holds no certificate", issuer.display());
+        }
+        candidates.retain(|der| subject.complete(der));
+    }
+    let manner = Manner {
+        patience: Patience::DEFAULT,
+        tolerance: Tolerance::STAPLING,
+        overrides: args.responders.clone(),
+    };
+    let Fetched { subject, outcome } = fetch(subject, &manner, 0, now());
+    let mut report = Report {
+        file: file.display().to_string(),
+        sha256: Some(name::of_key(&subject.key())),
+        subject: Some(subject.leaf.display_subject()),
+        status: "failed",
+        responder: None,
+        this_update: None,
+        until: None,
+        cause: None,
+        error: None,
+        stored: None,
+    };
+    match outcome {
+        Ok(received) => {
+            if let Some(output) = &args.output {
+                std::fs::write(output, &received.staple.der)
+                    .with_context(|| format!("cannot write {}", output.display()))?;
+            }
+            if !args.no_store {
+                report.stored = Some(keep(&args.place.layout()?, &subject, &received.staple)?);
+            }
+            fill(&mut report, received);
+        }
+        Err(failure) => {
+            report.cause = Some(failure.cause());
+            report.error = Some(failure.to_string());
+            let Failure { responder, .. } = failure;
+            report.responder = Some(responder).filter(|responder| !responder.is_empty());
+        }
+    }
+    Ok(report)
+}
+
+fn fill(report: &mut Report, received: Received) {
+    report.responder = Some(received.responder);
+    report.this_update = Some(received.staple.validity.from);
+    report.until = Some(received.staple.validity.until);
+    match received.staple.verdict {
+        Verdict::Good => report.status = "good",
+        Verdict::Revoked { since } => {
+            report.status = "revoked";
+            report.cause = Some("revoked");
+            report.error = Some(format!("revoked since {}; replace it", Rfc3339(since)));
+        }
+    }
+}
+
+fn print(report: &Report) {
+    let time = |time: Option<UnixTime>| time.map(|time| Rfc3339(time).to_string());
+    let fields = [
+        ("certificate", report.subject.clone()),
+        ("status", Some(report.status.to_owned())),
+        ("responder", report.responder.clone()),
+        ("thisUpdate", time(report.this_update)),
+        ("until", time(report.until)),
+        ("error", report.error.clone()),
+        ("store", report.stored.as_ref().map(ToString::to_string)),
+    ];
+    println!("{}:", report.file);
+    for (name, value) in fields {
+        if let Some(value) = value {
+            println!("  {name:<12} {value}");
+        }
+    }
+}

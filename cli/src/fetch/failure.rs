@@ -1,0 +1,133 @@
+//! Why no response came of asking: one stable word for each cause, and a
+//! sentence that says what to do.
+
+use std::fmt;
+use std::time::Duration;
+
+use staplegun_ocsp::Fault;
+
+/// What went wrong with one request, or with what came back.
+#[derive(Debug)]
+pub struct Failure {
+    /// Which kind.
+    pub kind: Kind,
+    /// Who was asked; empty if nobody was.
+    pub responder: String,
+    /// For how long the responder asked to be left alone (Retry-After).
+    pub retry_after: Option<Duration>,
+}
+
+/// The kinds of failure.
+#[derive(Debug)]
+pub enum Kind {
+    /// Neither the certificate nor the configuration names a responder.
+    NoResponder,
+    /// The certificate that issued the leaf was not found.
+    NoIssuer(String),
+    /// No answer in time.
+    Timeout(&'static str),
+    /// The responder's name has no address.
+    Unresolved,
+    /// No connection, or it broke.
+    Connection(String),
+    /// The address cannot be used.
+    BadAddress(String),
+    /// Too many redirects, or one that may not be followed.
+    Redirect,
+    /// An answer that is no HTTP.
+    Protocol(String),
+    /// The proxy refused.
+    Proxy(String),
+    /// TLS to an https responder failed.
+    Tls(String),
+    /// A status other than 200.
+    HttpStatus(u16),
+    /// More than 64 KiB.
+    TooLarge,
+    /// The answer cannot be stapled, short of its signature.
+    Response {
+        /// What is wrong with it.
+        fault: Fault,
+        /// The Content-Type that came with it, if it was not OCSP's.
+        content_type: Option<String>,
+    },
+    /// The signature, or the signer's right to sign, does not hold.
+    Signer(super::verify::Unverified),
+}
+
+impl Failure {
+    /// A failure at `responder` without Retry-After.
+    pub fn at(responder: &str, kind: Kind) -> Self {
+        Self {
+            kind,
+            responder: responder.to_owned(),
+            retry_after: None,
+        }
+    }
+
+    /// A stable word in snake_case, for logs, metrics and notes.
+    pub fn cause(&self) -> &'static str {
+        match &self.kind {
+            Kind::NoResponder => "no_responder",
+            Kind::NoIssuer(_) => "no_issuer",
+            Kind::Timeout(_) => "timeout",
+            Kind::Unresolved => "unresolved",
+            Kind::Connection(_) => "connection",
+            Kind::BadAddress(_) => "bad_address",
+            Kind::Redirect => "redirect",
+            Kind::Protocol(_) => "protocol",
+            Kind::Proxy(_) => "proxy",
+            Kind::Tls(_) => "tls",
+            Kind::HttpStatus(_) => "http_status",
+            Kind::TooLarge => "too_large",
+            Kind::Response { fault, .. } => fault.cause(),
+            Kind::Signer(unverified) => unverified.cause(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.responder.is_empty() {
+            write!(f, "{}: ", self.responder)?;
+        }
+        match &self.kind {
+            Kind::NoResponder => write!(
+                f,
+                "the certificate names no OCSP responder; name one in the configuration \
+                 if its CA has one"
+            ),
+            Kind::NoIssuer(why) => write!(
+                f,
+                "the certificate's issuer is not known ({why}); append it to the certificate's file"
+            ),
+            Kind::Timeout(what) => write!(f, "{what} took too long"),
+            Kind::Unresolved => write!(f, "the responder's name has no address; check DNS"),
+            Kind::Connection(why) => write!(f, "no answer: {why}"),
+            Kind::BadAddress(why) => write!(f, "the address cannot be used: {why}"),
+            Kind::Redirect => write!(f, "redirected too often, or away from http and https"),
+            Kind::Protocol(why) => write!(f, "the answer is not HTTP: {why}"),
+            Kind::Proxy(why) => write!(f, "the proxy did not let us through: {why}"),
+            Kind::Tls(why) => write!(f, "no TLS with the responder: {why}"),
+            Kind::HttpStatus(status) => write!(f, "HTTP status {status} instead of 200"),
+            Kind::TooLarge => write!(
+                f,
+                "the answer has more than {} bytes; check that the address is an OCSP responder's",
+                staplegun_ocsp::MAX_RESPONSE
+            ),
+            Kind::Response {
+                fault,
+                content_type,
+            } => {
+                write!(f, "{fault}")?;
+                match content_type {
+                    Some(found) => write!(f, " (its Content-Type is {found:?})"),
+                    None => Ok(()),
+                }
+            }
+            Kind::Signer(unverified) => write!(f, "{unverified}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

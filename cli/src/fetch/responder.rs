@@ -1,0 +1,188 @@
+//! Asking for one certificate's response: every responder in turn, until one
+//! gives a response that counts.
+
+use std::time::{Duration, Instant};
+
+use staplegun_ocsp::request::{self, HttpRequest};
+use staplegun_ocsp::{Fault, HashAlgorithm, Tolerance, UnixTime};
+use staplegun_store::name;
+
+use super::failure::{Failure, Kind};
+use super::http::{Message, Patience, exchange};
+use super::issuer;
+use super::judge::{Staple, judge};
+use super::overrides::{Override, responders};
+use super::subject::Subject;
+
+/// How to ask.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// How long it may take.
+    pub patience: Patience,
+    /// How far times may be off, and the life without nextUpdate.
+    pub tolerance: Tolerance,
+    /// Responders that the operator names.
+    pub overrides: Vec<Override>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The certificate; with its issuer, if that was found on the way.
+    pub subject: Subject,
+    /// The response, or why there is none.
+    pub outcome: Result<Received, Failure>,
+}
+
+/// A response that counts, good or revoked.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The response.
+    pub staple: Staple,
+    /// Who gave it.
+    pub responder: String,
+    /// For how long caches will give out the same one.
+    pub max_age: Option<Duration>,
+}
+
+/// The responders that would be asked for `subject`.
+pub fn responders_of(subject: &Subject, overrides: &[Override]) -> Vec<String> {
+    let issuer = subject.issuer().map(|issuer| {
+        let facts = staplegun_ocsp::Certificate::from_der(&issuer.der);
+        facts.map_or_else(|_| String::new(), |facts| name::of_key(&facts.sha256()))
+    });
+    responders(&subject.leaf, issuer.as_deref(), overrides)
+}
+
+/// Fetches the response for `subject` at the time `now`. `turn` counts attempts,
+/// so that another address comes first each time. Waits no longer than
+/// [`Patience::total`] in all.
+pub fn fetch(mut subject: Subject, manner: &Manner, turn: usize, now: UnixTime) -> Fetched {
+    let deadline = Instant::now() + manner.patience.total;
+    if subject.issuer().is_none() {
+        issuer::complete(&mut subject, &manner.patience, deadline, turn, now);
+    }
+    let outcome = ask_all(&subject, manner, deadline, turn, now);
+    Fetched { subject, outcome }
+}
+
+fn ask_all(
+    subject: &Subject,
+    manner: &Manner,
+    deadline: Instant,
+    turn: usize,
+    now: UnixTime,
+) -> Result<Received, Failure> {
+    let urls = responders_of(subject, &manner.overrides);
+    if urls.is_empty() {
+        return Err(Failure::at("", Kind::NoResponder));
+    }
+    let mut first_failure = None;
+    for (tried, url) in urls.iter().enumerate() {
+        // A responder that hangs leaves time for the others.
+        let others = u32::try_from(urls.len() - tried).unwrap_or(u32::MAX);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let until = Instant::now() + left / others;
+        match ask(subject, url, manner, until, turn, now) {
+            Ok(received) => return Ok(received),
+            Err(failure) => first_failure = first_failure.or(Some(failure)),
+        }
+    }
+    Err(first_failure.unwrap_or_else(|| Failure::at("", Kind::NoResponder)))
+}
+
+/// Asks one responder: by SHA-1 and GET, as RFC 5019 wants it. One that says the
+/// request is malformed is asked by SHA-256, one that refuses GET by POST.
+fn ask(
+    subject: &Subject,
+    url: &str,
+    manner: &Manner,
+    deadline: Instant,
+    turn: usize,
+    now: UnixTime,
+) -> Result<Received, Failure> {
+    let asked = |way| ask_by(way, subject, url, manner, deadline, turn, now);
+    let failure = match asked(Way::Usual) {
+        Err(failure) => failure,
+        received => return received,
+    };
+    let other = match &failure.kind {
+        Kind::Response { fault, .. } if fault.cause() == "malformed_request" => Way::Sha256,
+        Kind::HttpStatus(400 | 403..=405 | 414 | 501) => Way::Post,
+        _ => return Err(failure),
+    };
+    asked(other).map_err(|_| failure)
+}
+
+/// How a request is made and sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Usual,
+    Sha256,
+    Post,
+}
+
+fn ask_by(
+    way: Way,
+    subject: &Subject,
+    url: &str,
+    manner: &Manner,
+    deadline: Instant,
+    turn: usize,
+    now: UnixTime,
+) -> Result<Received, Failure> {
+    let failed = |kind| Failure::at(url, kind);
+    let Some(issuer) = subject.issuer() else {
+        let why = match subject.leaf.ca_issuers() {
+            [] => "it is not in the file, and the certificate does not say where it lies",
+            _ => "it is not in the file, and not where the certificate says",
+        };
+        return Err(Failure::at("", Kind::NoIssuer(why.to_owned())));
+    };
+    let hash = match way {
+        Way::Sha256 => HashAlgorithm::Sha256,
+        Way::Usual | Way::Post => HashAlgorithm::Sha1,
+    };
+    let request = request::encode(&[&issuer.identity], hash, None);
+    let (target, message) = match HttpRequest::new(url, request.clone()) {
+        HttpRequest::Get { url } if way != Way::Post => (url, Message::Get),
+        HttpRequest::Get { .. } => (url.to_owned(), Message::Post(request)),
+        HttpRequest::Post { url, body } => (url, Message::Post(body)),
+    };
+    let answer =
+        exchange(&target, &message, &manner.patience, deadline, turn, now).map_err(|failure| {
+            Failure {
+                // The address without the request in it.
+                responder: url.to_owned(),
+                ..failure
+            }
+        })?;
+    let staple = judge(&answer.body, issuer, now, &manner.tolerance)
+        .map_err(|kind| failed(with_type(kind, answer.other_type)))?;
+    Ok(Received {
+        staple,
+        responder: url.to_owned(),
+        max_age: answer.max_age,
+    })
+}
+
+/// The type is told where it may explain what is wrong.
+fn with_type(kind: Kind, other_type: Option<String>) -> Kind {
+    match kind {
+        Kind::Response {
+            fault:
+                fault @ (Fault::Empty
+                | Fault::Html
+                | Fault::Pem
+                | Fault::Text { .. }
+                | Fault::NotResponse
+                | Fault::Malformed { .. }
+                | Fault::TrailingBytes { .. }),
+            ..
+        } => Kind::Response {
+            fault,
+            content_type: other_type,
+        },
+        other => other,
+    }
+}

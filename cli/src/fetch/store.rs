@@ -1,0 +1,105 @@
+//! Keeping what `staplegun fetch` brought in the store. If an agent has the store
+//! it is handed over, for the agent alone writes; else this is the agent for a
+//! moment.
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+use staplegun_store::files::Files;
+use staplegun_store::layout::Layout;
+use staplegun_store::map::{Writer, WriterLock};
+use staplegun_store::{name, spool};
+
+use super::{Staple, Subject};
+
+/// The size of a map that is made here, in bytes: the agent's default.
+const MAP_SIZE: usize = 16 << 20;
+
+/// What became of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stored {
+    /// It stands in the store and in the live map.
+    Kept,
+    /// The agent that runs was given it.
+    HandedOver,
+}
+
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kept => "kept in the store and the live map",
+            Self::HandedOver => "handed to the agent",
+        })
+    }
+}
+
+/// Keeps `staple` for `subject`.
+///
+/// # Errors
+///
+/// If the store cannot be written.
+pub fn keep(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Result<Stored> {
+    let failed = || format!("cannot keep the response in {}", layout.lasting().display());
+    fs::create_dir_all(layout.runtime()).with_context(failed)?;
+    match WriterLock::try_take(&layout.map()) {
+        Ok(lock) => keep_alone(layout, subject, staple, lock).with_context(failed)?,
+        Err(error) if error.is_busy() => {
+            hand_over(layout, subject, staple).with_context(failed)?;
+            return Ok(Stored::HandedOver);
+        }
+        Err(error) => return Err(error).with_context(failed),
+    }
+    Ok(Stored::Kept)
+}
+
+fn keep_alone(
+    layout: &Layout,
+    subject: &Subject,
+    staple: &Staple,
+    lock: WriterLock,
+) -> anyhow::Result<()> {
+    let key = subject.key();
+    let files = Files::open(layout.lasting())?;
+    let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
+    if staple.is_good() {
+        let last = staple.validity.until.saturating_sub(1);
+        map.put(&key, &staple.der, staple.validity.from, last)?;
+    } else {
+        map.withdraw(&key)?;
+    }
+    files.certificates.write(&key, &subject.to_pem()?)?;
+    files.staples.write(&key, &staple.der)?;
+    Ok(())
+}
+
+/// The response goes where the agent looks for what others bring, the certificate
+/// into the spool.
+fn hand_over(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Result<()> {
+    let key = subject.key();
+    let file = layout
+        .lasting()
+        .join("staples")
+        .join(format!("{}.der", name::of_key(&key)));
+    replace(&file, &staple.der)
+        .with_context(|| format!("cannot write {}: try as root", file.display()))?;
+    spool::publish(&layout.spool(), &key, &subject.ders())?;
+    Ok(())
+}
+
+fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let new = file.with_extension(format!("new.{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut opened = fs::File::create_new(&new)?;
+        opened.write_all(bytes)?;
+        opened.sync_all()?;
+        fs::rename(&new, file)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&new);
+    })
+}
