@@ -3,6 +3,8 @@
 #   make          builds the library and the program
 #   make demo     shows a server that cannot staple, stapling
 #   make check    runs every test, against real servers and every libssl
+#   make matrix   runs the tests of every libssl and writes MATRIX.md
+#   make header   writes include/staplegun.h
 #   make install  DESTDIR= PREFIX=/usr/local
 #
 # demo and check install the Debian packages that they need; each says which.
@@ -16,7 +18,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all demo check check-rust check-c check-examples header install packages clean
+.PHONY: all demo check check-rust check-c check-examples matrix header install packages clean
 
 all:
 	$(CARGO) build --release --workspace --locked
@@ -38,11 +40,17 @@ check-rust:
 # The same C programs against the real libssl of each version, and through the
 # shim. The images are built once and cached outside the clone.
 check-c: all
+	tools/matrix --check
 	ctest/header-check
 	ctest/run --shim $(LIBRARY)
 
 check-examples: all
 	examples/check $(LIBRARY)
+
+# What MATRIX.md says is what the run has just held every image to.
+matrix: all
+	ctest/run --shim $(LIBRARY)
+	tools/matrix
 
 # Writes include/staplegun.h anew; commit what it changes.
 header:
