@@ -289,3 +289,37 @@ impl Directory {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::count::{alone, killed_at};
+    use crate::testing::{Scratch, key, response};
+
+    #[test]
+    fn a_writer_killed_at_any_step_leaves_the_old_file_or_the_new() {
+        let _alone = alone();
+        let (old, new) = (response(1, 1, 1500), response(1, 2, 1600));
+        let mut steps = 0;
+        loop {
+            let scratch = Scratch::new();
+            let files = Files::open(scratch.path()).unwrap();
+            files.staples.write(&key(1), &old).unwrap();
+            steps += 1;
+            let killed = killed_at(steps, || files.staples.write(&key(1), &new).unwrap());
+            let files = Files::open(scratch.path()).unwrap();
+            let read = files.staples.read(&key(1)).unwrap().unwrap();
+            assert!(read == old || read == new, "after step {steps}");
+            assert_eq!(
+                files.staples.names().unwrap().len(),
+                3,
+                "., .. and the file"
+            );
+            if !killed {
+                assert_eq!(read, new);
+                break;
+            }
+        }
+        assert!(steps > 5);
+    }
+}

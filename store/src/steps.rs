@@ -26,8 +26,41 @@ pub(crate) mod count {
     }
 
     /// Lets this process die at its step number `steps` from now (from 1 on).
-    /// To be called in a forked child only.
-    pub(crate) fn die_at(steps: u64) {
+    fn die_at(steps: u64) {
         LEFT.store(steps, SeqCst);
+    }
+
+    /// A child inherits the locks of all writers in this process: one test at a time.
+    pub(crate) fn alone() -> impl Drop {
+        static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        ALONE
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Runs `work` in a child that is killed at step `step`; false if it got through.
+    pub(crate) fn killed_at(step: u64, work: impl FnOnce()) -> bool {
+        // SAFETY: the child runs `work` and leaves by _exit; it takes no lock that
+        // another thread of the test could have held, but malloc's, which fork minds.
+        match unsafe { libc::fork() } {
+            0 => {
+                die_at(step);
+                let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                // SAFETY: _exit takes no pointers and never returns.
+                unsafe { libc::_exit(i32::from(done.is_err())) }
+            }
+            child => {
+                assert!(child > 0);
+                let mut status = 0;
+                // SAFETY: `status` lives until the call returns.
+                assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                if libc::WIFEXITED(status) {
+                    assert_eq!(libc::WEXITSTATUS(status), 0, "the child failed");
+                    return false;
+                }
+                assert_eq!(libc::WTERMSIG(status), libc::SIGKILL);
+                true
+            }
+        }
     }
 }

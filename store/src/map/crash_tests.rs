@@ -3,7 +3,7 @@
 
 use super::{Opened, Reader, Writer, WriterLock};
 use crate::slots::Miss;
-use crate::steps::count::die_at;
+use crate::steps::count::{alone, killed_at};
 use crate::testing::{NOW, Scratch, buffer, bytes, key, response};
 use std::path::Path;
 
@@ -20,40 +20,6 @@ fn put(writer: &mut Writer, number: u64, version: u64, length: usize) {
 
 fn read(reader: &Reader, number: u64) -> Result<Vec<u8>, Miss> {
     reader.read(&key(number), NOW, buffer).map(bytes)
-}
-
-/// A child inherits the locks of all writers in this process: one test at a time.
-fn alone() -> impl Drop {
-    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    ALONE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Runs `work` in a child that is killed at step `step`; false if it got through.
-fn killed_at(step: u64, work: impl FnOnce()) -> bool {
-    // SAFETY: the child runs `work` and leaves by _exit; it takes no lock that
-    // another thread of the test could have held, but malloc's, which fork minds.
-    match unsafe { libc::fork() } {
-        0 => {
-            die_at(step);
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            // SAFETY: _exit takes no pointers and never returns.
-            unsafe { libc::_exit(i32::from(done.is_err())) }
-        }
-        child => {
-            assert!(child > 0);
-            let mut status = 0;
-            // SAFETY: `status` lives until the call returns.
-            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-            if libc::WIFEXITED(status) {
-                assert_eq!(libc::WEXITSTATUS(status), 0, "the child failed");
-                return false;
-            }
-            assert_eq!(libc::WTERMSIG(status), libc::SIGKILL);
-            true
-        }
-    }
 }
 
 /// Kills a writer at every step of `change`, which turns key 1 from `old` to
