@@ -6,12 +6,12 @@
 //! read what was found from two slots and wait for nobody.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use once_cell::race::OnceBox;
-use staplegun_ocsp::{Certificate, Fault, Identity, Response, Status, Tolerance};
-use staplegun_store::slots::{Copied, Miss, Slots};
+use staplegun_ocsp::{Certificate, Fault, Identity, Response, Status, Tolerance, Validity};
+use staplegun_store::slots::{Copied, Miss};
 
 use crate::config::{self, Level};
 use crate::host::buffer::Space;
@@ -23,11 +23,8 @@ use crate::log;
 use crate::verify;
 
 use super::candidates::{Candidate, Candidates};
+use super::published::Published;
 use super::source::Stamp;
-
-/// Slots for responses of up to this many bytes each; a longer response gets
-/// the next size. The last one is the longest response there may be.
-const SIZES: [usize; 3] = [4 * 1024, 16 * 1024, 64 * 1024];
 
 /// Seconds between two looks.
 const INTERVAL: i64 = 1;
@@ -37,9 +34,7 @@ pub type FindIssuer<'f> = &'f dyn Fn(bool) -> Option<OwnedX509>;
 
 /// The response for one certificate, as files gave it.
 pub struct FileStaple {
-    memory: [OnceBox<Vec<AtomicU64>>; SIZES.len()],
-    /// Which of the memories holds the response; none yet when out of range.
-    published_in: AtomicUsize,
+    published: Published,
     next_look: AtomicI64,
     waits_for_issuer: AtomicBool,
     origin: Origin,
@@ -75,8 +70,7 @@ impl FileStaple {
     pub fn new(origin: Origin) -> FileStaple {
         FileStaple {
             origin,
-            memory: Default::default(),
-            published_in: AtomicUsize::new(usize::MAX),
+            published: Published::default(),
             next_look: AtomicI64::new(0),
             waits_for_issuer: AtomicBool::new(false),
             last_outcome: AtomicI64::new(i64::MIN),
@@ -103,10 +97,7 @@ impl FileStaple {
         space: impl FnMut(usize) -> Option<Space>,
     ) -> Result<Copied<Space>, Miss> {
         let facts = self.leaf.get().ok_or(Miss::Absent)?;
-        let memory = self.memory.get(self.published_in.load(Ordering::Acquire));
-        let words = memory.and_then(OnceBox::get).ok_or(Miss::Absent)?;
-        let slots = Slots::new(words).ok_or(Miss::Absent)?;
-        slots.read(&facts.key, now, space)
+        self.published.read(&facts.key, now, space)
     }
 
     /// Whether this handshake ends otherwise than the one before: with another
@@ -127,11 +118,18 @@ impl FileStaple {
     }
 
     /// What clients would say of `bytes` at `now`, signature aside.
-    pub fn judge(&self, bytes: &[u8], now: i64) -> Result<(), Fault> {
+    pub fn judge(
+        &self,
+        x509: X509Ref<'_>,
+        bytes: &[u8],
+        now: i64,
+        find_issuer: FindIssuer<'_>,
+    ) -> Result<(), Fault> {
         let response = Response::parse(bytes)?;
-        let Ok(work) = self.work.try_lock() else {
+        let (Some(facts), Ok(mut work)) = (self.facts(x509), self.work.try_lock()) else {
             return Ok(());
         };
+        work.learn_issuer(&facts.certificate, find_issuer, false);
         let Some((identity, _)) = &work.issuer else {
             return Ok(());
         };
@@ -229,12 +227,8 @@ impl FileStaple {
         find_issuer: FindIssuer<'_>,
         files: bool,
     ) {
-        if work.issuer.is_none() && !work.waiting.is_empty() {
-            work.issuer = find_issuer(files).and_then(|issuer| {
-                let der = issuer.as_ref().to_der(staplegun_ocsp::MAX_RESPONSE)?;
-                let parsed = Certificate::from_der(&der).ok()?;
-                Some((Identity::new(&facts.certificate, &parsed)?, issuer))
-            });
+        if !work.waiting.is_empty() {
+            work.learn_issuer(&facts.certificate, find_issuer, files);
         }
         let waits = work.issuer.is_none() && !work.waiting.is_empty();
         self.waits_for_issuer.store(waits, Ordering::Relaxed);
@@ -283,23 +277,28 @@ impl FileStaple {
         }
         if let Err(revoked) = single.good() {
             work.newest = Some(single.this_update);
-            self.withdraw(facts);
+            self.published.withdraw(&facts.key);
             return Err(Refusal::Fault(revoked));
         }
         let validity = single.validity(Tolerance::STAPLING.life_without_next_update);
+        let publish = |validity: Validity| {
+            let Validity { from, until } = validity;
+            self.published
+                .publish(&facts.key, &candidate.der, from, until)
+        };
         match validity.check_to_staple(output::seconds()) {
             Ok(()) => {}
             // It becomes valid by itself: each handshake looks at the clock.
             Err(early @ Fault::NotYetValid { .. }) => {
                 if work.newest.is_none() {
-                    self.publish(facts, &candidate.der, validity.from, validity.until);
+                    publish(validity);
                 }
                 return Err(Refusal::Fault(early));
             }
             Err(fault) => return Err(Refusal::Fault(fault)),
         }
         work.newest = Some(single.this_update);
-        if self.publish(facts, &candidate.der, validity.from, validity.until) {
+        if publish(validity) {
             log::info!(
                 "{} is ready to be stapled for {}",
                 candidate.path.display(),
@@ -308,46 +307,20 @@ impl FileStaple {
         }
         Ok(())
     }
-
-    fn publish(&self, facts: &Facts, der: &[u8], from: i64, until: i64) -> bool {
-        let Some(at) = SIZES.iter().position(|&size| der.len() <= size) else {
-            return false;
-        };
-        let Some(place) = self.memory.get(at) else {
-            return false;
-        };
-        if place.get().is_none() {
-            let mut words = Vec::new();
-            let count = Slots::words_for(SIZES.get(at).copied().unwrap_or_default());
-            if words.try_reserve_exact(count).is_err() {
-                return false;
-            }
-            words.resize_with(count, || AtomicU64::new(0));
-            if let Some(words) = try_box(words) {
-                let _ = place.set(words);
-            }
-        }
-        let slots = place.get().and_then(|words| Slots::new(words));
-        // `until` of a slot is the last second; that of a validity the first after.
-        let published = slots.is_some_and(|s| s.publish(&facts.key, der, from, until - 1));
-        if published {
-            self.published_in.store(at, Ordering::Release);
-        }
-        published
-    }
-
-    fn withdraw(&self, facts: &Facts) {
-        let memory = self.memory.get(self.published_in.load(Ordering::Relaxed));
-        if let Some(slots) = memory
-            .and_then(OnceBox::get)
-            .and_then(|words| Slots::new(words))
-        {
-            slots.withdraw(&facts.key);
-        }
-    }
 }
 
 impl Work {
+    /// Finds the leaf's issuer, if it is not known yet.
+    fn learn_issuer(&mut self, leaf: &Certificate, find_issuer: FindIssuer<'_>, files: bool) {
+        if self.issuer.is_none() {
+            self.issuer = find_issuer(files).and_then(|issuer| {
+                let der = issuer.as_ref().to_der(staplegun_ocsp::MAX_RESPONSE)?;
+                let parsed = Certificate::from_der(&der).ok()?;
+                Some((Identity::new(leaf, &parsed)?, issuer))
+            });
+        }
+    }
+
     fn watch(&mut self, candidates: &Candidates) {
         self.looked = true;
         self.watched.clear();

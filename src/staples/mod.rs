@@ -4,6 +4,7 @@ mod candidates;
 pub mod file;
 pub mod map;
 pub mod publish;
+mod published;
 pub mod source;
 
 use std::path::Path;
@@ -68,8 +69,13 @@ pub fn judges_the_programs() -> bool {
 }
 
 /// Whether clients would reject what the program staples; said once in the log.
-pub fn would_be_rejected(staple: &FileStaple, bytes: &[u8]) -> bool {
-    let Err(fault) = staple.judge(bytes, output::seconds()) else {
+pub fn would_be_rejected(
+    x509: X509Ref<'_>,
+    staple: &FileStaple,
+    bytes: &[u8],
+    find_issuer: FindIssuer<'_>,
+) -> bool {
+    let Err(fault) = staple.judge(x509, bytes, output::seconds(), find_issuer) else {
         return false;
     };
     if staple.complaint_is_new(fault.cause()) {

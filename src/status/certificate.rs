@@ -94,6 +94,13 @@ pub fn response(ssl: &Ssl, ctx: &SslCtx, leaf: &Leaf) -> Option<Buffer> {
     )
 }
 
+/// Whether clients would reject the response `bytes` that the program staples
+/// for `leaf`.
+pub fn would_be_rejected(ssl: &Ssl, ctx: &SslCtx, leaf: &Leaf, bytes: &[u8]) -> bool {
+    let find_issuer = |files| search(leaf, Some(ssl), Some(ctx), files).issuer_of(leaf.x509());
+    staples::would_be_rejected(leaf.x509(), &leaf.staple, bytes, &find_issuer)
+}
+
 fn look_for_response(leaf: &Leaf, ssl: Option<&Ssl>, ctx: Option<&SslCtx>, path: Option<&Path>) {
     if let Some(path) = path {
         leaf.loaded_from(path);

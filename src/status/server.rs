@@ -44,15 +44,14 @@ pub fn after_program(ssl: &Ssl, answer: c_int) -> c_int {
 /// The program's response goes out, unless clients would reject it and the
 /// operator wants that repaired.
 fn program_provides(ssl: &Ssl) -> c_int {
-    if config::get().server == Server::Repair || staples::judges_the_programs() {
-        let ctx = ssl.context();
-        let leaf = ctx
-            .as_ref()
-            .and_then(|ctx| certificate::presented(ssl, ctx));
-        if let Some((leaf, bytes)) = leaf.zip(ssl.response())
-            && staples::would_be_rejected(&leaf.staple, bytes)
-            && config::get().server == Server::Repair
-        {
+    let repairs = config::get().server == Server::Repair;
+    if repairs || staples::judges_the_programs() {
+        let rejected = ssl.context().is_some_and(|ctx| {
+            certificate::presented(ssl, &ctx)
+                .zip(ssl.response())
+                .is_some_and(|(leaf, bytes)| certificate::would_be_rejected(ssl, &ctx, leaf, bytes))
+        });
+        if rejected && repairs {
             staple(ssl);
         }
     }
