@@ -11,6 +11,7 @@ mod add;
 mod agent;
 mod args;
 mod check;
+mod duration;
 mod fetch;
 mod library;
 mod lookup;
