@@ -52,11 +52,14 @@ typedef void (*any_function)(void);
     F(SSL_SESSION *, SSL_get1_session, (SSL *))                                            \
     F(int, SSL_set_session, (SSL *, SSL_SESSION *))                                        \
     F(void, SSL_SESSION_free, (SSL_SESSION *))                                             \
+    F(int, i2d_SSL_SESSION, (SSL_SESSION *, unsigned char **))                             \
+    F(SSL_SESSION *, d2i_SSL_SESSION, (SSL_SESSION **, const unsigned char **, long))      \
     F(const char *, SSL_get_version, (const SSL *))                                        \
     F(int, BIO_new_bio_pair, (BIO **, size_t, BIO **, size_t))                             \
     F(unsigned long, ERR_get_error, (void))                                                \
     F(unsigned long, ERR_peek_error, (void))                                               \
     F(void, ERR_clear_error, (void))                                                       \
+    F(const char *, ERR_reason_error_string, (unsigned long))                              \
     F(void *, d2i_X509_EXTENSIONS, (void **, const unsigned char **, long))                \
     F(int, i2d_X509_EXTENSIONS, (void *, unsigned char **))                                \
     F(void *, d2i_OCSP_RESPID, (void **, const unsigned char **, long))                    \

@@ -24,7 +24,11 @@ enum {
 
 struct blob responses[RESPONSES] = {
     {"staple", NULL, 0},       {"second", NULL, 0},    {"other", NULL, 0},
-    {"intermediate", NULL, 0}, {"try-later", NULL, 0}, {"junk", NULL, 0}};
+    {"intermediate", NULL, 0}, {"try-later", NULL, 0}, {"junk", NULL, 0},
+    {"revoked", NULL, 0},      {"unknown", NULL, 0},   {"expired", NULL, 0},
+    {"corrupt", NULL, 0},      {"foreign", NULL, 0},   {"unauthorized", NULL, 0},
+    {"intermediate-revoked", NULL, 0},                 {"must-staple", NULL, 0},
+    {"untrusted", NULL, 0}};
 
 static const char *pki_directory;
 
@@ -232,6 +236,7 @@ void peers_connect(struct peers *peers)
     L.SSL_ctrl(peers->client, CTRL_MTU, 1400, NULL);
     L.SSL_ctrl(peers->server, CTRL_MTU, 1400, NULL);
     peers->client_alert = peers->server_alert = -1;
+    peers->client_error = 0;
 }
 
 void peers_new(struct peers *peers, SSL_CTX *client, SSL_CTX *server)
@@ -273,14 +278,17 @@ const char *peers_handshake(struct peers *peers)
     enum progress client = WAITS, server = WAITS;
     for (int round = 0; round < 50; round++) {
         client = step(peers->client);
+        if (client == FAILED) {
+            peers->client_error = L.ERR_peek_error();
+        }
         server = step(peers->server);
         if (client == DONE && server == DONE) {
             return "done";
         }
         if (client == FAILED || server == FAILED) {
             /* The side that has not failed yet reads the alert. */
-            if (client != FAILED) {
-                step(peers->client);
+            if (client != FAILED && step(peers->client) == FAILED) {
+                peers->client_error = L.ERR_peek_error();
             }
             break;
         }

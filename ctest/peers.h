@@ -22,7 +22,24 @@ struct blob {
 };
 
 /* The responses that the driver minted. */
-enum response { STAPLE, SECOND, OTHER, INTERMEDIATE, TRY_LATER, JUNK, RESPONSES };
+enum response {
+    STAPLE,
+    SECOND,
+    OTHER,
+    INTERMEDIATE,
+    TRY_LATER,
+    JUNK,
+    REVOKED,
+    UNKNOWN,
+    EXPIRED,
+    CORRUPT,
+    FOREIGN,
+    UNAUTHORIZED,
+    INTERMEDIATE_REVOKED,
+    MUST_STAPLE,
+    UNTRUSTED,
+    RESPONSES
+};
 extern struct blob responses[RESPONSES];
 
 /* What a status callback does, and what it saw. It is the callback's argument. */
@@ -69,7 +86,7 @@ int speaks(enum protocol protocol);
 /* The name facts use for a protocol. */
 const char *protocol_name(enum protocol protocol);
 
-/* Contexts. The server's presents "server" or "other" of the driver's certificates. */
+/* Contexts. The server's presents "server", "other", "must-staple" or "untrusted". */
 SSL_CTX *client_context(enum protocol protocol);
 SSL_CTX *server_context(enum protocol protocol, const char *certificate);
 
@@ -81,6 +98,8 @@ struct peers {
     SSL *client, *server;
     /* The last alert received, -1 if none. */
     int client_alert, server_alert;
+    /* The first entry of the error queue when the client's handshake failed, else 0. */
+    unsigned long client_error;
 };
 
 void peers_new(struct peers *peers, SSL_CTX *client, SSL_CTX *server);

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "facts.h"
+#include "locks.h"
 #include "peers.h"
 
 #include <pthread.h>
@@ -15,35 +16,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { THREADS = 8, HANDSHAKES = 25, OLD_LOCKS = 64, LOCK = 1 };
+enum { THREADS = 8, HANDSHAKES = 25 };
 
 static pthread_barrier_t start;
 static atomic_int done, staples;
 static SSL_CTX *shared_client, *shared_server;
-
-/* 1.0.2 leaves its locks to the program. */
-static pthread_mutex_t old_locks[OLD_LOCKS];
-
-static void old_locking(int mode, int number, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    (mode & LOCK ? pthread_mutex_lock : pthread_mutex_unlock)(&old_locks[number]);
-}
-
-static void set_up_old_locks(void)
-{
-    if (libssl_version() >= 0x010100) {
-        return;
-    }
-    if (L.CRYPTO_num_locks() > OLD_LOCKS) {
-        broken("too many locks");
-    }
-    for (int i = 0; i < OLD_LOCKS; i++) {
-        pthread_mutex_init(&old_locks[i], NULL);
-    }
-    L.CRYPTO_set_locking_callback(old_locking);
-}
 
 static int answer(SSL *ssl, void *arg)
 {

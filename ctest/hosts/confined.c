@@ -1,0 +1,179 @@
+/*
+ * Hosts that give up rights between loading the certificate and shaking hands.
+ *
+ *     confined IMAGE PKI alone|preloaded CASE RESPONSE
+ *
+ * RESPONSE is what a client must receive when preloaded: "staple" by a file, "second" by
+ * the live map. The cases are at the end.
+ */
+#define _GNU_SOURCE
+#include "host.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { HANDSHAKES = 10, ROOM = 8 << 20, NOBODY = 65534, LOOK_IS_DUE = 1100 };
+
+static struct pair pairs[2];
+
+static void load(const struct host *host)
+{
+    host_open(host);
+    pair_new(&pairs[0], TLS1_2);
+    pair_new(&pairs[1], speaks(TLS1_3) ? TLS1_3 : TLS1_2);
+}
+
+/* What all handshakes received, or the first that received something else. */
+static const char *staples(const struct host *host)
+{
+    const char *answer = host->expected;
+    for (int i = 0; i < HANDSHAKES && strcmp(answer, host->expected) == 0; i++) {
+        answer = pair_staple(&pairs[i % 2]);
+    }
+    return answer;
+}
+
+static const char *in_chroot(const struct host *host)
+{
+    char empty[] = "/tmp/hosts.XXXXXX";
+    load(host);
+    if (!mkdtemp(empty) || chroot(empty) != 0 || chdir("/") != 0 || rmdir("/") == 0
+        || setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0) {
+        broken("chroot and setuid (this test must run as root)");
+    }
+    poll(NULL, 0, LOOK_IS_DUE);
+    return staples(host);
+}
+
+/*
+ * From here on every system call kills but these: read, write and exit; getpid, by which
+ * libcrypto's random numbers notice a fork; and rt_sigreturn.
+ */
+static void only_read_and_write(void)
+{
+    static const unsigned allowed[] = {SYS_read,       SYS_write,  SYS_exit,
+                                       SYS_exit_group, SYS_getpid, SYS_rt_sigreturn};
+    enum { CALLS = sizeof(allowed) / sizeof(*allowed) };
+    struct sock_filter filter[CALLS + 3] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+    for (unsigned i = 0; i < CALLS; i++) {
+        filter[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i],
+                                                     CALLS - i, 0);
+    }
+    filter[CALLS + 1]
+        = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    filter[CALLS + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {CALLS + 3, filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+        || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+        broken("seccomp");
+    }
+}
+
+/* So that allocating needs no system call: room that is never given back. */
+static void make_room(void)
+{
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, 16 * ROOM);
+    void *room = malloc(ROOM);
+    if (!room) {
+        broken("malloc");
+    }
+    memset(room, 1, ROOM);
+    free(room);
+}
+
+static const char *filtered(const struct host *host)
+{
+    make_room();
+    /* What libcrypto fetches, and seeds, at its first handshake. */
+    staples(host);
+    /* By now a look at the files is due. */
+    poll(NULL, 0, LOOK_IS_DUE);
+    only_read_and_write();
+    return staples(host);
+}
+
+static const char *loaded_and_filtered(const struct host *host)
+{
+    load(host);
+    return filtered(host);
+}
+
+static const char *with_little_memory(const struct host *host)
+{
+    struct rlimit limit = {200 << 20, 200 << 20};
+    setrlimit(RLIMIT_AS, &limit);
+    load(host);
+    return staples(host);
+}
+
+/* So little that the map does not fit. */
+static const char *without_memory_for_the_map(const struct host *host)
+{
+    char line[256];
+    long pages = 0;
+    libssl_open(host->image, NULL, ROUTE_MACRO);
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (!statm || !fgets(line, sizeof(line), statm) || (pages = atol(line)) == 0) {
+        broken("/proc/self/statm");
+    }
+    fclose(statm);
+    /* A map has 16 MiB. */
+    struct rlimit limit = {(rlim_t)pages * 4096 + (12 << 20), RLIM_INFINITY};
+    setrlimit(RLIMIT_AS, &limit);
+    load(host);
+    return staples(host);
+}
+
+int main(int count, char **arguments)
+{
+    static const struct {
+        const char *name, *label;
+        const char *(*body)(const struct host *);
+        /* The parent loads, as servers do that fork for each connection. */
+        int parent_loads;
+        /* What else than RESPONSE a client receives, or how the process ends. */
+        const char *preloaded;
+    } cases[] = {
+        {"chroot", "chroot and setuid after the load", in_chroot, 0, NULL},
+        {"filter", "a system call filter after the load", loaded_and_filtered, 0, NULL},
+        {"filtered-child", "a system call filter in a child", filtered, 1, NULL},
+        /* SIGSYS: the documentation asks for STAPLEGUN_RECHECK=0 here. */
+        {"rechecking", "a look at files is a system call", loaded_and_filtered, 0,
+         "signal 31"},
+        {"memory", "200 MB of address space", with_little_memory, 0, NULL},
+        {"no-memory", "no room for the map", without_memory_for_the_map, 0, "none"},
+    };
+    struct host host = host_begin(count, arguments);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        if (host.more_count == 2 && strcmp(cases[i].name, host.more[0]) == 0) {
+            const char *expected = "none";
+            if (host.preloaded) {
+                host.expected = expected = host.more[1];
+                if (cases[i].preloaded) {
+                    expected = cases[i].preloaded;
+                    host.expected = strcmp(expected, "none") == 0 ? expected : host.expected;
+                }
+            }
+            if (cases[i].parent_loads) {
+                load(&host);
+            }
+            check_text(cases[i].label, child_says(cases[i].body, &host), expected);
+            return 0;
+        }
+    }
+    broken("no such case");
+}

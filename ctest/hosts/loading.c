@@ -1,0 +1,170 @@
+/*
+ * Every way of opening a libssl, or a plugin that is linked against one; closed, opened
+ * again elsewhere.
+ *
+ *     loading IMAGE PKI alone|preloaded PLUGIN
+ */
+#define _GNU_SOURCE
+#include "host.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void *open_or_break(const char *path, int flags)
+{
+    void *handle = dlopen(path, flags);
+    if (!handle) {
+        broken(dlerror());
+    }
+    return handle;
+}
+
+static const char *by_plugin(const struct host *host, int scope)
+{
+    void *plugin = open_or_break(host->more[0], RTLD_LAZY | scope);
+    const char *(*direct_staple)(const char *);
+    *(void **)&direct_staple = dlsym(plugin, "direct_staple");
+    const char *answer = direct_staple(host->pki);
+    /* What it returns lies in the plugin. */
+    answer = strcmp(answer, "staple") == 0 ? "staple"
+             : strcmp(answer, "none") == 0 ? "none"
+                                           : "something else";
+    dlclose(plugin);
+    return answer;
+}
+
+static const char *plugin_local(const struct host *host)
+{
+    return by_plugin(host, RTLD_LOCAL);
+}
+
+static const char *plugin_global(const struct host *host)
+{
+    return by_plugin(host, RTLD_GLOBAL);
+}
+
+static const char *plugin_deepbind(const struct host *host)
+{
+    return by_plugin(host, RTLD_LOCAL | RTLD_DEEPBIND);
+}
+
+/* All functions from the handle: the shim is not asked, but may be called by libssl. */
+static const char *by_handle(const struct host *host)
+{
+    struct pair pair;
+    libssl_open(host->image, NULL, ROUTE_MACRO);
+    pair_new(&pair, TLS1_2);
+    const char *answer = pair_staple(&pair);
+    pair_free(&pair);
+    return strcmp(answer, "staple") == 0 ? "none" : answer;
+}
+
+/* Contexts made through the handle, everything else through the global scope. */
+static const char *made_unseen(const struct host *host)
+{
+    struct pair pair;
+    host_open(host);
+    void *handle = open_or_break(host->image, RTLD_NOW | RTLD_LOCAL);
+    *(void **)&L.SSL_CTX_new = dlsym(handle, "SSL_CTX_new");
+    pair_new(&pair, TLS1_2);
+    return pair_staple(&pair);
+}
+
+struct place {
+    uintptr_t inside, start, end;
+};
+
+static int find_place(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct place *place = data;
+    uintptr_t start = UINTPTR_MAX, end = 0;
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_LOAD) {
+            uintptr_t from = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+            uintptr_t to = from + info->dlpi_phdr[i].p_memsz;
+            start = from < start ? from : start;
+            end = to > end ? to : end;
+        }
+    }
+    if (place->inside >= start && place->inside < end) {
+        place->start = start & ~(uintptr_t)4095;
+        place->end = (end + 4095) & ~(uintptr_t)4095;
+    }
+    return 0;
+}
+
+/* If the image is gone, something else takes its place, so that it comes back elsewhere. */
+static void occupy(const struct place *place)
+{
+    mmap((void *)place->start, place->end - place->start, PROT_NONE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
+static const char *libssl_again(const struct host *host)
+{
+    for (int time = 0; time < 4; time++) {
+        struct pair pair;
+        host_open(host);
+        pair_new(&pair, TLS1_2);
+        const char *answer = pair_staple(&pair);
+        pair_free(&pair);
+        if (strcmp(answer, host->expected) != 0) {
+            return answer;
+        }
+        struct place place = {(uintptr_t)L.SSL_new, 0, 0};
+        dl_iterate_phdr(find_place, &place);
+        /* The handle of host_open, and this one. */
+        void *handle = open_or_break(host->image, RTLD_NOW | RTLD_NOLOAD);
+        dlclose(handle);
+        dlclose(handle);
+        occupy(&place);
+    }
+    return host->expected;
+}
+
+static const char *plugin_again(const struct host *host)
+{
+    const char *answer = host->expected;
+    for (int time = 0; time < 4 && strcmp(answer, host->expected) == 0; time++) {
+        answer = by_plugin(host, time % 2 ? RTLD_GLOBAL : RTLD_LOCAL);
+    }
+    return answer;
+}
+
+/* The shim's own look-ups fail for what an image lacks: no message of them may stay. */
+static const char *no_dlerror(const struct host *host)
+{
+    struct pair pair;
+    host_open(host);
+    dlerror();
+    pair_new(&pair, TLS1_2);
+    pair_staple(&pair);
+    const char *message = dlerror();
+    return message ? message : "no message";
+}
+
+int main(int count, char **arguments)
+{
+    struct host host = host_begin(count, arguments);
+    check_text("a plugin opened with RTLD_LOCAL", child_says(plugin_local, &host),
+               host.expected);
+    check_text("a plugin opened with RTLD_GLOBAL", child_says(plugin_global, &host),
+               host.expected);
+    check_text("a plugin opened with RTLD_DEEPBIND is not reached, and unharmed",
+               child_says(plugin_deepbind, &host), "none");
+    check_text("functions by dlsym on the handle are unharmed",
+               child_says(by_handle, &host), "none");
+    check_text("a context that was made unseen", child_says(made_unseen, &host),
+               host.expected);
+    check_text("a libssl closed and opened again", child_says(libssl_again, &host),
+               host.expected);
+    check_text("a plugin closed and opened again", child_says(plugin_again, &host),
+               host.expected);
+    check_text("dlerror after the first contexts", child_says(no_dlerror, &host),
+               "no message");
+    peers_unload();
+    return 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * A host of fake_libssl.c. Calls that it has are handed on as they are, family or not;
+ * those that it lacks fail; nothing crashes.
+ *
+ *     stranger FAKE-LIBSSL PKI preloaded
+ */
+#define _GNU_SOURCE
+#include "host.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+static void *shim_function(const char *name)
+{
+    void *found = dlsym(RTLD_DEFAULT, name);
+    if (!found) {
+        broken(name);
+    }
+    return found;
+}
+
+int main(int count, char **arguments)
+{
+    struct host host = host_begin(count, arguments);
+    void *fake = dlopen(host.image, RTLD_NOW | RTLD_LOCAL);
+    const SSL_METHOD *(*method)(void);
+    *(void **)&method = fake ? dlsym(fake, "TLS_method") : NULL;
+    if (!method) {
+        broken("the fake libssl");
+    }
+    *(void **)&L.SSL_CTX_new = shim_function("SSL_CTX_new");
+    *(void **)&L.SSL_CTX_ctrl = shim_function("SSL_CTX_ctrl");
+    *(void **)&L.SSL_ctrl = shim_function("SSL_ctrl");
+    *(void **)&L.SSL_CTX_callback_ctrl = shim_function("SSL_CTX_callback_ctrl");
+    *(void **)&L.SSL_CTX_use_certificate_chain_file
+        = shim_function("SSL_CTX_use_certificate_chain_file");
+
+    SSL_CTX *ctx = L.SSL_CTX_new(method());
+    check(ctx != NULL, "a context is made", "none");
+    long answer = L.SSL_CTX_ctrl(ctx, 33, 5, NULL);
+    check(answer == 33005, "a command is handed on", "%ld", answer);
+    answer = L.SSL_CTX_ctrl(ctx, 14, 5, NULL);
+    check(answer == 14005, "a watched command is handed on", "%ld", answer);
+    answer = L.SSL_CTX_ctrl(ctx, 127, 5, NULL);
+    check(answer == 127005, "a command of the family is handed on", "%ld", answer);
+    answer = L.SSL_CTX_callback_ctrl(ctx, 63, NULL);
+    check(answer == 0, "a function that is not there fails", "%ld", answer);
+    answer = L.SSL_CTX_use_certificate_chain_file(ctx, "/dev/null");
+    check(answer == 0, "a loader that is not there fails", "%ld", answer);
+    answer = L.SSL_ctrl((SSL *)ctx, 33, 5, NULL);
+    check(answer == 0, "an SSL function that is not there fails", "%ld", answer);
+
+    /* An object that no libssl made, as of a library that is linked statically. */
+    long nothing[64] = {0};
+    answer = L.SSL_ctrl((SSL *)nothing, 33, 5, NULL);
+    check(answer == 0, "an SSL that nobody made", "%ld", answer);
+    void (*free_ctx)(SSL_CTX *);
+    *(void **)&free_ctx = dlsym(fake, "SSL_CTX_free");
+    free_ctx(ctx);
+    peers_unload();
+    return 0;
+}
