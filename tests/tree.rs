@@ -1,6 +1,7 @@
-//! The committed tree speaks of the project alone: it names no machine that it
-//! was written on, and no registry that somebody reached from there.
+//! The committed tree speaks of the project alone, and truly: it names no machine
+//! that it was written on, and its README every variable that the library reads.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -115,4 +116,24 @@ fn a_strange_host_and_a_path_of_this_machine_are_seen() {
     );
     let found = strangers(&text, &paths);
     assert_eq!(found, ["mirror.corp", "10.0.0.1", "/somewhere/else"]);
+}
+
+/// The variables that a text names between these two marks.
+fn variables<'t>(text: &'t str, before: &str, after: &str) -> BTreeSet<&'t str> {
+    let names = text
+        .split(before)
+        .skip(1)
+        .filter_map(|rest| rest.split_once(after));
+    let variables = names.map(|(name, _)| name);
+    variables
+        .filter(|name| name.starts_with("STAPLEGUN_"))
+        .collect()
+}
+
+#[test]
+fn the_readme_has_a_row_for_each_variable_and_none_besides() {
+    let read = variables(include_str!("../src/config.rs"), "c\"", "\"");
+    let described = variables(include_str!("../README.md"), "\n| `", "` |");
+    assert!(read.contains("STAPLEGUN_LOG"), "{read:?}");
+    assert_eq!(read, described);
 }
