@@ -183,8 +183,8 @@ impl Seen {
                 findings.push(Finding::new(Effect::Note, "environment_hidden", text));
             }
             _ => {
-                let text = "its environment at the start had no LD_PRELOAD with the library: \
-                            whatever started it did not pass it on";
+                let text = "its environment shows no LD_PRELOAD with the library: what started it \
+                            did not pass it on (or it has overwritten its environment, as redis does)";
                 findings.push(Finding::new(Effect::Note, "no_preload", text).advise(
                     "set it where the program's own configuration sets its environment \
                      (systemd: Environment=; postgres: the cluster's environment file; \

@@ -1,0 +1,115 @@
+//! One handshake with the system's OpenSSL, which asks for a staple.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use openssl::ssl::{
+    HandshakeError, SslConnector, SslMethod, SslVerifyMode, SslVersion, StatusType,
+};
+use openssl::x509::{X509, X509VerifyResult};
+
+use super::Version;
+use super::connection::Connection;
+
+/// What a client sees of a server.
+#[derive(Debug)]
+pub struct Seen {
+    /// e.g. `TLSv1.3`.
+    pub version: &'static str,
+    /// The certificates in DER: the server's, then those that it sent and those
+    /// that lead from it to a trusted one.
+    pub certificates: Vec<Vec<u8>>,
+    /// Why the server's certificate is not trusted or not its, if so.
+    pub untrusted: Option<String>,
+    /// The OCSPResponse stapled for the server's certificate, in DER.
+    pub staple: Option<Vec<u8>>,
+}
+
+/// Shakes hands as a client of the server `name`, which is also what must stand in
+/// the certificate. What is wrong with the certificate does not end the handshake:
+/// it is part of what was seen.
+pub fn shake(
+    connection: Connection,
+    name: &str,
+    cafile: Option<&Path>,
+    version: Option<Version>,
+) -> Result<Seen> {
+    let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+    if let Some(file) = cafile {
+        // The default is the system's store; named authorities stand instead of it.
+        let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let mut store = openssl::x509::store::X509StoreBuilder::new()?;
+        let certificates = X509::stack_from_pem(&pem)
+            .ok()
+            .filter(|certificates| !certificates.is_empty())
+            .with_context(|| format!("{} holds no certificates in PEM", file.display()))?;
+        for certificate in certificates {
+            store.add_cert(certificate)?;
+        }
+        builder.set_cert_store(store.build());
+    }
+    if let Some(version) = version {
+        let version = match version {
+            Version::Tls12 => SslVersion::TLS1_2,
+            Version::Tls13 => SslVersion::TLS1_3,
+        };
+        builder.set_min_proto_version(Some(version))?;
+        builder.set_max_proto_version(Some(version))?;
+    }
+    let mut configuration = builder.build().configure()?;
+    configuration.set_verify(SslVerifyMode::NONE);
+    configuration.set_use_server_name_indication(name.parse::<IpAddr>().is_err());
+    let mut ssl = configuration.into_ssl(name)?;
+    ssl.set_status_type(StatusType::OCSP)?;
+    let mut stream = ssl.connect(connection).map_err(explain)?;
+    let ssl = stream.ssl();
+    let sent = ssl.peer_cert_chain().into_iter().flatten();
+    let found = ssl.verified_chain().into_iter().flatten();
+    let mut certificates: Vec<Vec<u8>> = Vec::new();
+    for certificate in sent.chain(found) {
+        let der = certificate.to_der()?;
+        if !certificates.contains(&der) {
+            certificates.push(der);
+        }
+    }
+    let result = ssl.verify_result();
+    let seen = Seen {
+        version: ssl.version_str(),
+        certificates,
+        untrusted: (result != X509VerifyResult::OK).then(|| result.error_string().to_owned()),
+        staple: ssl.ocsp_status().map(<[u8]>::to_vec),
+    };
+    // A polite farewell; what was seen counts without it.
+    let _ = stream.shutdown();
+    Ok(seen)
+}
+
+fn explain(error: HandshakeError<Connection>) -> anyhow::Error {
+    let error = match error {
+        HandshakeError::SetupFailure(errors) => return errors.into(),
+        HandshakeError::Failure(stream) | HandshakeError::WouldBlock(stream) => stream.into_error(),
+    };
+    let reason = match (error.io_error(), error.ssl_error()) {
+        (Some(io), _) => io.to_string(),
+        (None, Some(errors)) => {
+            let reasons = errors.errors().iter().filter_map(|error| error.reason());
+            let reasons: Vec<&str> = reasons.collect();
+            let not_tls = [
+                "wrong version number",
+                "packet length too long",
+                "http request",
+            ];
+            if reasons.iter().any(|reason| not_tls.contains(reason)) {
+                format!(
+                    "{}; does it speak TLS there, or want --starttls?",
+                    reasons.join("; ")
+                )
+            } else {
+                reasons.join("; ")
+            }
+        }
+        (None, None) => "the server closed the connection".to_owned(),
+    };
+    anyhow!("no TLS handshake: {reason}")
+}

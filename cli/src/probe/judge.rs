@@ -1,0 +1,159 @@
+//! What the staple is worth to a client that checks it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use staplegun_ocsp::time::Rfc3339;
+use staplegun_ocsp::{Certificate, Response, Single, Status, Tolerance};
+
+use super::handshake::Seen;
+use crate::agent::now;
+use crate::fetch::{Failure, Kind, Subject, Verdict, judge as judge_response};
+
+/// The answer in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Stapled, verified, good, and valid now.
+    Good,
+    /// Good, but not for long.
+    EndsSoon,
+    /// No response is stapled.
+    NotStapled,
+    /// A response that clients refuse.
+    Bad,
+    /// The server's certificate is not trusted, so that its staple means nothing.
+    Untrusted,
+}
+
+/// What is to be reported.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// In one word.
+    pub answer: Answer,
+    /// Why, if it is not good: a stable word and a sentence.
+    pub cause: Option<&'static str>,
+    /// The sentence.
+    pub reason: Option<String>,
+    /// The certificate's subject, for people.
+    pub subject: Option<String>,
+    /// Its serial number in hexadecimal.
+    pub serial: Option<String>,
+    /// Whether the certificate demands a staple (RFC 7633).
+    pub must_staple: bool,
+    /// What the response says of the certificate, verified or not.
+    pub status: Option<&'static str>,
+    /// Its thisUpdate.
+    pub this_update: Option<String>,
+    /// Its nextUpdate.
+    pub next_update: Option<String>,
+    /// Seconds until nothing of it is valid any more; negative afterwards.
+    pub seconds_left: Option<i64>,
+}
+
+impl Outcome {
+    /// The exit status of `staplegun probe`.
+    pub fn status(&self) -> u8 {
+        match self.answer {
+            Answer::Good => 0,
+            Answer::NotStapled => 1,
+            Answer::Bad => 2,
+            Answer::Untrusted => super::FAILED,
+            Answer::EndsSoon => 4,
+        }
+    }
+
+    fn because(mut self, answer: Answer, cause: &'static str, reason: impl Into<String>) -> Self {
+        self.answer = answer;
+        self.cause = Some(cause);
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
+/// Judges what was seen.
+pub fn judge(seen: &Seen, insecure: bool, warn_before: Option<Duration>) -> Outcome {
+    let leaf = seen.certificates.first();
+    let leaf = leaf.and_then(|der| Certificate::from_der(der).ok());
+    let ders: Vec<&[u8]> = seen.certificates.iter().map(Vec::as_slice).collect();
+    let subject = Subject::new(&ders).ok();
+    let mut outcome = Outcome {
+        answer: Answer::Good,
+        cause: None,
+        reason: None,
+        subject: leaf.as_ref().map(Certificate::display_subject),
+        serial: leaf.as_ref().map(Certificate::serial_hex),
+        must_staple: leaf.as_ref().is_some_and(Certificate::must_staple),
+        status: None,
+        this_update: None,
+        next_update: None,
+        seconds_left: None,
+    };
+    let issuer = subject.as_ref().and_then(Subject::issuer);
+    if let (Some(der), Some(issuer)) = (&seen.staple, issuer)
+        && let Ok(response) = Response::parse(der)
+        && let Ok(single) = response.single_for(&issuer.identity)
+    {
+        outcome.describe(&single);
+    }
+    if let Some(why) = seen.untrusted.as_ref().filter(|_| !insecure) {
+        let reason = format!(
+            "the certificate is not trusted: {why}; name its CA with --cafile, or use --insecure"
+        );
+        return outcome.because(Answer::Untrusted, "untrusted", reason);
+    }
+    let Some(der) = &seen.staple else {
+        let reason = if outcome.must_staple {
+            "no response is stapled, though the certificate demands one: clients that honour \
+             must-staple fail"
+        } else {
+            "no response is stapled"
+        };
+        return outcome.because(Answer::NotStapled, "not_stapled", reason);
+    };
+    let Some(issuer) = issuer else {
+        let reason = "the certificate's issuer is neither sent nor trusted, so that nobody can \
+                      check the response; name it with --cafile";
+        return outcome.because(Answer::Bad, "no_issuer", reason);
+    };
+    match judge_response(der, issuer, now(), &Tolerance::RECEIVING) {
+        Ok(staple) if staple.verdict == Verdict::Good => {
+            let left = staple.validity.until.saturating_sub(now());
+            outcome.seconds_left = Some(left);
+            let soon = warn_before.is_some_and(|limit| left < limit.as_secs().cast_signed());
+            if soon {
+                let reason = format!(
+                    "the response ends in {left} seconds and was not renewed; \
+                     look at the server's agent: staplegun status"
+                );
+                return outcome.because(Answer::EndsSoon, "ends_soon", reason);
+            }
+            outcome
+        }
+        Ok(_) => outcome.because(Answer::Bad, "revoked", "the certificate is revoked"),
+        Err(kind) => {
+            let failure = explain(kind);
+            outcome.because(Answer::Bad, failure.0, failure.1)
+        }
+    }
+}
+
+fn explain(kind: Kind) -> (&'static str, String) {
+    let failure = Failure::at("", kind);
+    (failure.cause(), failure.to_string())
+}
+
+impl Outcome {
+    /// Takes over what the response says, whether or not it may be believed.
+    fn describe(&mut self, single: &Single) {
+        self.status = Some(match single.status {
+            Status::Good => "good",
+            Status::Revoked { .. } => "revoked",
+            Status::Unknown => "unknown",
+        });
+        self.this_update = Some(Rfc3339(single.this_update).to_string());
+        self.next_update = single.next_update.map(|time| Rfc3339(time).to_string());
+        let until = single.next_update;
+        self.seconds_left = until.map(|until| until.saturating_sub(now()));
+    }
+}

@@ -1,0 +1,231 @@
+//! `staplegun check` on programs that can be reached and on each kind that cannot.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use staplegun_testkit::directory::Directory;
+use staplegun_testkit::hosts::{Host, Redis};
+use staplegun_testkit::program::Program;
+use staplegun_testkit::shim::{self, Shim};
+use staplegun_testkit::site::Site;
+
+use crate::support::{STAPLEGUN, Said, compile, staplegun};
+
+/// What `check --json` says of a file.
+fn checked(path: &Path, status: i32) -> serde_json::Value {
+    let path = path.to_str().expect("UTF-8");
+    Said::by(&mut staplegun(&["check", "--json", path]))
+        .expect(status)
+        .json()
+}
+
+fn causes(report: &serde_json::Value, effect: &str) -> Vec<String> {
+    let findings = report["findings"].as_array().expect("a list").iter();
+    findings
+        .filter(|finding| finding["effect"] == effect)
+        .map(|finding| finding["cause"].as_str().expect("a word").to_owned())
+        .collect()
+}
+
+#[test]
+fn a_program_that_links_openssl_is_reachable_and_its_calls_are_named() {
+    let report = checked(Path::new("/usr/bin/openssl"), 0);
+    assert_eq!(report["verdict"], "reachable");
+    assert_eq!(causes(&report, "allows"), ["libssl"]);
+    let calls = report["libssl"][0]["calls"][0]["functions"].to_string();
+    assert!(calls.contains("SSL_CTX_new@OPENSSL_3.0.0"), "{calls}");
+}
+
+#[test]
+fn a_library_that_calls_openssl_for_a_program_is_found() {
+    let report = checked(Path::new("/usr/bin/curl"), 0);
+    let from = report["libssl"][0]["calls"][0]["from"].to_string();
+    assert!(from.contains("libcurl.so"), "{from}");
+}
+
+#[test]
+fn a_program_whose_plugin_brings_openssl_is_reachable() {
+    let report = checked(Path::new("/usr/bin/python3"), 0);
+    assert_eq!(causes(&report, "allows"), ["plugin"]);
+}
+
+#[test]
+fn a_script_leads_to_its_interpreter() {
+    let directory = Directory::new();
+    let script = directory.write("server", "#!/usr/bin/env -S python3 -u\n");
+    let report = checked(&script, 0);
+    assert_eq!(causes(&report, "note"), ["script"]);
+    assert!(
+        report["program"].to_string().contains("python3"),
+        "{report}"
+    );
+    let script = directory.write("starter", "#!/bin/sh\nexec redis-server\n");
+    let report = checked(&script, 2);
+    assert_eq!(causes(&report, "open"), ["starts_programs"]);
+}
+
+#[test]
+fn a_static_program_is_not_reachable() {
+    let directory = Directory::new();
+    let program = directory.join("static");
+    compile("int main(void) { return 0; }", &program, &["-static"]);
+    let report = checked(&program, 1);
+    assert_eq!(causes(&report, "prevents"), ["static"]);
+    compile("int main(void) { return 0; }", &program, &["-static-pie"]);
+    let report = checked(&program, 1);
+    assert_eq!(causes(&report, "prevents"), ["static"]);
+}
+
+#[test]
+fn an_openssl_inside_the_program_is_not_reachable() {
+    let directory = Directory::new();
+    let program = directory.join("own");
+    let own = "void *SSL_CTX_new(void *m) { return m; } int main(void) { return 0; }";
+    compile(own, &program, &["-rdynamic"]);
+    let report = checked(&program, 1);
+    assert_eq!(causes(&report, "prevents"), ["own_openssl"]);
+    // Not visible to the dynamic linker, but in the symbol table.
+    compile(own, &program, &[]);
+    let report = checked(&program, 1);
+    assert_eq!(causes(&report, "prevents"), ["own_openssl"]);
+    // Stripped: the names of its source files are left.
+    let stripped =
+        "const char *volatile file = \"ssl/ssl_lib.c\"; int main(void) { return !file; }";
+    compile(stripped, &program, &["-s"]);
+    let report = checked(&program, 1);
+    assert_eq!(causes(&report, "prevents"), ["own_openssl"]);
+}
+
+#[test]
+fn a_program_without_openssl_or_a_way_to_it_is_not_reachable() {
+    let report = checked(Path::new("/bin/cat"), 1);
+    assert_eq!(causes(&report, "prevents"), ["no_openssl"]);
+}
+
+#[test]
+fn a_program_that_may_load_openssl_later_cannot_be_told() {
+    let directory = Directory::new();
+    let program = directory.join("loader");
+    let source =
+        "#include <dlfcn.h>\nint main(int c, char **v) { return !dlopen(v[1], RTLD_NOW); }";
+    compile(source, &program, &[]);
+    let report = checked(&program, 2);
+    assert_eq!(report["verdict"], "cannot_tell");
+    assert_eq!(causes(&report, "open"), ["may_load_libssl"]);
+    let source =
+        "#include <dlfcn.h>\nint main(void) { return !dlopen(\"libssl.so.3\", RTLD_NOW); }";
+    compile(source, &program, &[]);
+    assert_eq!(causes(&checked(&program, 2), "open"), ["opens_libssl"]);
+}
+
+#[test]
+fn the_closure_follows_runpath_and_origin() {
+    let directory = Directory::new();
+    let inner = directory.join("libinner.so");
+    let source = "void *SSL_CTX_new(void *); void *f(void) { return SSL_CTX_new(0); }";
+    compile(source, &inner, &["-shared", "-fPIC", "-lssl"]);
+    let program = directory.join("outer");
+    let library = directory.path().to_str().expect("UTF-8");
+    compile(
+        "void *f(void); int main(void) { return !f(); }",
+        &program,
+        &["-L", library, "-linner", "-Wl,-rpath,$ORIGIN"],
+    );
+    let report = checked(&program, 0);
+    assert!(
+        report["libssl"][0]["needed_by"]
+            .to_string()
+            .contains("libinner.so"),
+        "{report}"
+    );
+}
+
+#[test]
+fn privileges_from_the_file_switch_the_preload_off() {
+    let root = Said::by(Command::new("id").arg("-u")).out.trim() == "0";
+    assert!(root, "this test makes files of other users: run it as root");
+    let directory = Directory::new();
+    let program = directory.join("openssl");
+    std::fs::copy("/usr/bin/openssl", &program).expect("it can be copied");
+    let chmod = |mode| {
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).expect("ours");
+    };
+    chmod(0o4755);
+    // Root gains nothing from root.
+    assert_eq!(causes(&checked(&program, 0), "note"), ["setuid"]);
+    std::os::unix::fs::chown(&program, Some(65_534), None).expect("as root");
+    chmod(0o4755);
+    assert_eq!(causes(&checked(&program, 1), "prevents"), ["setuid"]);
+    std::os::unix::fs::chown(&program, Some(0), Some(65_534)).expect("as root");
+    chmod(0o2755);
+    assert_eq!(causes(&checked(&program, 1), "prevents"), ["setgid"]);
+    std::os::unix::fs::chown(&program, Some(0), Some(0)).expect("as root");
+    chmod(0o755);
+    // cap_net_bind_service, permitted and effective, as setcap writes it.
+    let set = "import os, struct, sys; os.setxattr(sys.argv[1], 'security.capability', \
+               struct.pack('<5I', 0x02000001, 1 << 10, 0, 0, 0))";
+    let mut python = Command::new("/usr/bin/python3");
+    Said::by(python.args(["-c", set]).arg(&program)).expect(0);
+    assert_eq!(causes(&checked(&program, 0), "note"), ["file_capabilities"]);
+    // What matters is who would start it. Copies, since that user may not enter
+    // the directory of the build.
+    let copy = |from: &Path, name| {
+        let to = directory.join(name);
+        std::fs::copy(from, &to).expect("it can be copied");
+        to
+    };
+    let report = Said::by(
+        Command::new("setpriv")
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(copy(Path::new(STAPLEGUN), "staplegun"))
+            .args(["check", "--json", "--lib"])
+            .arg(copy(&shim::library(), "libstaplegun.so"))
+            .arg(&program),
+    );
+    let report = report.expect(1).json();
+    assert_eq!(causes(&report, "prevents"), ["file_capabilities"]);
+}
+
+#[test]
+fn what_is_no_program_is_an_error_and_no_verdict() {
+    let directory = Directory::new();
+    let text = directory.write("text", "hello");
+    let said = Said::by(staplegun(&["check"]).arg(&text)).expect(2);
+    assert!(said.err.contains("not an ELF file"), "{said:?}");
+    let cut = directory.write(
+        "cut",
+        &std::fs::read("/bin/cat").expect("it is there")[..1000],
+    );
+    Said::by(staplegun(&["check"]).arg(&cut)).expect(2);
+    let said = Said::by(&mut staplegun(&["check", "no-such-program"])).expect(2);
+    assert!(said.err.contains("no such program in PATH"), "{said:?}");
+    Said::by(&mut staplegun(&["check"])).expect(64);
+}
+
+#[test]
+fn a_running_program_with_the_library_is_told_from_one_without() {
+    let site = Site::new();
+    let with = Redis.start(&site, &Shim::preloaded());
+    let pid = with.pid().to_string();
+    let report = Said::by(&mut staplegun(&["check", "--json", "--pid", &pid])).expect(0);
+    assert_eq!(causes(&report.json(), "allows"), ["both_loaded"]);
+
+    let without = Redis.start(&site, &Shim::absent());
+    let pid = without.pid().to_string();
+    let report = Said::by(&mut staplegun(&["check", "--json", "--pid", &pid]))
+        .expect(1)
+        .json();
+    assert_eq!(causes(&report, "prevents"), ["not_loaded"]);
+    assert!(
+        causes(&report, "note").contains(&"libssl_loaded".to_owned()),
+        "{report}"
+    );
+
+    let disabled = Shim::preloaded().env("STAPLEGUN_DISABLE", "1");
+    let server = Program::new("openssl").args(["s_server", "-nocert", "-accept", "127.0.0.1:0"]);
+    let disabled = disabled.apply(server).start();
+    let pid = disabled.pid().to_string();
+    let report = Said::by(&mut staplegun(&["check", "--json", "--pid", &pid]));
+    assert_eq!(causes(&report.expect(1).json(), "prevents"), ["disabled"]);
+}

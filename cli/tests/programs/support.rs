@@ -1,0 +1,78 @@
+//! How these tests call `staplegun`.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use staplegun_testkit::shim;
+
+/// The program under test.
+pub const STAPLEGUN: &str = env!("CARGO_BIN_EXE_staplegun");
+
+/// `staplegun` with these arguments, which knows where the library is and nothing
+/// else of ours.
+pub fn staplegun<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
+    let mut command = Command::new(STAPLEGUN);
+    command
+        .args(arguments)
+        .env("STAPLEGUN_LIB", shim::library())
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env_remove("LD_PRELOAD")
+        .env_remove("STAPLEGUN_DIR")
+        .stdin(Stdio::null());
+    command
+}
+
+/// What a command said, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    /// The exit status; -1 if it was ended by a signal.
+    pub status: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Said {
+    /// Runs the command to its end.
+    pub fn by(command: &mut Command) -> Self {
+        let output = command.output();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = output.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self {
+            status: status.code().unwrap_or(-1),
+            out: text(stdout),
+            err: text(stderr),
+        }
+    }
+
+    /// Panics unless it ended with that status.
+    #[track_caller]
+    pub fn expect(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+
+    /// The output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Compiles a C program.
+pub fn compile(source: &str, to: &Path, options: &[&str]) {
+    let file = to.with_extension("c");
+    std::fs::write(&file, source).expect("the directory can be written");
+    let said = Said::by(
+        Command::new("gcc")
+            .args(["-o".as_ref(), to.as_os_str(), file.as_os_str()])
+            .args(options),
+    );
+    assert_eq!(said.status, 0, "{said:?}");
+}
