@@ -82,11 +82,12 @@ fn children_forked_for_each_connection_follow_it_too() {
 #[test]
 fn what_the_agent_withdrew_is_not_taken_from_a_file() {
     let (site, mut store) = (Site::new(), Store::new());
-    let response = site.write("response.der", site.good().der());
+    let good = site.good().der();
+    let response = site.write("response.der", &good);
     let host = Python::new();
     let server = host.start(&site, &store.shim().responses(&[&response]));
     let client = host.client(&server, &site);
-    client.handshake().assert_stapled(&site.good().der());
+    client.handshake().assert_stapled(&good);
     store.writer.withdraw(&key(&site)).expect("there is room");
     client.handshake().assert_no_staple();
 }
@@ -108,7 +109,13 @@ fn a_map_that_others_may_write_is_not_used_and_the_log_says_so() {
 fn spooled(spool: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(spool).expect("the spool is there");
     let mut names: Vec<String> = entries
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("ASCII"))
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("ASCII")
+        })
         .map(|name| name.split('.').next().unwrap_or_default().to_owned())
         .collect();
     names.sort();

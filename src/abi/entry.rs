@@ -129,22 +129,24 @@ pub unsafe fn family_of_ssl(
         }
         let host = handle.host();
         match command {
-            types::SET_TYPE => c_long::from(guard::quietly(host, false, || {
+            types::SET_TYPE => c_long::from(guard::quietly(host.crypto, false, || {
                 as_int(larg).is_some_and(|status_type| api::set_type(&handle, status_type))
             })),
-            types::GET_TYPE => c_long::from(guard::quietly(host, types::STATUS_TYPE_OFF, || {
-                api::status_type(&handle)
-            })),
+            types::GET_TYPE => {
+                c_long::from(guard::quietly(host.crypto, types::STATUS_TYPE_OFF, || {
+                    api::status_type(&handle)
+                }))
+            }
             types::SET_OCSP_RESP => {
                 let Some(given) = given_response(handle, larg, parg.cast()) else {
                     return 0;
                 };
-                c_long::from(guard::quietly(host, false, || {
+                c_long::from(guard::quietly(host.crypto, false, || {
                     api::set_response(&handle, given)
                 }))
             }
             types::GET_OCSP_RESP => {
-                let lent = guard::quietly(host, None, || api::response(&handle));
+                let lent = guard::quietly(host.crypto, None, || api::response(&handle));
                 let (start, length) = lent.unwrap_or((ptr::null_mut(), 0));
                 *parg.cast::<*mut c_uchar>() = start;
                 if start.is_null() {
@@ -155,7 +157,8 @@ pub unsafe fn family_of_ssl(
             }
             types::GET_OCSP_RESP_EX => {
                 *parg.cast::<*mut c_void>() = ptr::null_mut();
-                let visible = guard::quietly(host, false, || api::list_is_the_programs(&handle));
+                let visible =
+                    guard::quietly(host.crypto, false, || api::list_is_the_programs(&handle));
                 let supported = visible && handle.response_count().is_some();
                 if !supported {
                     return -1;
@@ -171,7 +174,7 @@ pub unsafe fn family_of_ssl(
             types::SET_OCSP_RESP_EX => {
                 let done = handle.ctrl(command, larg, parg);
                 if done == 1 {
-                    guard::quietly(host, (), || api::list_was_set(&handle));
+                    guard::quietly(host.crypto, (), || api::list_was_set(&handle));
                 }
                 done
             }
@@ -201,27 +204,30 @@ pub unsafe fn family_of_ctx(
         }
         let host = handle.host();
         match command {
-            types::SET_TYPE => c_long::from(guard::quietly(host, false, || {
+            types::SET_TYPE => c_long::from(guard::quietly(host.crypto, false, || {
                 as_int(larg).is_some_and(|status_type| api::set_context_type(&handle, status_type))
             })),
-            types::GET_TYPE => c_long::from(guard::quietly(host, types::STATUS_TYPE_OFF, || {
-                api::context_type(&handle)
-            })),
+            types::GET_TYPE => {
+                c_long::from(guard::quietly(host.crypto, types::STATUS_TYPE_OFF, || {
+                    api::context_type(&handle)
+                }))
+            }
             types::GET_CB => {
                 *parg.cast::<Option<StatusCallback>>() =
-                    guard::quietly(host, None, || api::callback(&handle));
+                    guard::quietly(host.crypto, None, || api::callback(&handle));
                 1
             }
             types::SET_ARG => {
                 let done = handle.ctrl(command, larg, parg);
                 if done == 1 {
-                    guard::quietly(host, (), || api::argument_was_set(&handle, parg));
+                    guard::quietly(host.crypto, (), || api::argument_was_set(&handle, parg));
                 }
                 done
             }
             types::GET_ARG if host.before_1_1() => {
-                *parg.cast::<*mut c_void>() =
-                    guard::quietly(host, ptr::null_mut(), || api::remembered_argument(&handle));
+                *parg.cast::<*mut c_void>() = guard::quietly(host.crypto, ptr::null_mut(), || {
+                    api::remembered_argument(&handle)
+                });
                 1
             }
             _ => handle.ctrl(command, larg, parg),
@@ -238,7 +244,7 @@ pub unsafe fn set_callback(ctx: *mut SSL_CTX, callback: Option<StatusCallback>) 
     // the callback as the pointer that it is declared to take.
     unsafe {
         if let Some(handle) = ctx_handle(ctx) {
-            return c_long::from(guard::quietly(handle.host(), false, || {
+            return c_long::from(guard::quietly(handle.host().crypto, false, || {
                 api::set_callback(&handle, callback)
             }));
         }

@@ -61,7 +61,7 @@ unsafe fn ssl_ctrl(ssl: *mut SSL, command: c_int, larg: c_long, parg: *mut c_voi
             && !loaders::loading()
             && let Some(handle) = entry::ssl_handle(ssl)
         {
-            guard::quietly(handle.host(), (), || {
+            guard::quietly(handle.host().crypto, (), || {
                 certificate::chain_of_ssl_changed(&handle)
             });
         }
@@ -112,7 +112,7 @@ unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c
             && !loaders::loading()
             && let Some(handle) = entry::ctx_handle(ctx)
         {
-            guard::quietly(handle.host(), (), || {
+            guard::quietly(handle.host().crypto, (), || {
                 certificate::chain_of_context_changed(&handle)
             });
         }
@@ -261,7 +261,7 @@ pub unsafe extern "C-unwind" fn SSL_set_session(ssl: *mut SSL, session: *mut SSL
         let handle = entry::ssl_handle(ssl).zip(NonNull::new(session));
         let offered = handle.is_none_or(|(handle, session)| {
             let session = Session::from_raw(handle.host(), session);
-            guard::quietly(handle.host(), false, || client::may_resume(session))
+            guard::quietly(handle.host().crypto, false, || client::may_resume(session))
         });
         if offered {
             return real(ssl, session);
@@ -294,7 +294,7 @@ unsafe fn made(library: &'static Library, ctx: *mut SSL_CTX) {
         guard::contained(None, || unsafe { SslCtx::from_raw(library, ctx) })
     });
     if let Some(handle) = handle {
-        guard::quietly(handle.host(), (), || {
+        guard::quietly(handle.host().crypto, (), || {
             log::complain_about_configuration();
             Context::of_new(&handle);
         });

@@ -32,7 +32,7 @@ impl Holder for SSL_CTX {
         if let Some(handle) = unsafe { entry::ctx_handle(this) } {
             // SAFETY: as above.
             let path = path.and_then(|path| unsafe { to_path(path) });
-            guard::quietly(handle.host(), (), || {
+            guard::quietly(handle.host().crypto, (), || {
                 certificate::loaded_into_context(&handle, path);
             });
         }
@@ -50,7 +50,7 @@ impl Holder for SSL {
         if let Some(handle) = unsafe { entry::ssl_handle(this) } {
             // SAFETY: as above.
             let path = path.and_then(|path| unsafe { to_path(path) });
-            guard::quietly(handle.host(), (), || {
+            guard::quietly(handle.host().crypto, (), || {
                 certificate::loaded_into_ssl(&handle, path)
             });
         }

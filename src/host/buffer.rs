@@ -32,37 +32,23 @@ impl Buffer {
         }
     }
 
-    /// A block of `length` bytes, all zero. None if there is no memory.
-    pub fn zeroed(crypto: &'static Crypto, length: usize) -> Option<Buffer> {
-        // SAFETY: CRYPTO_malloc takes any size; the file name is a C string.
-        let start = unsafe { (crypto.CRYPTO_malloc)(length.max(1), c"staplegun".as_ptr(), 0) };
-        let start = NonNull::new(start.cast::<c_uchar>())?;
-        // SAFETY: just allocated with that many bytes, and no one else has it.
-        unsafe { start.write_bytes(0, length) };
-        Some(Buffer {
-            crypto,
-            start,
-            length,
-        })
-    }
-
     /// A copy of `bytes`. None if there is no memory.
     pub fn copy_of(crypto: &'static Crypto, bytes: &[u8]) -> Option<Buffer> {
-        let mut copy = Buffer::zeroed(crypto, bytes.len())?;
-        copy.as_mut_slice().copy_from_slice(bytes);
-        Some(copy)
+        let space = Space::new(crypto, bytes.len())?;
+        // SAFETY: the new block has room for all of them, which are written here.
+        Some(unsafe {
+            space
+                .0
+                .start
+                .copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+            space.assume_filled(bytes.len())
+        })
     }
 
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: `from_raw` and `zeroed` hold that so many bytes are there.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
-    }
-
-    /// The bytes, to be written.
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and `self` is borrowed uniquely.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 
     /// Where the bytes are, as the program sees it.
@@ -97,7 +83,16 @@ pub struct Space(Buffer);
 impl Space {
     /// A block of `length` bytes. None if there is no memory.
     pub fn new(crypto: &'static Crypto, length: usize) -> Option<Space> {
-        Buffer::zeroed(crypto, length).map(Space)
+        // SAFETY: CRYPTO_malloc takes any size; the file name is a C string.
+        let start = unsafe { (crypto.CRYPTO_malloc)(length.max(1), c"staplegun".as_ptr(), 0) };
+        // The bytes are not looked at through the buffer until they are filled.
+        NonNull::new(start.cast::<c_uchar>()).map(|start| {
+            Space(Buffer {
+                crypto,
+                start,
+                length,
+            })
+        })
     }
 
     /// The block as a buffer of `length` bytes.

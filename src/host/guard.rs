@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::library::Ready;
+use super::library::Crypto;
 
 /// Runs `work`; if it panics, the answer is `fallback`.
 pub fn contained<R>(fallback: R, work: impl FnOnce() -> R) -> R {
@@ -28,16 +28,25 @@ pub fn with_errno_kept<R>(work: impl FnOnce() -> R) -> R {
 
 /// Runs `work` as `contained` does, with errno saved and with whatever it adds
 /// to this thread's error queue removed.
-pub fn quietly<R>(host: Ready, fallback: R, work: impl FnOnce() -> R) -> R {
+pub fn quietly<R>(crypto: &Crypto, fallback: R, work: impl FnOnce() -> R) -> R {
     with_errno_kept(|| {
         // SAFETY: these functions have no preconditions. On an empty queue no
         // mark can be set, and then the pop empties it again.
-        unsafe { (host.crypto.ERR_set_mark)() };
+        unsafe { (crypto.ERR_set_mark)() };
         let answer = contained(fallback, work);
         // SAFETY: as above.
-        unsafe { (host.crypto.ERR_pop_to_mark)() };
+        unsafe { (crypto.ERR_pop_to_mark)() };
         answer
     })
+}
+
+/// Empties this thread's error queue after work in a handshake that queues
+/// errors only when it fails: cheaper than a mark that is hardly ever needed.
+/// libssl empties the queue itself when it goes on with a handshake, so nothing
+/// of the program's is lost.
+pub fn forget_errors(crypto: &Crypto) {
+    // SAFETY: it has no preconditions.
+    unsafe { (crypto.ERR_clear_error)() };
 }
 
 /// Keeps panics from being printed: they end at the boundary, and the host's

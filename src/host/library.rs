@@ -135,6 +135,7 @@ function_table! {
             CRYPTO_malloc: fn(usize, *const c_char, c_int) -> *mut c_void;
             CRYPTO_free: fn(*mut c_void, *const c_char, c_int);
             CRYPTO_get_ex_data: fn(*const c_void, c_int) -> *mut c_void;
+            ERR_clear_error: fn();
             ERR_set_mark: fn() -> c_int;
             ERR_pop_to_mark: fn() -> c_int;
             X509_free: fn(*mut X509);

@@ -95,7 +95,7 @@ pub fn response(ssl: &Ssl) -> Option<Lent> {
 /// Before `SSL_get0_tlsext_status_ocsp_resp_ex`: whether there is anything that
 /// the program may see in libssl's list.
 pub fn list_is_the_programs(ssl: &Ssl) -> bool {
-    !Connection::get(ssl).is_some_and(Connection::ours_in_libssl)
+    Connection::of(ssl).is_some_and(|connection| !connection.ours_in_libssl())
 }
 
 /// After `SSL_set0_tlsext_status_ocsp_resp_ex`: libssl's list is the answer now.

@@ -46,24 +46,31 @@ unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void
         // NOACK on a server; on a client it accepts, as without a callback.
         return SSL_TLSEXT_ERR_NOACK;
     };
-    let context = handle.context();
-    let program = context
-        .as_ref()
-        .and_then(Context::get)
-        .and_then(Context::program_callback);
+    let ctx = handle.context();
+    let context = ctx.as_ref().and_then(Context::get);
+    let program = context.and_then(Context::program_callback);
     if !handle.is_server() {
         // SAFETY: the program's callback and argument.
         return unsafe { client_callback(&handle, program, argument) };
     }
-    guard::quietly(handle.host(), (), || server::before_program(&handle));
+    ours(|| server::before_program(&handle), ());
     let answer = match program {
         // SAFETY: the program's callback, called as libssl would call it.
         Some(program) => unsafe { program(ssl, argument) },
         None => SSL_TLSEXT_ERR_NOACK,
     };
-    guard::quietly(handle.host(), answer, || {
-        server::after_program(&handle, answer)
-    })
+    match ctx.as_ref().zip(context) {
+        Some((ctx, context)) => ours(
+            || server::after_program(&handle, ctx, context, answer),
+            answer,
+        ),
+        None => answer,
+    }
+}
+
+/// Our own work in a server's callback. It sees to the error queue by itself.
+fn ours<R>(work: impl FnOnce() -> R, fallback: R) -> R {
+    guard::with_errno_kept(|| guard::contained(fallback, work))
 }
 
 /// The client's part: the program's callback, then the operator's policy.
@@ -92,7 +99,7 @@ unsafe fn client_callback(
     // If the check itself fails, the operator's wish to check decides.
     let strict = config::get().client_policy() >= Client::Verify;
     let fallback = strict.then_some(Reason::Internal);
-    match guard::quietly(ssl.host(), fallback, || client::judge(ssl)) {
+    match guard::quietly(ssl.host().crypto, fallback, || client::judge(ssl)) {
         None => answer,
         Some(reason) => {
             // On the queue before libssl's own entry, which says less.

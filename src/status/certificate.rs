@@ -69,16 +69,14 @@ pub fn chain_of_ssl_changed(ssl: &Ssl) {
 }
 
 /// The certificate that `ssl` presents in this handshake.
-pub fn presented<'s>(ssl: &'s Ssl, ctx: &'s SslCtx) -> Option<&'s Leaf> {
+pub fn presented<'s>(ssl: &'s Ssl, context: &'s Context) -> Option<&'s Leaf> {
     let x509 = ssl.certificate()?;
-    let of_ssl = Connection::get(ssl).and_then(|connection| connection.certificates.find(x509));
-    if of_ssl.is_some() {
-        return of_ssl;
-    }
-    let context = Context::of(ctx)?;
-    context
-        .certificates
-        .find_or_add(x509, context.origin, When::Handshake)
+    Connection::get(ssl)
+        .and_then(|connection| connection.certificates.find(x509))
+        .or_else(|| {
+            let certificates = &context.certificates;
+            certificates.find_or_add(x509, context.origin, When::Handshake)
+        })
 }
 
 /// The response to be stapled for `leaf` in this handshake, with its file

@@ -13,6 +13,7 @@ use crate::host::buffer::Buffer;
 use crate::host::ssl::Ssl;
 
 use super::certificates::Certificates;
+use super::context::Context;
 
 /// The record of an SSL. Like the SSL, used by one thread at a time.
 pub struct Connection {
@@ -33,9 +34,17 @@ impl Connection {
     /// The record, made now if need be. None for want of memory.
     pub fn of(ssl: &Ssl) -> Option<&Connection> {
         Connection::get(ssl).or_else(|| {
+            // Where a program has no callback ours is stapled without a record.
+            let ctx = ssl.context();
+            let ours = ctx
+                .as_ref()
+                .and_then(Context::get)
+                .is_some_and(Context::staples_without_record)
+                && ssl.is_server()
+                && ssl.has_response();
             ssl.remember(Connection {
                 held: RefCell::new(None),
-                ours_in_libssl: Cell::new(false),
+                ours_in_libssl: Cell::new(ours),
                 program_type: Cell::new(None),
                 certificates: Certificates::default(),
             })

@@ -142,6 +142,12 @@ impl Context {
         callback::from_stored(self.program_callback.load(Ordering::Acquire))
     }
 
+    /// Whether our responses are stapled without a record: what libssl then holds
+    /// can only be ours, since the program has no callback that could set one.
+    pub fn staples_without_record(&self) -> bool {
+        config::get().staples() && self.program_callback().is_none()
+    }
+
     /// The status type that the program set, if it did.
     pub fn program_type(&self) -> Option<c_int> {
         Some(self.program_type.load(Ordering::Relaxed)).filter(|&set| set != UNSET)

@@ -4,18 +4,21 @@
 use std::ffi::c_int;
 
 use crate::config::{self, Server};
+use crate::host::ctx::SslCtx;
+use crate::host::guard;
 use crate::host::ssl::Ssl;
 use crate::host::types::{SSL_TLSEXT_ERR_NOACK, SSL_TLSEXT_ERR_OK, TLSEXT_STATUSTYPE_ocsp};
 use crate::staples;
 
 use super::certificate;
 use super::connection::Connection;
+use super::context::Context;
 
 /// Before the program's callback: libssl must hold what the program set, and
 /// not what we stapled in an earlier handshake, or earlier in this one.
 pub fn before_program(ssl: &Ssl) {
-    if let Some(connection) = Connection::get(ssl) {
-        connection.restore(ssl);
+    if let Some(connection) = Connection::get(ssl).filter(|own| own.ours_in_libssl()) {
+        guard::quietly(ssl.host().crypto, (), || connection.restore(ssl));
     }
     // The callback runs because the client asked; from 1.1.0 on libssl tells so.
     if ssl.host().before_1_1()
@@ -26,46 +29,54 @@ pub fn before_program(ssl: &Ssl) {
 }
 
 /// After it: what the handshake goes on with, given the program's answer.
-pub fn after_program(ssl: &Ssl, answer: c_int) -> c_int {
+pub fn after_program(ssl: &Ssl, ctx: &SslCtx, context: &Context, answer: c_int) -> c_int {
     let may_staple = matches!(answer, SSL_TLSEXT_ERR_OK | SSL_TLSEXT_ERR_NOACK);
     if !config::get().staples() || !may_staple {
         return answer;
     }
     if answer == SSL_TLSEXT_ERR_OK && ssl.has_response() {
-        return program_provides(ssl);
+        let rejected = is_judged() && would_be_rejected(ssl, ctx, context);
+        if rejected && config::get().server == Server::Repair {
+            staple(ssl, ctx, context);
+        }
+        return answer;
     }
-    if staple(ssl) {
+    if staple(ssl, ctx, context) {
         SSL_TLSEXT_ERR_OK
     } else {
         answer
     }
 }
 
-/// The program's response goes out, unless clients would reject it and the
-/// operator wants that repaired.
-fn program_provides(ssl: &Ssl) -> c_int {
-    let repairs = config::get().server == Server::Repair;
-    if repairs || staples::judges_the_programs() {
-        let rejected = ssl.context().is_some_and(|ctx| {
-            certificate::presented(ssl, &ctx)
-                .zip(ssl.response())
-                .is_some_and(|(leaf, bytes)| certificate::would_be_rejected(ssl, &ctx, leaf, bytes))
-        });
-        if rejected && repairs {
-            staple(ssl);
-        }
-    }
-    SSL_TLSEXT_ERR_OK
+/// Whether anybody wants to know what the program's own response is worth.
+fn is_judged() -> bool {
+    config::get().server == Server::Repair || staples::judges_the_programs()
+}
+
+fn would_be_rejected(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
+    guard::quietly(ssl.host().crypto, false, || {
+        certificate::presented(ssl, context)
+            .zip(ssl.response())
+            .is_some_and(|(leaf, bytes)| certificate::would_be_rejected(ssl, ctx, leaf, bytes))
+    })
 }
 
 /// Staples ours, if there is one to be sent now.
-fn staple(ssl: &Ssl) -> bool {
-    let ctx = ssl.context();
-    let response = ctx.as_ref().and_then(|ctx| {
-        let leaf = certificate::presented(ssl, ctx)?;
-        certificate::response(ssl, ctx, leaf)
-    });
-    response
-        .zip(Connection::of(ssl))
-        .is_some_and(|(response, connection)| connection.staple(ssl, response))
+fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
+    let response =
+        certificate::presented(ssl, context).and_then(|leaf| certificate::response(ssl, ctx, leaf));
+    let Some(response) = response else {
+        return false;
+    };
+    let stapled = match Connection::get(ssl) {
+        None if context.staples_without_record() => ssl.hand_over_response(response),
+        None => Connection::of(ssl).is_some_and(|own| own.staple(ssl, response)),
+        Some(connection) => connection.staple(ssl, response),
+    };
+    // From 3.6 on libssl decodes what it is given, and says nothing if it cannot.
+    let taken = stapled && ssl.response_count().is_none_or(|count| count > 0);
+    if !taken {
+        guard::forget_errors(ssl.host().crypto);
+    }
+    taken
 }
