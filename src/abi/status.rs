@@ -10,8 +10,9 @@
 use std::ffi::{c_char, c_int, c_long, c_uchar, c_void};
 use std::ptr;
 
-use crate::host::library::{Library, NativeFamily};
+use crate::host::library::Library;
 use crate::host::route;
+use crate::host::tables::NativeFamily;
 use crate::host::types::{
     self, SSL, SSL_CTX, StatusCallback, stack_st_OCSP_RESPID, stack_st_OCSP_RESPONSE,
     stack_st_X509_EXTENSION,

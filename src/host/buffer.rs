@@ -5,7 +5,7 @@ use std::ffi::{c_uchar, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-use super::library::Crypto;
+use super::tables::Crypto;
 
 /// Bytes allocated by OPENSSL_malloc, freed when dropped.
 pub struct Buffer {

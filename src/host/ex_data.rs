@@ -8,9 +8,10 @@ use std::ffi::{c_int, c_long, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
-use super::library::{Crypto, ExFree, Library, SslFunctions};
+use super::library::Library;
 use super::memory;
 use super::ssl::Ssl;
+use super::tables::{Crypto, ExFree, SslFunctions};
 use super::types::SSL;
 
 /// CRYPTO_EX_INDEX_SSL and its kin of 1.1.0 and later.

@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::library::Crypto;
+use super::tables::Crypto;
 
 /// Runs `work`; if it panics, the answer is `fallback`.
 pub fn contained<R>(fallback: R, work: impl FnOnce() -> R) -> R {

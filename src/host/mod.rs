@@ -18,6 +18,7 @@ pub mod reasons;
 pub mod route;
 pub mod session;
 pub mod ssl;
+pub mod tables;
 pub mod types;
 pub mod x509;
 

@@ -4,8 +4,8 @@
 use std::ffi::{CStr, c_int, c_ulong};
 use std::ptr;
 
-use super::library::{Crypto, ErrorString};
 use super::memory::try_box;
+use super::tables::{Crypto, ErrorString};
 
 /// Why a client refuses a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_uchar, c_uint, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use super::library::Crypto;
+use super::tables::Crypto;
 use super::types::X509;
 
 /// A certificate that somebody else keeps alive for `'a`.
