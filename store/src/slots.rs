@@ -26,9 +26,12 @@
 use crate::Key;
 use crate::checksum::Checksum;
 use crate::steps::step;
-use crate::words::{block_of, key_words, load_block, load_whole, put_block, put_whole};
+use crate::words::{block_of, key_words, load_block};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+pub(crate) use reading::read;
+pub use reading::{Copied, Found};
 
 /// How far thisUpdate may lie in the future, in seconds: the host's clock and the
 /// responder's are not one. OpenSSL's own tools and most clients allow as much.
@@ -341,102 +344,6 @@ impl Summary {
     };
 }
 
-/// A response that may be sent, not yet copied.
-#[derive(Clone, Copy)]
-pub struct Found<'a> {
-    slots: Slots<'a>,
-    key: Key,
-    head: Head,
-}
-
-impl Found<'_> {
-    /// The length of the response in bytes: never 0.
-    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
-    pub fn len(&self) -> usize {
-        self.head.length()
-    }
-
-    /// thisUpdate of the response, in seconds since 1970.
-    pub fn this_update(&self) -> i64 {
-        self.head.this_update
-    }
-
-    /// The end of the response's validity, in seconds since 1970.
-    pub fn until(&self) -> i64 {
-        self.head.until
-    }
-
-    /// Copies the response to the start of `buffer`. On an error the buffer holds
-    /// anything: [`Miss::Torn`] asks for another lookup, [`Miss::Damaged`] is
-    /// final, [`Miss::NoBuffer`] means shorter than [`len`](Self::len).
-    #[inline]
-    pub fn copy_to(&self, buffer: &mut [MaybeUninit<u8>]) -> Result<(), Miss> {
-        let buffer = buffer.get_mut(..self.len()).ok_or(Miss::NoBuffer)?;
-        let words = self.slots.bytes[(self.head.generation & 1) as usize];
-        let mut sum = self.head.seeded(&self.key);
-        let (blocks, tail) = buffer.as_chunks_mut::<32>();
-        let (whole, rest) = words
-            .split_at_checked(4 * blocks.len())
-            .ok_or(Miss::Damaged)?;
-        for (words, bytes) in whole.as_chunks::<4>().0.iter().zip(blocks) {
-            let block = load_whole(words);
-            sum.absorb(&block);
-            put_whole(bytes, &block);
-        }
-        if !tail.is_empty() {
-            let rest = rest.get(..tail.len().div_ceil(8)).ok_or(Miss::Damaged)?;
-            let block = load_block(rest);
-            sum.absorb(&block);
-            put_block(tail, &block);
-        }
-        if !self.slots.still(self.head.generation) {
-            return Err(Miss::Torn);
-        }
-        if sum.finish() != self.head.checksum {
-            return Err(Miss::Damaged);
-        }
-        Ok(())
-    }
-}
-
-/// A response that was copied.
-#[derive(Clone, Copy, Debug)]
-pub struct Copied<B> {
-    /// The buffer that the caller gave; its first `length` bytes are the response.
-    pub buffer: B,
-    /// The length of the response in bytes.
-    pub length: usize,
-    /// thisUpdate, in seconds since 1970.
-    pub this_update: i64,
-    /// The end of its validity, in seconds since 1970.
-    pub until: i64,
-}
-
-/// Looks up and copies until the writer did not come between.
-#[inline]
-pub(crate) fn read<'a, B: AsMut<[MaybeUninit<u8>]>>(
-    lookup: impl Fn() -> Result<Found<'a>, Miss>,
-    mut buffer: impl FnMut(usize) -> Option<B>,
-) -> Result<Copied<B>, Miss> {
-    for _ in 0..ATTEMPTS {
-        let found = lookup()?;
-        let mut buffer = buffer(found.len()).ok_or(Miss::NoBuffer)?;
-        match found.copy_to(buffer.as_mut()) {
-            Ok(()) => {
-                return Ok(Copied {
-                    buffer,
-                    length: found.len(),
-                    this_update: found.this_update(),
-                    until: found.until(),
-                });
-            }
-            Err(Miss::Torn) => {}
-            Err(miss) => return Err(miss),
-        }
-    }
-    Err(Miss::Torn)
-}
-
 /// The generation after `current`, with the other slot; never 0.
 fn next(current: u64) -> u64 {
     match current.wrapping_add(1) {
@@ -450,5 +357,6 @@ fn store(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::Relaxed);
 }
 
+mod reading;
 #[cfg(test)]
 mod tests;
