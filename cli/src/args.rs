@@ -66,14 +66,17 @@ impl Command {
 
 /// Shows what clap says of the command line: help on standard output with status
 /// 0; a mistake on standard error with 64 (EX_USAGE of sysexits.h), since 2, which
-/// clap would take, is an answer of `check` and `probe`.
+/// clap would take, is an answer of `check` and `probe`. For `run` it is what env(1)
+/// and nohup(1) have.
 pub fn usage(error: &clap::Error) -> ExitCode {
     const USAGE: u8 = 64;
     // Nobody is left to be told that it cannot be printed.
     let _ = error.print();
-    if error.use_stderr() {
-        ExitCode::from(USAGE)
-    } else {
+    if !error.use_stderr() {
         ExitCode::SUCCESS
+    } else if std::env::args_os().nth(1).is_some_and(|word| word == "run") {
+        ExitCode::from(run::FAILED)
+    } else {
+        ExitCode::from(USAGE)
     }
 }

@@ -15,18 +15,19 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::become_program::arguments;
 use super::detach;
 use super::environment::Environment;
+use super::store::Store;
 
 /// How long an agent may take to make its map and to publish what it has stored.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Starts an agent on the store `directory`, or on this user's, that lives as long
+/// Starts an agent on the store that lives as long
 /// as this process, whatever that becomes, or what it leaves behind, uses the
 /// store. Returns when the agent is ready.
 ///
 /// # Errors
 ///
 /// If it cannot be started, ends at once, or is not ready in time.
-pub fn start(directory: Option<&Path>, environment: &Environment) -> Result<()> {
+pub fn start(store: &Store, environment: &Environment) -> Result<()> {
     let manager = Manager::new()?;
     let mut environment = environment.clone();
     // The agent is to report to us: the service manager awaits the program's word.
@@ -36,17 +37,33 @@ pub fn start(directory: Option<&Path>, environment: &Environment) -> Result<()> 
         .map(OsString::from)
         .to_vec();
     words.push(std::process::id().to_string().into());
-    if let Some(directory) = directory {
+    if let Some(directory) = &store.named {
         words.extend(["--directory".into(), directory.into()]);
     }
     let own = std::env::current_exe().context("cannot find this program's own file")?;
     let own = CString::new(own.as_os_str().as_bytes())?;
     let agent = detach::spawn(&own, &arguments(&words)?, environment.entries())?;
-    manager.wait_for(&agent).with_context(|| {
+    let is_ready = manager.wait_for(&agent).and_then(|()| {
+        // The map is filled now; the drop box may come a moment later.
+        wait_for_directory(&store.layout.spool())
+    });
+    is_ready.with_context(|| {
         let words = words.iter().map(|word| word.to_string_lossy());
         let words: Vec<_> = words.filter(|word| word != "--quiet").collect();
         format!("see why with: {}", words.join(" "))
     })
+}
+
+/// Waits until the directory is there: the agent makes it without telling.
+fn wait_for_directory(path: &Path) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !path.is_dir() {
+        if Instant::now() >= deadline {
+            bail!("the agent has not made {}", path.display());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// The receiving end of sd_notify(3).

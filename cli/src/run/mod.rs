@@ -93,7 +93,8 @@ pub struct Args {
     lib: Option<PathBuf>,
 
     /// The program and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(trailing_var_arg = true, required = true)]
+    #[arg(value_name = "CMD")]
     command: Vec<OsString>,
 }
 
@@ -153,7 +154,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// be told is started.
 fn refuse_unreachable(path: &Path, library: &Path) -> Result<()> {
     let shim = Image::read(library)?;
-    let examined = program::examine(path, &shim)?;
+    let Ok(examined) = program::examine(path, &shim) else {
+        // A file that may be executed but not read, or a format of its own: exec
+        // will tell.
+        return Ok(());
+    };
     if Verdict::of(&examined.findings) != Verdict::NotReachable {
         return Ok(());
     }
@@ -176,7 +181,7 @@ fn refuse_unreachable(path: &Path, library: &Path) -> Result<()> {
 /// the program is started all the same: it must not depend on its staples.
 fn serve(store: &Store, args: &Args, given: &Environment) {
     if !store.is_kept
-        && let Err(error) = agent::start(store.named.as_deref(), given)
+        && let Err(error) = agent::start(store, given)
     {
         eprintln!("staplegun: no agent keeps the responses fresh: {error:#}");
         return;
