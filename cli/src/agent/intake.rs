@@ -267,17 +267,15 @@ impl Daemon {
         }
     }
 
-    /// Puts what is in use back into `staples/`, if something else lies there.
+    /// Puts what is in use back into `staples/`, unless the file that was judged
+    /// has been replaced meanwhile: then that one is judged first.
     fn restore(&mut self, key: &Key) {
-        let Some(watched) = self.roster.get_mut(key) else {
-            return;
-        };
-        if let Some(known) = &watched.known
-            && self.keeper.response(key).as_deref() != Some(known.der.as_slice())
+        if let Some(watched) = self.roster.get_mut(key)
+            && let Some(known) = &watched.known
+            && watched.stamp == stamp(&self.layout, key)
         {
             self.keeper.write_response(key, &known.der);
         }
-        watched.stamp = stamp(&self.layout, key);
     }
 }
 

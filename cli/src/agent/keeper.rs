@@ -102,8 +102,13 @@ impl Keeper {
         self.write(|files| files.certificates.write(key, pem));
     }
 
-    /// Writes a response.
+    /// Writes a response, if it does not stand there already. False if it could
+    /// not be written.
     pub fn write_response(&mut self, key: &Key, der: &[u8]) -> bool {
+        let there = self.files.as_ref().map(|files| files.staples.read(key));
+        if matches!(there, Some(Ok(Some(there))) if there == der) {
+            return true;
+        }
         self.write(|files| files.staples.write(key, der))
     }
 

@@ -199,13 +199,15 @@ fn prepare_for(user: &User, layout: &Layout) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the store {}", layout.lasting().display()))?;
     for name in ["certs", "staples", "state"] {
         let path = layout.lasting().join(name);
-        give(&path, user).with_context(|| {
-            format!(
-                "cannot give the directory {} to {}",
-                path.display(),
+        // Without it nothing lasts, but responses are served all the same.
+        if let Err(error) = give(&path, user) {
+            let path = path.display();
+            tracing::error!(
+                cause = "store",
+                "cannot give {path} to {}: {error:#}",
                 user.name
-            )
-        })?;
+            );
+        }
     }
     let spool = layout.spool();
     let owner = fs::symlink_metadata(&spool).ok().map(|about| about.uid());

@@ -59,7 +59,7 @@ impl Unverified {
         let why = || {
             let data = reasons.iter().find_map(|error| error.data());
             let text = data.and_then(|data| data.strip_prefix("Verify error:"));
-            text.unwrap_or("its chain does not lead to the issuer")
+            text.map_or("its chain does not lead to the issuer", str::trim)
                 .to_owned()
         };
         if has(MISSING_OCSPSIGNING_USAGE) {

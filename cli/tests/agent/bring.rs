@@ -1,0 +1,109 @@
+//! Responses that other tools bring: files in `staples/`.
+
+use staplegun_testkit::responder::{Behaviour, FaultyResponder, OpensslResponder, Status};
+use staplegun_testkit::{Identity, Response, Spec};
+
+use crate::support::{PATIENT, Store};
+
+struct Scene {
+    ca: Identity,
+    leaf: Identity,
+    store: Store,
+    _responder: FaultyResponder,
+}
+
+/// A responder that is always down.
+fn scene() -> Scene {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::status(500, &[]));
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    Scene {
+        ca,
+        leaf,
+        store,
+        _responder: responder,
+    }
+}
+
+/// As a tool would bring it: written under another name, then renamed.
+fn bring(store: &Store, leaf: &Identity, der: &[u8]) {
+    let file = store.file("staples", leaf, "der");
+    let new = file.with_extension("tmp");
+    std::fs::write(&new, der).expect("it can be written");
+    std::fs::rename(&new, &file).expect("it can be renamed");
+}
+
+#[test]
+fn a_good_response_is_taken_in_though_the_responder_is_down() {
+    let scene = scene();
+    let agent = scene.store.start(PATIENT);
+    agent.wait_until_failed(&scene.leaf);
+    let good = Response::good(&scene.leaf, &scene.ca).der();
+    bring(&scene.store, &scene.leaf, &good);
+    agent.wait_until_served(&scene.leaf, &good);
+}
+
+#[test]
+fn what_is_worse_is_refused_and_the_good_one_put_back() {
+    let scene = scene();
+    let agent = scene.store.start(PATIENT);
+    agent.wait_until_failed(&scene.leaf);
+    let good = Response::good(&scene.leaf, &scene.ca).der();
+    bring(&scene.store, &scene.leaf, &good);
+    agent.wait_until_served(&scene.leaf, &good);
+    for worse in [
+        b"garbage".to_vec(),
+        Response::good(&scene.leaf, &scene.ca)
+            .corrupt_signature()
+            .der(),
+        Response::good(&scene.leaf, &scene.ca).expired().der(),
+        Response::good(&scene.leaf, &scene.ca)
+            .next_update(3600)
+            .der(),
+    ] {
+        bring(&scene.store, &scene.leaf, &worse);
+        let file = scene.store.file("staples", &scene.leaf, "der");
+        staplegun_testkit::wait::until("the good one is put back", || {
+            (std::fs::read(&file).ok().as_ref() == Some(&good)).then_some(())
+        });
+        assert_eq!(scene.store.served(&scene.leaf), Ok(good.clone()));
+    }
+}
+
+#[test]
+fn a_revocation_that_is_brought_stops_the_good_response() {
+    let scene = scene();
+    let agent = scene.store.start(PATIENT);
+    agent.wait_until_failed(&scene.leaf);
+    let good = Response::good(&scene.leaf, &scene.ca)
+        .this_update(-7200)
+        .der();
+    bring(&scene.store, &scene.leaf, &good);
+    agent.wait_until_served(&scene.leaf, &good);
+    let revoked = Response::good(&scene.leaf, &scene.ca).revoked().der();
+    bring(&scene.store, &scene.leaf, &revoked);
+    agent.wait_until_missed(&scene.leaf, staplegun_store::slots::Miss::Withdrawn);
+}
+
+#[test]
+fn staplegun_fetch_hands_what_it_fetched_to_the_agent() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let leaf = ca.issue(&Spec::server().ocsp_url("http://responder.invalid/"));
+    let responder = OpensslResponder::start(&ca, &ca, &[(&leaf, Status::Good)]);
+    let store = Store::new();
+    let path = store.directory.write("leaf.pem", leaf.pem() + &ca.pem());
+    let path = path.to_str().expect("UTF-8");
+    // Asks for nothing by itself: what is served can only come from fetch.
+    let agent = store.start("[timing]\nfetch = 0.01\n");
+    let instead = format!("http://responder.invalid/={}", responder.url());
+    let output = store.staplegun(&["fetch", "--json", "--responder", &instead, path]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told[0]["status"], "good");
+    assert_eq!(told[0]["stored"], "handed_over");
+    staplegun_testkit::wait::until("the agent serves it", || store.served(&leaf).ok());
+    drop(agent);
+}

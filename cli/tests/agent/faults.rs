@@ -1,0 +1,275 @@
+//! Every fault of a responder: what was served before is served after, and the
+//! cause is told by its name.
+
+use std::time::Duration;
+
+use staplegun_store::slots::Miss;
+use staplegun_testkit::responder::{Behaviour, FaultyResponder, Refused};
+use staplegun_testkit::response::error_status;
+use staplegun_testkit::{Identity, OcspResponseStatus, Response, Spec, wait};
+
+use crate::support::{PATIENT, QUICK, Store};
+
+/// The cause that the agent must tell for each fault that a response can have.
+const RESPONSES: &[(&str, &str)] = &[
+    ("expired", "expired"),
+    ("not yet valid", "not_yet_valid"),
+    ("unknown", "unknown"),
+    ("another serial", "wrong_serial"),
+    ("another issuer", "wrong_issuer"),
+    ("corrupt signature", "bad_signature"),
+    ("signed by another CA", "signer_untrusted"),
+    ("unknown signer", "signer_not_found"),
+    ("delegate of another CA", "signer_untrusted"),
+    ("expired delegate", "signer_expired"),
+    ("delegate without EKU", "signer_not_authorised"),
+    ("delegate with wrong EKU", "signer_not_authorised"),
+    ("signed by the leaf itself", "signer_not_authorised"),
+    ("malformedRequest", "malformed_request"),
+    ("internalError", "internal_error"),
+    ("tryLater", "try_later"),
+    ("sigRequired", "sig_required"),
+    ("unauthorized", "unauthorized"),
+    ("empty", "empty"),
+    ("one byte", "malformed"),
+    ("truncated", "malformed"),
+    ("trailing bytes", "trailing_bytes"),
+    ("text", "html"),
+    ("zeroes", "malformed"),
+    ("PEM", "pem"),
+    ("10 MB", "too_large"),
+];
+
+/// Faults of the transport.
+fn transports(good: &[u8]) -> Vec<(&'static str, &'static str, Behaviour)> {
+    let itself = [("Location", "/ocsp")];
+    let elsewhere = [("Location", "ftp://127.0.0.1/")];
+    vec![
+        ("status 500", "http_status", Behaviour::status(500, &[])),
+        ("status 404", "http_status", Behaviour::status(404, &[])),
+        ("login page", "html", Behaviour::html()),
+        ("endless body", "too_large", Behaviour::Huge(1 << 30)),
+        (
+            "slow drip",
+            "timeout",
+            Behaviour::Drip {
+                bytes: good.to_vec(),
+                pause: Duration::from_millis(100),
+            },
+        ),
+        ("no answer", "timeout", Behaviour::Hang),
+        ("closed", "connection", Behaviour::Close),
+        ("reset", "connection", Behaviour::Reset),
+        (
+            "redirects for ever",
+            "redirect",
+            Behaviour::status(302, &itself),
+        ),
+        (
+            "redirect to ftp",
+            "bad_address",
+            Behaviour::status(302, &elsewhere),
+        ),
+        (
+            "not HTTP",
+            "protocol",
+            Behaviour::Raw(b"220 mail ready\r\n\r\n".to_vec()),
+        ),
+    ]
+}
+
+/// Everything that a responder can do wrong for `leaf`, with the cause to be told.
+fn faults(leaf: &Identity, ca: &Identity) -> Vec<(&'static str, &'static str, Behaviour)> {
+    let all = staplegun_testkit::response::faults(leaf, ca);
+    let mut faults: Vec<_> = all
+        .into_iter()
+        .filter(|fault| fault.name != "revoked")
+        .map(|fault| {
+            let expected = RESPONSES.iter().find(|(name, _)| *name == fault.name);
+            let (name, cause) = expected.unwrap_or_else(|| panic!("no cause for {}", fault.name));
+            (*name, *cause, Behaviour::Answer(fault.bytes))
+        })
+        .collect();
+    assert_eq!(faults.len(), RESPONSES.len());
+    faults.extend(transports(&Response::good(leaf, ca).der()));
+    faults
+}
+
+#[test]
+fn whatever_a_responder_does_wrong_the_good_response_stays_and_the_cause_is_told() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&leaf, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    let agent = store.start(QUICK);
+    agent.wait_until_served(&leaf, &good);
+    for (name, cause, wrong) in faults(&leaf, &ca) {
+        responder.set(wrong);
+        let notes = agent.wait_until_failed(&leaf);
+        let told = notes.last_cause.as_deref();
+        assert_eq!(told, Some(cause), "{name}: {:?}", notes.last_error);
+        assert_eq!(store.served(&leaf), Ok(good.clone()), "{name}");
+        let file = std::fs::read(store.file("staples", &leaf, "der"));
+        assert_eq!(file.ok().as_ref(), Some(&good), "{name}");
+        // And it recovers by itself.
+        responder.set(Behaviour::Answer(good.clone()));
+        wait::until("a fetch succeeds again", || {
+            let notes = store.notes(&leaf)?;
+            (notes.failures == 0 && notes.last_error.is_none()).then_some(())
+        });
+    }
+    let newer = Response::good(&leaf, &ca).next_update(48 * 3600).der();
+    responder.set(Behaviour::Answer(newer.clone()));
+    agent.wait_until_served(&leaf, &newer);
+}
+
+#[test]
+fn whatever_a_responder_does_wrong_nothing_is_served_where_nothing_was() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    let agent = store.start(QUICK);
+    agent.wait_until_failed(&leaf);
+    for (name, cause, wrong) in faults(&leaf, &ca) {
+        responder.set(wrong);
+        let before = store.notes(&leaf).expect("there are notes").failures;
+        // One attempt may have begun before.
+        let notes = wait::until("two attempts fail", || {
+            store
+                .notes(&leaf)
+                .filter(|notes| notes.failures >= before + 2)
+        });
+        assert_eq!(notes.last_cause.as_deref(), Some(cause), "{name}");
+        assert_eq!(store.served(&leaf), Err(Miss::Absent), "{name}");
+        assert!(!store.file("staples", &leaf, "der").exists(), "{name}");
+    }
+    agent.wait_for_metric("staplegun_fetches_total 0");
+}
+
+#[test]
+fn a_responder_that_is_not_there_is_told_apart_from_a_name_without_address() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let store = Store::new();
+    let refused = Refused::new();
+    for (url, cause) in [
+        (refused.url(), "connection"),
+        ("http://nobody.invalid/".to_owned(), "unresolved"),
+    ] {
+        let leaf = ca.issue(&Spec::server().ocsp_url(&url));
+        store.list(&leaf, &[&ca]);
+        let agent = store.start(QUICK);
+        let notes = agent.wait_until_failed(&leaf);
+        assert_eq!(
+            notes.last_cause.as_deref(),
+            Some(cause),
+            "{:?}",
+            notes.last_error
+        );
+    }
+}
+
+#[test]
+fn a_dead_first_responder_hides_no_second_one() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let refused = Refused::new();
+    let second = FaultyResponder::start(Behaviour::Close);
+    let spec = Spec::server()
+        .ocsp_url(&refused.url())
+        .ocsp_url(&second.url());
+    let leaf = ca.issue(&spec);
+    let good = Response::good(&leaf, &ca).der();
+    second.set(Behaviour::Answer(good.clone()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    store.start(QUICK).wait_until_served(&leaf, &good);
+}
+
+#[test]
+fn a_first_responder_that_hangs_leaves_time_for_the_second() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let first = FaultyResponder::start(Behaviour::Hang);
+    let second = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(
+        &Spec::server()
+            .ocsp_url(&first.url())
+            .ocsp_url(&second.url()),
+    );
+    let good = Response::good(&leaf, &ca).der();
+    second.set(Behaviour::Answer(good.clone()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    store.start(QUICK).wait_until_served(&leaf, &good);
+}
+
+#[test]
+fn a_name_whose_first_address_is_dead_is_asked_at_the_next() {
+    // localhost is ::1 first where there is IPv6; the responder listens on
+    // 127.0.0.1 only.
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let url = format!("http://localhost:{}/ocsp", responder.port());
+    let leaf = ca.issue(&Spec::server().ocsp_url(&url));
+    let good = Response::good(&leaf, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    store.start(QUICK).wait_until_served(&leaf, &good);
+}
+
+#[test]
+fn retry_after_is_obeyed() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::status(503, &[("Retry-After", "3600")]));
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    let agent = store.start(QUICK);
+    let notes = agent.wait_until_failed(&leaf);
+    let wait = notes
+        .next_refresh
+        .zip(notes.last_attempt)
+        .map(|(next, last)| next - last);
+    // Up to a tenth more, so that not all come back at once.
+    assert!(matches!(wait, Some(3590..=3970)), "{notes:?}");
+}
+
+#[test]
+fn a_responder_that_refuses_get_is_asked_by_post() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&leaf, &ca).der();
+    let answer = good.clone();
+    responder.set(Behaviour::Call(std::sync::Arc::new(move |request| {
+        if request.method == "POST" {
+            Behaviour::Answer(answer.clone())
+        } else {
+            Behaviour::status(405, &[])
+        }
+    })));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    store.start(QUICK).wait_until_served(&leaf, &good);
+}
+
+#[test]
+fn failures_are_counted_by_their_cause() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    responder.queue(Behaviour::Answer(error_status(
+        OcspResponseStatus::TryLater,
+    )));
+    responder.queue(Behaviour::Answer(Response::good(&leaf, &ca).der()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    // Refreshed when it is time: not while the test looks.
+    let agent = store.start(PATIENT);
+    agent.wait_for_metric("staplegun_fetches_total 1");
+    agent.wait_for_metric("staplegun_fetch_failures_total{cause=\"try_later\"} 1");
+}

@@ -1,0 +1,13 @@
+//! The agent as its users meet it: the real program, real files, responders that
+//! do right and wrong. What counts is what the live map serves afterwards, and
+//! which cause is told.
+
+mod bring;
+mod faults;
+mod life;
+mod real;
+mod renewal;
+mod revoked;
+mod spool;
+mod store;
+mod support;

@@ -1,0 +1,139 @@
+//! The agent against `openssl ocsp`, and through a proxy.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::mpsc;
+
+use staplegun_store::slots::Miss;
+use staplegun_testkit::responder::{Behaviour, FaultyResponder, OpensslResponder, Status};
+use staplegun_testkit::{Identity, KeyKind, Response, Spec};
+
+use crate::support::{Agent, PATIENT, QUICK, Store};
+
+/// Where nobody answers: the configuration says who does.
+const NAMED: &str = "http://responder.invalid/";
+
+fn instead(responder: &OpensslResponder) -> String {
+    format!(
+        "[[responder]]\nprefix = '{NAMED}'\nurl = '{}'\n",
+        responder.url()
+    )
+}
+
+#[test]
+fn what_openssl_signs_is_served() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let leaf = ca.issue(&Spec::server().ocsp_url(NAMED));
+    let responder = OpensslResponder::start(&ca, &ca, &[(&leaf, Status::Good)]);
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    let agent = store.start(&format!("{PATIENT}{}", instead(&responder)));
+    agent.wait_for_metric("staplegun_fetches_total 1");
+    assert!(store.served(&leaf).is_ok());
+}
+
+#[test]
+fn what_a_delegate_signs_by_rsa_is_served() {
+    let root = Identity::self_signed(&Spec::ca("Root").key(KeyKind::Rsa2048));
+    let ca = root.issue(&Spec::ca("CA").key(KeyKind::Rsa2048));
+    let leaf = ca.issue(&Spec::server().ocsp_url(NAMED));
+    let delegate = ca.issue(&Spec::responder().key(KeyKind::Rsa2048));
+    let responder = OpensslResponder::start(&ca, &delegate, &[(&leaf, Status::Good)]);
+    let store = Store::new();
+    store.list(&leaf, &[&ca, &root]);
+    let agent = store.start(&format!("{PATIENT}{}", instead(&responder)));
+    agent.wait_for_metric("staplegun_fetches_total 1");
+    assert!(store.served(&leaf).is_ok());
+}
+
+#[test]
+fn what_openssl_revokes_or_does_not_know_is_not_served() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let spec = Spec::server().ocsp_url(NAMED);
+    let (revoked, unknown) = (ca.issue(&spec), ca.issue(&spec));
+    let responder = OpensslResponder::start(&ca, &ca, &[(&revoked, Status::Revoked)]);
+    let store = Store::new();
+    store.list(&revoked, &[&ca]);
+    store.list(&unknown, &[&ca]);
+    let agent = store.start(&format!("{QUICK}{}", instead(&responder)));
+    agent.wait_until_missed(&revoked, Miss::Withdrawn);
+    let notes = agent.wait_until_failed(&unknown);
+    assert_eq!(notes.last_cause.as_deref(), Some("unknown"));
+    assert_eq!(store.served(&unknown), Err(Miss::Absent));
+}
+
+/// A proxy that notes the request line, and answers as the responder would.
+fn proxy(answer: Vec<u8>) -> (u16, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        // It ends with the test's process.
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut reader = BufReader::new(&stream);
+            loop {
+                let mut line = String::new();
+                match reader.read_line(&mut line) {
+                    Ok(length) if length > 2 => head.push(line.trim_end().to_owned()),
+                    _ => break,
+                }
+            }
+            let _ = sender.send(head.join("\n"));
+            let fields = "Content-Type: application/ocsp-response\r\nConnection: close";
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: {}\r\n\r\n",
+                answer.len()
+            );
+            let _ = stream.write_all(&answer);
+        }
+    });
+    (port, lines)
+}
+
+fn start_behind(store: &Store, proxy: &str, no_proxy: &str) -> Agent {
+    let program = store.program(PATIENT);
+    let program = program.env("http_proxy", proxy).env("no_proxy", no_proxy);
+    store.adopt(program.start())
+}
+
+#[test]
+fn a_proxy_for_http_is_asked_by_the_absolute_address() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let leaf = ca.issue(&Spec::server().ocsp_url("http://responder.invalid:8080/ocsp"));
+    let good = Response::good(&leaf, &ca).der();
+    let (port, lines) = proxy(good.clone());
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    let agent = start_behind(&store, &format!("http://me:secret@127.0.0.1:{port}"), "");
+    agent.wait_until_served(&leaf, &good);
+    let head = lines.recv().expect("it was asked");
+    assert!(
+        head.starts_with("GET http://responder.invalid:8080/ocsp/M"),
+        "{head}"
+    );
+    assert!(
+        head.contains("Proxy-Authorization: Basic bWU6c2VjcmV0"),
+        "{head}"
+    );
+    assert!(
+        head.to_lowercase().contains("host: responder.invalid:8080"),
+        "{head}"
+    );
+}
+
+#[test]
+fn no_proxy_is_heeded() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&leaf, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    let (port, lines) = proxy(Vec::new());
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    let agent = start_behind(&store, &format!("http://127.0.0.1:{port}"), "127.0.0.1");
+    agent.wait_until_served(&leaf, &good);
+    assert!(lines.try_recv().is_err());
+}

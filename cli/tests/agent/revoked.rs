@@ -1,0 +1,156 @@
+//! A revocation: told at once, never served as good again, and not to be undone
+//! by what is older.
+
+use staplegun_store::slots::Miss;
+use staplegun_testkit::responder::{Behaviour, FaultyResponder};
+use staplegun_testkit::{Identity, Response, Spec, wait};
+
+use crate::support::{Agent, QUICK, Store};
+
+struct Scene {
+    ca: Identity,
+    leaf: Identity,
+    responder: FaultyResponder,
+    store: Store,
+}
+
+fn scene() -> Scene {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    Scene {
+        ca,
+        leaf,
+        responder,
+        store,
+    }
+}
+
+impl Scene {
+    /// Two hours old: the revocation is an hour old, and newer.
+    fn good(&self) -> Vec<u8> {
+        let good = Response::good(&self.leaf, &self.ca);
+        good.this_update(-7200).der()
+    }
+
+    fn revoked(&self) -> Vec<u8> {
+        let revoked = Response::good(&self.leaf, &self.ca).revoked();
+        revoked.this_update(-1800).der()
+    }
+
+    /// An agent that served the good response and then met the revocation.
+    fn revoke(&self) -> Agent {
+        let good = self.good();
+        self.responder.set(Behaviour::Answer(good.clone()));
+        let agent = self.store.start(QUICK);
+        agent.wait_until_served(&self.leaf, &good);
+        self.responder.set(Behaviour::Answer(self.revoked()));
+        agent.wait_until_missed(&self.leaf, Miss::Withdrawn);
+        // The file follows the map.
+        let file = self.store.file("staples", &self.leaf, "der");
+        wait::until("the evidence is in its file", || {
+            (std::fs::read(&file).ok()? != good).then_some(())
+        });
+        agent
+    }
+}
+
+#[test]
+fn a_revocation_stops_the_good_response_and_raises_the_alarm() {
+    let scene = scene();
+    let agent = scene.revoke();
+    agent.wait_until_logged("IS REVOKED");
+    let log = agent.server.stderr();
+    let alarm = log.lines().find(|line| line.contains("IS REVOKED"));
+    assert!(alarm.is_some_and(|line| line.contains("ERROR")), "{log}");
+    let subject = format!(
+        "staplegun_certificate_revoked{{sha256=\"{}\",subject=\"localhost\"}} 1",
+        scene.leaf.sha256_hex()
+    );
+    agent.wait_for_metric(&subject);
+    let notes = scene.store.notes(&scene.leaf).expect("there are notes");
+    assert_eq!(notes.last_cause.as_deref(), Some("revoked"));
+    let output = scene.store.staplegun(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("REVOKED"));
+}
+
+#[test]
+fn an_old_good_response_played_back_does_not_undo_a_revocation() {
+    let scene = scene();
+    let agent = scene.revoke();
+    let longer = Response::good(&scene.leaf, &scene.ca).this_update(-7200);
+    let played_back = longer.next_update(90 * 3600).der();
+    scene.responder.set(Behaviour::Answer(played_back));
+    agent.wait_until_logged("older than the revocation");
+    assert_eq!(scene.store.served(&scene.leaf), Err(Miss::Withdrawn));
+}
+
+#[test]
+fn a_newer_good_response_ends_a_hold() {
+    let scene = scene();
+    let agent = scene.revoke();
+    let released = Response::good(&scene.leaf, &scene.ca)
+        .this_update(-60)
+        .der();
+    scene.responder.set(Behaviour::Answer(released.clone()));
+    agent.wait_until_served(&scene.leaf, &released);
+}
+
+#[test]
+fn a_revocation_outlasts_a_restart_though_the_responder_is_gone() {
+    let scene = scene();
+    scene.revoke().kill();
+    scene.responder.set(Behaviour::Close);
+    // Even if the map is lost, as after a reboot.
+    std::fs::remove_file(scene.store.layout().map()).expect("there was a map");
+    let agent = scene.store.start(QUICK);
+    assert_eq!(scene.store.served(&scene.leaf), Err(Miss::Withdrawn));
+    drop(agent);
+}
+
+#[test]
+fn what_the_map_withdrew_is_not_filled_again_from_a_file_that_was_not_replaced() {
+    let scene = scene();
+    scene.revoke().kill();
+    scene.responder.set(Behaviour::Close);
+    // As if the agent was killed between the map and the file.
+    let file = scene.store.file("staples", &scene.leaf, "der");
+    std::fs::write(file, scene.good()).expect("it can be written");
+    let agent = scene.store.start(QUICK);
+    agent.wait_until_failed(&scene.leaf);
+    assert_eq!(scene.store.served(&scene.leaf), Err(Miss::Withdrawn));
+}
+
+#[test]
+fn the_revoked_response_is_stapled_where_the_operator_wants_it() {
+    let scene = scene();
+    let good = scene.good();
+    scene.responder.set(Behaviour::Answer(good.clone()));
+    let agent = scene
+        .store
+        .start(&format!("staple-revoked = true\n{QUICK}"));
+    agent.wait_until_served(&scene.leaf, &good);
+    let revoked = scene.revoked();
+    scene.responder.set(Behaviour::Answer(revoked.clone()));
+    agent.wait_until_served(&scene.leaf, &revoked);
+    agent.wait_until_logged("IS REVOKED");
+}
+
+#[test]
+fn a_revocation_without_a_signature_that_counts_is_none() {
+    let scene = scene();
+    let good = scene.good();
+    scene.responder.set(Behaviour::Answer(good.clone()));
+    let agent = scene.store.start(QUICK);
+    agent.wait_until_served(&scene.leaf, &good);
+    let forged = Response::good(&scene.leaf, &scene.ca)
+        .revoked()
+        .corrupt_signature();
+    scene.responder.set(Behaviour::Answer(forged.der()));
+    let notes = agent.wait_until_failed(&scene.leaf);
+    assert_eq!(notes.last_cause.as_deref(), Some("bad_signature"));
+    assert_eq!(scene.store.served(&scene.leaf), Ok(good));
+}

@@ -1,0 +1,250 @@
+//! The store: what lasts, what is damaged, what cannot be written.
+
+use std::os::unix::fs::chown;
+use std::path::Path;
+use std::process::Command;
+
+use staplegun_store::slots::Miss;
+use staplegun_testkit::responder::{Behaviour, FaultyResponder};
+use staplegun_testkit::{Identity, Response, Spec, wait};
+
+use crate::support::{PATIENT, QUICK, Store};
+
+struct Scene {
+    ca: Identity,
+    leaf: Identity,
+    good: Vec<u8>,
+    responder: FaultyResponder,
+    store: Store,
+}
+
+/// A store in which an agent has left a good response; then it was killed.
+fn scene() -> Scene {
+    let scene = new_scene();
+    let agent = scene.store.start(PATIENT);
+    agent.wait_until_served(&scene.leaf, &scene.good);
+    wait::until("the response is in its file", || {
+        std::fs::read(scene.store.file("staples", &scene.leaf, "der")).ok()
+    });
+    agent.kill();
+    scene
+}
+
+fn new_scene() -> Scene {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&leaf, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    Scene {
+        ca,
+        leaf,
+        good,
+        responder,
+        store,
+    }
+}
+
+impl Scene {
+    /// As a reboot leaves it: the map is gone.
+    fn reboot(&self) {
+        std::fs::remove_file(self.store.layout().map()).expect("there was a map");
+    }
+
+    fn fill(&self) {
+        let output = self.store.staplegun(&["agent", "--fill"]);
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{log}");
+    }
+}
+
+#[test]
+fn after_a_reboot_the_early_unit_fills_the_map_without_asking_anybody() {
+    let scene = scene();
+    scene.reboot();
+    let asked = scene.responder.requests().len();
+    scene.fill();
+    assert_eq!(scene.store.served(&scene.leaf), Ok(scene.good.clone()));
+    assert_eq!(scene.responder.requests().len(), asked);
+}
+
+#[test]
+fn a_killed_agents_map_goes_on_serving() {
+    let scene = scene();
+    assert_eq!(scene.store.served(&scene.leaf), Ok(scene.good));
+}
+
+#[test]
+fn with_no_network_at_boot_what_is_stored_is_served_and_the_responder_asked_soon() {
+    let scene = scene();
+    scene.reboot();
+    scene.responder.set(Behaviour::Close);
+    let agent = scene.store.start(QUICK);
+    // Filled before it is ready.
+    assert_eq!(scene.store.served(&scene.leaf), Ok(scene.good.clone()));
+    agent.wait_until_failed(&scene.leaf);
+    let newer = Response::good(&scene.leaf, &scene.ca)
+        .next_update(48 * 3600)
+        .der();
+    scene.responder.set(Behaviour::Answer(newer.clone()));
+    agent.wait_until_served(&scene.leaf, &newer);
+}
+
+#[test]
+fn what_lies_in_the_store_is_verified_again_and_fetched_anew() {
+    let other = Identity::self_signed(&Spec::ca("Another"));
+    let scene = scene();
+    let file = scene.store.file("staples", &scene.leaf, "der");
+    let good = || Response::good(&scene.leaf, &scene.ca);
+    for bad in [
+        scene.good[..scene.good.len() / 2].to_vec(),
+        b"garbage".to_vec(),
+        Vec::new(),
+        vec![0; 100_000],
+        good().expired().der(),
+        good().corrupt_signature().der(),
+        good().signed_by(&other).der(),
+        good().serial(other.serial()).der(),
+    ] {
+        scene.reboot();
+        std::fs::write(&file, &bad).expect("it can be written");
+        scene.fill();
+        assert_eq!(scene.store.served(&scene.leaf), Err(Miss::Absent));
+    }
+    scene
+        .store
+        .start(QUICK)
+        .wait_until_served(&scene.leaf, &scene.good);
+}
+
+#[test]
+fn a_certificates_file_that_holds_another_or_none_is_passed_over() {
+    let scene = scene();
+    scene.reboot();
+    let other = scene.ca.issue(&Spec::server());
+    for bad in [other.pem(), "garbage".to_owned(), String::new()] {
+        let file = scene.store.file("certs", &scene.leaf, "pem");
+        std::fs::write(file, bad).expect("it can be written");
+        scene.fill();
+    }
+    // The operator's list still names it.
+    scene
+        .store
+        .start(QUICK)
+        .wait_until_served(&scene.leaf, &scene.good);
+}
+
+#[test]
+fn a_link_in_the_store_is_not_followed() {
+    let scene = new_scene();
+    let agent = scene.store.start(PATIENT);
+    agent.wait_until_served(&scene.leaf, &scene.good);
+    agent.kill();
+    let victim = scene.store.directory.write("victim", b"precious");
+    let file = scene.store.file("staples", &scene.leaf, "der");
+    std::fs::remove_file(&file).expect("there was one");
+    std::os::unix::fs::symlink(&victim, &file).expect("a link");
+    let newer = Response::good(&scene.leaf, &scene.ca)
+        .next_update(48 * 3600)
+        .der();
+    scene.responder.set(Behaviour::Answer(newer.clone()));
+    let agent = scene.store.start(QUICK);
+    agent.wait_until_served(&scene.leaf, &newer);
+    wait::until("a file takes the link's place", || {
+        (std::fs::read(&file).ok().as_ref() == Some(&newer)).then_some(())
+    });
+    assert_eq!(
+        std::fs::read(victim).ok().as_deref(),
+        Some(&b"precious"[..])
+    );
+}
+
+#[test]
+fn directories_that_cannot_be_written_cost_the_memory_and_not_the_service() {
+    let scene = new_scene();
+    for name in ["certs", "staples", "state"] {
+        let path = scene.store.directory.join(name);
+        std::fs::create_dir(&path).expect("a directory");
+        chown(&path, Some(12_345), Some(12_345)).expect("the test runs as root");
+    }
+    let agent = scene.store.start(PATIENT);
+    agent.wait_until_served(&scene.leaf, &scene.good);
+    agent.wait_until_logged("will not survive a restart");
+}
+
+/// A full tmpfs over `path`, in a mount namespace of its own.
+fn on_a_full_disk(scene: &Scene, full: &Path) -> Command {
+    let config = scene.store.directory.write("agent.toml", QUICK);
+    let directory = scene.store.directory.path();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-ec"]).arg(format!(
+        "mount -t tmpfs -o size=64k none {full}
+         mkdir {full}/certs {full}/staples {full}/state
+         cat /dev/zero > {full}/filler 2>/dev/null || true
+         for name in certs staples state; do
+             mkdir -p {directory}/$name
+             mount --bind {full}/$name {directory}/$name
+         done
+         echo full; exec {agent} agent --directory {directory} --config {config}",
+        full = full.display(),
+        directory = directory.display(),
+        agent = crate::support::STAPLEGUN,
+        config = config.display(),
+    ));
+    command
+}
+
+#[test]
+fn a_full_disk_costs_the_memory_and_not_the_service() {
+    let scene = new_scene();
+    let full = staplegun_testkit::Directory::new();
+    let log = scene.store.directory.write("log", b"");
+    let errors = std::fs::File::options()
+        .append(true)
+        .open(&log)
+        .expect("the log");
+    let mut command = on_a_full_disk(&scene, full.path());
+    let child = command.stderr(errors).spawn().expect("unshare runs");
+    let _guard = Killed(child);
+    wait::until("the agent serves the response", || {
+        (scene.store.served(&scene.leaf).as_ref() == Ok(&scene.good)).then_some(())
+    });
+    wait::until("the agent says so, once", || {
+        let log = std::fs::read_to_string(&log).expect("the log");
+        assert!(log.matches("cannot write").count() <= 1, "{log}");
+        log.contains("make room").then_some(())
+    });
+    // A newer one is served as well: nothing depends on the disk.
+    let newer = Response::good(&scene.leaf, &scene.ca)
+        .next_update(48 * 3600)
+        .der();
+    scene.responder.set(Behaviour::Answer(newer.clone()));
+    wait::until("the agent serves the newer response", || {
+        (scene.store.served(&scene.leaf).as_ref() == Ok(&newer)).then_some(())
+    });
+    assert!(!scene.store.file("staples", &scene.leaf, "der").exists());
+}
+
+/// A child that is ended with the test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_map_in_a_directory_that_others_may_write_is_refused_with_a_reason() {
+    use std::os::unix::fs::PermissionsExt;
+    let store = Store::new();
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(store.directory.path(), open).expect("it is ours");
+    let output = store.staplegun(&["agent"]);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(log.contains("can be written by others"), "{log}");
+}

@@ -1,0 +1,219 @@
+//! An agent on a store of its own, and what can be seen of it from outside.
+
+use std::io::{Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use staplegun_store::Key;
+use staplegun_store::files::Notes;
+use staplegun_store::layout::Layout;
+use staplegun_store::map::Reader;
+use staplegun_store::slots::Miss;
+use staplegun_testkit::program::{Program, Server};
+use staplegun_testkit::{Directory, Identity, wait};
+
+/// The program under test.
+pub const STAPLEGUN: &str = env!("CARGO_BIN_EXE_staplegun");
+
+/// So quick that nothing has to be waited for, and refreshed so often that a test
+/// sees what a refresh does.
+pub const QUICK: &str = "threads = 16\n[timing]\nper-address = 0.5\nfetch = 1.0\n\
+                         longest-refresh = 0.05\nlongest-retry = 0.05\nsweep = 0.2\n";
+
+/// As [`QUICK`], but refreshed when it is time.
+pub const PATIENT: &str = "threads = 16\n[timing]\nper-address = 0.5\nfetch = 1.0\n\
+                           longest-retry = 0.05\nsweep = 0.2\n";
+
+/// A store, with certificates that the operator named.
+pub struct Store {
+    /// Where it lies, and where the test's own files are.
+    pub directory: Directory,
+    certificates: Directory,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self {
+            directory: Directory::new(),
+            certificates: Directory::new(),
+        }
+    }
+
+    /// Names a certificate to the agent, as `staplegun add` does.
+    pub fn list(&self, leaf: &Identity, issuers: &[&Identity]) -> PathBuf {
+        let mut pem = leaf.pem();
+        pem.extend(issuers.iter().map(|issuer| issuer.pem()));
+        let name = format!("{}.pem", leaf.sha256_hex());
+        let path = self.certificates.write(&name, pem);
+        let list = self.directory.join("certificates");
+        let mut known = std::fs::read_to_string(list).unwrap_or_default();
+        known += &format!("{}\n", path.display());
+        self.directory.write("certificates", known);
+        path
+    }
+
+    /// The paths in it.
+    pub fn layout(&self) -> Layout {
+        Layout::at(self.directory.path())
+    }
+
+    /// `staplegun agent` on this store with that configuration.
+    pub fn program(&self, settings: &str) -> Program {
+        let config = self.directory.write("agent.toml", settings);
+        Program::new(STAPLEGUN)
+            .args(["agent", "--verbose", "--metrics-port", "0", "--config"])
+            .arg(config)
+            .arg("--directory")
+            .arg(self.directory.path())
+    }
+
+    /// Starts an agent; it has filled the map when this returns.
+    pub fn start(&self, settings: &str) -> Agent {
+        self.adopt(self.program(settings).start())
+    }
+
+    /// A server that was started by [`Store::program`] with changes.
+    pub fn adopt(&self, server: Server) -> Agent {
+        Agent {
+            server,
+            layout: self.layout(),
+        }
+    }
+
+    /// Runs `staplegun` with these words on this store to its end.
+    pub fn staplegun(&self, words: &[&str]) -> std::process::Output {
+        Program::new(STAPLEGUN)
+            .args(words)
+            .env("STAPLEGUN_DIR", self.directory.path())
+            .run()
+    }
+
+    /// What a server would staple now.
+    pub fn served(&self, leaf: &Identity) -> Result<Vec<u8>, Miss> {
+        served(&self.layout(), leaf)
+    }
+
+    /// The agent's notes.
+    pub fn notes(&self, leaf: &Identity) -> Option<Notes> {
+        notes(&self.layout(), leaf)
+    }
+
+    /// The file of a certificate in that directory of the store.
+    pub fn file(&self, directory: &str, leaf: &Identity, suffix: &str) -> PathBuf {
+        let name = format!("{}.{suffix}", leaf.sha256_hex());
+        self.directory.join(directory).join(name)
+    }
+}
+
+/// A running agent.
+pub struct Agent {
+    /// Its process.
+    pub server: Server,
+    layout: Layout,
+}
+
+impl Agent {
+    /// Waits until the map serves exactly that.
+    pub fn wait_until_served(&self, leaf: &Identity, der: &[u8]) {
+        wait::until("the agent serves the response", || {
+            (served(&self.layout, leaf).as_deref() == Ok(der)).then_some(())
+        });
+    }
+
+    /// Waits until the map serves nothing, for that reason.
+    pub fn wait_until_missed(&self, leaf: &Identity, miss: Miss) {
+        wait::until("the agent serves nothing", || {
+            (served(&self.layout, leaf) == Err(miss)).then_some(())
+        });
+    }
+
+    /// Waits until an attempt failed, and returns the notes of it.
+    pub fn wait_until_failed(&self, leaf: &Identity) -> Notes {
+        wait::until("the agent notes a failure", || {
+            notes(&self.layout, leaf).filter(|notes| notes.failures > 0)
+        })
+    }
+
+    /// Waits until the log holds that text.
+    pub fn wait_until_logged(&self, text: &str) {
+        wait::until(&format!("the agent logs {text:?}"), || {
+            self.server.stderr().contains(text).then_some(())
+        });
+    }
+
+    /// Its metrics, as Prometheus would fetch them.
+    pub fn metrics(&self) -> String {
+        let address = (Ipv4Addr::LOCALHOST, self.server.port());
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+
+    /// Waits until a metric has that value.
+    pub fn wait_for_metric(&self, line: &str) {
+        wait::until(&format!("the metrics hold {line:?}"), || {
+            self.metrics()
+                .lines()
+                .any(|known| known == line)
+                .then_some(())
+        });
+    }
+
+    /// Kills it: nothing is finished, nothing is said.
+    pub fn kill(mut self) {
+        // Neither asked nor waited for: it has no time to do anything.
+        let pid = rustix::process::Pid::from_raw(self.server.pid().cast_signed());
+        rustix::process::kill_process(pid.expect("not zero"), rustix::process::Signal::KILL)
+            .expect("it runs");
+        self.server.stop();
+    }
+}
+
+impl Drop for Agent {
+    /// What it logged tells why a test failed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the agent's log:\n{}", self.server.stderr());
+        }
+    }
+}
+
+/// The key of a certificate.
+pub fn key(leaf: &Identity) -> Key {
+    staplegun_store::name::to_key(&leaf.sha256_hex()).expect("a SHA-256")
+}
+
+/// Seconds since 1970.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.expect("after 1970").as_secs()).expect("fits")
+}
+
+fn served(layout: &Layout, leaf: &Identity) -> Result<Vec<u8>, Miss> {
+    let reader = Reader::open(&layout.map(), 64 << 20).map_err(|_| Miss::Absent)?;
+    let buffer = |length: usize| Some(vec![MaybeUninit::new(0u8); length]);
+    let copied = reader.read(&key(leaf), now(), buffer)?;
+    let bytes = &copied.buffer[..copied.length];
+    // SAFETY: every byte was initialised when the buffer was made.
+    Ok(bytes
+        .iter()
+        .map(|byte| unsafe { byte.assume_init() })
+        .collect())
+}
+
+fn notes(layout: &Layout, leaf: &Identity) -> Option<Notes> {
+    let bytes = std::fs::read(file(layout, "state", leaf, "json")).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn file(layout: &Layout, directory: &str, leaf: &Identity, suffix: &str) -> PathBuf {
+    let name = format!("{}.{suffix}", leaf.sha256_hex());
+    Path::new(layout.lasting()).join(directory).join(name)
+}
