@@ -3,7 +3,7 @@
 
 mod haproxy;
 mod nginx;
-mod postgres;
+pub(crate) mod postgres;
 mod python;
 mod redis;
 

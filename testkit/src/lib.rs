@@ -6,6 +6,7 @@
 //! test tool has no caller who could do better.
 #![forbid(unsafe_code)]
 
+pub mod clients;
 pub mod contract;
 pub mod directory;
 pub mod hosts;
@@ -20,6 +21,7 @@ pub mod shim;
 pub mod site;
 pub mod wait;
 
+pub use clients::{ClientProgram, SServer, Target, Visit};
 pub use directory::Directory;
 pub use hosts::Host;
 pub use judge::{Client, Handshake, Tls};

@@ -82,7 +82,7 @@ impl Host for Postgres {
 }
 
 /// A program of the newest PostgreSQL that is installed.
-fn executable(name: &str) -> PathBuf {
+pub(crate) fn executable(name: &str) -> PathBuf {
     let versions = (9..40).rev();
     let paths: Vec<String> = versions
         .map(|version| format!("/usr/lib/postgresql/{version}/bin/{name}"))
