@@ -39,13 +39,20 @@ static void old_locking(int mode, int number, const char *file, int line)
     (mode & LOCK ? pthread_mutex_lock : pthread_mutex_unlock)(&old_locks[number]);
 }
 
+static void free_old_locks(void)
+{
+    for (int i = 0; i < OLD_LOCKS; i++) {
+        pthread_mutex_init(&old_locks[i], NULL);
+    }
+}
+
 void host_open(const struct host *host)
 {
     libssl_open(host->image, host->preloaded ? SHIM_PRELOADED : NULL, ROUTE_MACRO);
     if (libssl_version() < 0x010100) {
-        for (int i = 0; i < OLD_LOCKS; i++) {
-            pthread_mutex_init(&old_locks[i], NULL);
-        }
+        free_old_locks();
+        /* As a program must that forks while threads use 1.0.2. */
+        pthread_atfork(NULL, NULL, free_old_locks);
         L.CRYPTO_set_locking_callback(old_locking);
     }
 }

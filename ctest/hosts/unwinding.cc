@@ -45,7 +45,7 @@ const char *from_status_callback(const struct host *host, enum protocol protocol
     peers peers;
     bool thrown = false;
     host_open(host);
-    pair_new(&made, protocol);
+    pair_new(&made, speaks(protocol) ? protocol : TLS1_2);
     ctx_set_status_cb(made.server, throwing_callback);
     ctx_set_status_arg(made.server, &thrown);
     peers_new(&peers, made.client, made.server);
@@ -66,7 +66,7 @@ const char *from_tls12(const struct host *host)
 
 const char *from_tls13(const struct host *host)
 {
-    return from_status_callback(host, speaks(TLS1_3) ? TLS1_3 : TLS1_2);
+    return from_status_callback(host, TLS1_3);
 }
 
 int throwing_password(char *, int, int, void *)
