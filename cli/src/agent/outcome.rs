@@ -159,11 +159,16 @@ impl Daemon {
                 self.withdraw(key, staple);
             }
             Decision::Keep(Why::Same | Why::EndsEarlier) => {
-                if watched.known.as_ref().is_some_and(Staple::is_good) {
-                    watched.notes.last_error = None;
-                    watched.notes.last_cause = None;
+                let revoked = watched.known.as_ref().filter(|known| !known.is_good());
+                if let Some(known) = revoked {
+                    tracing::error!(
+                        %certificate,
+                        cause = CAUSE_REVOKED,
+                        "the certificate is still revoked{}: replace it",
+                        since(known)
+                    );
                 }
-                tracing::debug!(%certificate, %from, "nothing newer");
+                (watched.notes.last_error, watched.notes.last_cause) = trouble(revoked);
             }
             Decision::Keep(why) => tracing::warn!(
                 %certificate,
@@ -218,8 +223,7 @@ impl Daemon {
         }
         if let Some(watched) = self.roster.get_mut(key) {
             let notes = &mut watched.notes;
-            notes.last_cause = Some(CAUSE_REVOKED.to_owned());
-            notes.last_error = Some(format!("the certificate is revoked{}", since(&staple)));
+            (notes.last_error, notes.last_cause) = trouble(Some(&staple));
             notes.this_update = Some(staple.validity.from);
             notes.until = Some(staple.validity.until);
             watched.known = Some(staple);
@@ -237,6 +241,13 @@ impl Daemon {
             Err(error) => tracing::error!(cause = "store", "cannot write a certificate: {error:#}"),
         }
     }
+}
+
+/// What the notes say of a certificate whose responder does its work: error and
+/// cause, or none.
+fn trouble(revoked: Option<&Staple>) -> (Option<String>, Option<String>) {
+    let told = |known| format!("the certificate is revoked{}", since(known));
+    (revoked.map(told), revoked.map(|_| CAUSE_REVOKED.to_owned()))
 }
 
 fn since(staple: &Staple) -> String {

@@ -190,6 +190,53 @@ mod tests {
     }
 
     #[test]
+    fn the_packaged_file_shows_the_defaults() {
+        let packaged = include_str!("../../../packaging/agent.toml");
+        assert_eq!(
+            format!("{:?}", Settings::parse(packaged).unwrap()),
+            format!("{:?}", Settings::default())
+        );
+        // Uncommented, all of it is understood, and the numbers are the defaults.
+        let is_setting = |line: &&str| {
+            let line = line.trim_start_matches('#');
+            line.starts_with('[')
+                || line.split_once(" = ").is_some_and(|(name, _)| {
+                    name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+                })
+        };
+        let uncommented: String = packaged
+            .lines()
+            .filter(is_setting)
+            .map(|line| {
+                format!(
+                    "{}\n",
+                    line.trim_start_matches('#')
+                        .replace("AB:CD:...", &"AB".repeat(32))
+                )
+            })
+            .collect();
+        let shown = Settings::parse(&uncommented).unwrap();
+        let usual = Settings::default();
+        assert_eq!(format!("{:?}", shown.timing), format!("{:?}", usual.timing));
+        assert_eq!(
+            (
+                shown.map_size,
+                shown.threads,
+                shown.per_responder,
+                shown.max_certificates
+            ),
+            (
+                usual.map_size,
+                usual.threads,
+                usual.per_responder,
+                usual.max_certificates
+            )
+        );
+        assert_eq!(shown.staple_revoked, usual.staple_revoked);
+        assert_eq!(shown.responder.len(), 1);
+    }
+
+    #[test]
     fn what_is_set_counts() {
         let settings = Settings::parse(
             "user = 'staplegun'\n[timing]\nlongest-retry = 0.5\n\

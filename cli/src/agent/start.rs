@@ -30,6 +30,9 @@ use crate::fetch::Override;
 /// How often a standby looks whether the other agent has ended.
 const STANDBY_PAUSE: Duration = Duration::from_millis(500);
 
+/// How often an agent that is to end soon looks for the other's end.
+const ATTEMPTS: u32 = 3;
+
 /// Keep a valid response for every certificate of a store
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -70,8 +73,8 @@ pub struct Args {
 
 impl Args {
     /// What the file says, and over it the command line.
-    fn settings(&self) -> anyhow::Result<Settings> {
-        let mut settings = Settings::load(self.config.as_deref(), self.place.is_system())?;
+    fn settings(&self, is_system: bool) -> anyhow::Result<Settings> {
+        let mut settings = Settings::load(self.config.as_deref(), is_system)?;
         settings.user = self.user.clone().or(settings.user);
         settings.metrics_file = self.metrics_file.clone().or(settings.metrics_file);
         settings.metrics_port = self.metrics_port.or(settings.metrics_port);
@@ -97,7 +100,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         });
     }
     let layout = args.place.layout()?;
-    let settings = args.settings()?;
+    // Asked now: later the agent is another user.
+    let is_system = args.place.is_system();
+    let settings = args.settings(is_system)?;
     let user = other_user(settings.user.as_deref())?;
     // What the agent writes is public, and only its own to write.
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -117,7 +122,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (threads, per_responder) = (settings.threads, settings.per_responder);
     let (fill, once, watch_pid) = (args.fill, args.once, args.watch_pid);
     let map = layout.map();
-    let reload = Box::new(move || args.settings());
+    let reload = Box::new(move || args.settings(is_system));
     let mut daemon = Daemon::new(layout, settings, keeper, reload)?;
     daemon.fill();
     if fill {
@@ -164,16 +169,19 @@ fn other_user(name: Option<&str>) -> anyhow::Result<Option<User>> {
 /// agent that has it does what was asked for, or the program it was for has gone.
 fn lock(args: &Args, layout: &Layout, manager: &Manager) -> anyhow::Result<Option<WriterLock>> {
     let mut is_standby = false;
+    let mut attempts = 0;
     loop {
         let busy = match take_lock(layout)? {
             Ok(lock) => return Ok(Some(lock)),
             Err(busy) => busy,
         };
-        if args.fill || args.once {
+        // Others hold the lock for a moment to see whether there is an agent.
+        attempts += 1;
+        if (args.fill || args.once) && attempts > ATTEMPTS {
             tracing::info!("{busy}: nothing to do");
             return Ok(None);
         }
-        if !is_standby {
+        if !is_standby && attempts > 1 {
             is_standby = true;
             tracing::info!("{busy}: standing by");
             manager.ready("standing by for another agent");

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use staplegun_store::slots::Miss;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder, OpensslResponder, Status};
-use staplegun_testkit::{Identity, KeyKind, Response, Spec};
+use staplegun_testkit::{Identity, KeyKind, Program, Response, Spec, wait};
 
 use crate::support::{Agent, PATIENT, QUICK, Store};
 
@@ -60,6 +60,40 @@ fn what_openssl_revokes_or_does_not_know_is_not_served() {
     let notes = agent.wait_until_failed(&unknown);
     assert_eq!(notes.last_cause.as_deref(), Some("unknown"));
     assert_eq!(store.served(&unknown), Err(Miss::Absent));
+}
+
+#[test]
+fn an_https_responder_must_show_a_certificate_that_the_machine_trusts() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let server = ca.issue(&Spec::server());
+    let store = Store::new();
+    let certificate = store.directory.write("server.pem", server.pem());
+    let key = store.directory.write("server.key", server.key.pem());
+    let anchors = store.directory.write("anchors.pem", ca.pem());
+    // It answers with a page, which is enough to see that it was spoken to.
+    let page = Program::new("openssl")
+        .args(["s_server", "-accept", "127.0.0.1:0", "-www", "-cert"])
+        .arg(certificate)
+        .arg("-key")
+        .arg(key)
+        .start();
+    let url = format!("https://localhost:{}/", page.port());
+    let leaf = ca.issue(&Spec::server().ocsp_url(&url));
+    store.list(&leaf, &[&ca]);
+    let agent = store.start(QUICK);
+    let notes = agent.wait_until_failed(&leaf);
+    assert_eq!(
+        notes.last_cause.as_deref(),
+        Some("tls"),
+        "{:?}",
+        notes.last_error
+    );
+    drop(agent);
+    let agent = store.adopt(store.program(QUICK).env("SSL_CERT_FILE", anchors).start());
+    wait::until("it is spoken to", || {
+        (store.notes(&leaf)?.last_cause.as_deref() == Some("html")).then_some(())
+    });
+    drop(agent);
 }
 
 /// A proxy that notes the request line, and answers as the responder would.

@@ -1,0 +1,197 @@
+//! `staplegun fetch`: what it prints, writes and stores, and its exit status.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use staplegun_store::layout::Layout;
+use staplegun_store::map::Reader;
+use staplegun_store::slots::Miss;
+use staplegun_testkit::program::Program;
+use staplegun_testkit::responder::{Behaviour, FaultyResponder, OpensslResponder, Status};
+use staplegun_testkit::{Directory, Identity, Response, Spec};
+
+struct Scene {
+    ca: Identity,
+    leaf: Identity,
+    good: Vec<u8>,
+    responder: FaultyResponder,
+    directory: Directory,
+    path: PathBuf,
+}
+
+fn scene() -> Scene {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&leaf, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    let directory = Directory::new();
+    let path = directory.write("leaf.pem", leaf.pem() + &ca.pem());
+    Scene {
+        ca,
+        leaf,
+        good,
+        responder,
+        directory,
+        path,
+    }
+}
+
+impl Scene {
+    fn fetch(&self, words: &[&str]) -> Output {
+        Program::new(env!("CARGO_BIN_EXE_staplegun"))
+            .arg("fetch")
+            .args(words)
+            .arg(&self.path)
+            .env("STAPLEGUN_DIR", self.directory.join("store"))
+            .run()
+    }
+
+    fn served(&self) -> Result<(), Miss> {
+        let layout = Layout::at(&self.directory.join("store"));
+        let reader = Reader::open(&layout.map(), 64 << 20).expect("there is a map");
+        let key = staplegun_store::name::to_key(&self.leaf.sha256_hex()).expect("a SHA-256");
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = since.expect("after 1970").as_secs();
+        reader
+            .lookup(&key, i64::try_from(now).expect("fits"))
+            .map(drop)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_good_response_is_told_written_and_stored() {
+    let scene = scene();
+    let output = scene.directory.join("out.der");
+    let told = scene.fetch(&["-o", output.to_str().expect("UTF-8")]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    let told = text(&told.stdout);
+    for part in [
+        "good",
+        &scene.responder.url(),
+        "thisUpdate",
+        "until",
+        "kept in the store",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(std::fs::read(output).ok(), Some(scene.good.clone()));
+    assert_eq!(scene.served(), Ok(()));
+}
+
+#[test]
+fn json_is_json_and_nothing_is_stored_where_nothing_shall_be() {
+    let scene = scene();
+    let told = scene.fetch(&["--json", "--no-store"]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!(told[0]["status"], "good");
+    assert_eq!(told[0]["sha256"], scene.leaf.sha256_hex());
+    assert_eq!(told[0]["responder"], scene.responder.url());
+    assert!(told[0]["until"].as_i64() > told[0]["this_update"].as_i64());
+    assert!(!scene.directory.join("store").exists());
+}
+
+#[test]
+fn a_revocation_has_an_exit_status_of_its_own_and_withdraws() {
+    let scene = scene();
+    assert_eq!(scene.fetch(&[]).status.code(), Some(0));
+    let revoked = Response::good(&scene.leaf, &scene.ca).revoked().der();
+    scene.responder.set(Behaviour::Answer(revoked));
+    let told = scene.fetch(&[]);
+    assert_eq!(told.status.code(), Some(3));
+    assert!(
+        text(&told.stdout).contains("revoked since"),
+        "{}",
+        text(&told.stdout)
+    );
+    assert_eq!(scene.served(), Err(Miss::Withdrawn));
+}
+
+#[test]
+fn a_failure_names_responder_and_cause_and_stores_nothing() {
+    let scene = scene();
+    scene.responder.set(Behaviour::html());
+    let told = scene.fetch(&["--json"]);
+    assert_eq!(told.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!(told[0]["cause"], "html");
+    assert_eq!(told[0]["responder"], scene.responder.url());
+    let error = told[0]["error"].as_str().expect("a text");
+    assert!(error.contains("text/html"), "{error}");
+    assert!(!scene.directory.join("store").exists());
+}
+
+#[test]
+fn a_file_that_is_no_certificate_is_named_with_what_is_wrong() {
+    let scene = scene();
+    for (contents, word) in [
+        (b"garbage".to_vec(), "not a DER certificate"),
+        (Vec::new(), "empty"),
+        (scene.ca.key.pem().as_bytes().to_vec(), "no certificate"),
+        (vec![b'x'; 2 << 20], "too many"),
+    ] {
+        std::fs::write(&scene.path, contents).expect("it can be written");
+        let told = scene.fetch(&[]);
+        assert_eq!(told.status.code(), Some(2));
+        let told = text(&told.stderr);
+        assert!(
+            told.contains("leaf.pem") && told.contains(word),
+            "{word}: {told}"
+        );
+    }
+}
+
+#[test]
+fn an_issuer_beside_the_certificate_or_named_is_used() {
+    let scene = scene();
+    std::fs::write(&scene.path, scene.leaf.der()).expect("it can be written");
+    let told = scene.fetch(&["--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!(told[0]["cause"], "no_issuer");
+    let issuer = scene.directory.write("ca.der", scene.ca.der());
+    let named = scene.fetch(&["--issuer", issuer.to_str().expect("UTF-8")]);
+    assert_eq!(named.status.code(), Some(0), "{}", text(&named.stdout));
+    scene.directory.write("leaf.pem.issuer", scene.ca.pem());
+    assert_eq!(scene.fetch(&[]).status.code(), Some(0));
+}
+
+#[test]
+fn what_openssl_signs_is_good_and_openssl_agrees() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let leaf = ca.issue(&Spec::server().ocsp_url("http://responder.invalid/"));
+    let delegate = ca.issue(&Spec::responder());
+    let responder = OpensslResponder::start(&ca, &delegate, &[(&leaf, Status::Good)]);
+    let directory = Directory::new();
+    let path = directory.write("leaf.pem", leaf.pem() + &ca.pem());
+    let (leaf_file, ca_file) = (
+        directory.write("l.pem", leaf.pem()),
+        directory.write("ca.pem", ca.pem()),
+    );
+    let output = directory.join("out.der");
+    let instead = format!("http://responder.invalid/={}", responder.url());
+    let told = Program::new(env!("CARGO_BIN_EXE_staplegun"))
+        .args(["fetch", "--no-store", "--responder", &instead, "-o"])
+        .args([&output, &path])
+        .run();
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stdout));
+    let judged = Program::new("openssl")
+        .args(["ocsp", "-respin"])
+        .arg(output)
+        .arg("-issuer")
+        .arg(&ca_file)
+        .arg("-cert")
+        .arg(leaf_file)
+        .arg("-CAfile")
+        .arg(ca_file)
+        .run();
+    let judged = text(&judged.stderr) + &text(&judged.stdout);
+    assert!(
+        judged.contains("Response verify OK") && judged.contains(": good"),
+        "{judged}"
+    );
+}
