@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Hosts that a public reader can reach, or that stand in a protocol. Names under .example, .test and
-/// .invalid, and the loopback, stand for nobody.
+/// Hosts that a public reader can reach, or that stand in a protocol. Names under
+/// .example, .test and .invalid, and the loopback, stand for nobody.
 const PUBLIC: [&str; 12] = [
     "datatracker.ietf.org",
     "docs.openssl.org",
