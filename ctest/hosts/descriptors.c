@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include "host.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -62,8 +61,9 @@ static const char *to_a_reader(const struct host *host)
 
 static const char *to_a_data_file(const struct host *host)
 {
-    char path[] = "/tmp/hosts.XXXXXX";
+    char path[4096];
     struct stat stat;
+    snprintf(path, sizeof(path), "%s/data.XXXXXX", host->pki);
     host_open(host);
     for (int fd = 0; fd <= 2; fd++) {
         close(fd);

@@ -78,7 +78,7 @@ int throwing_password(char *, int, int, void *)
 const char *from_password_callback(const struct host *host)
 {
     pair made;
-    std::string path = "/tmp/hosts." + std::to_string(getpid()) + ".pem";
+    std::string path = std::string(host->pki) + "/encrypted.pem";
     host_open(host);
     FILE *file = fopen(path.c_str(), "w");
     if (!file) {
@@ -102,7 +102,6 @@ const char *from_password_callback(const struct host *host)
         pair_new(&made, TLS1_2);
         answer = then_stapled(host, &made);
     }
-    unlink(path.c_str());
     return answer;
 }
 
@@ -120,7 +119,7 @@ const char *cancelled(const struct host *host)
     pthread_t thread;
     void *result = nullptr;
     host_open(host);
-    fifo = "/tmp/hosts." + std::to_string(getpid()) + ".fifo";
+    fifo = std::string(host->pki) + "/fifo";
     SSL_CTX *ctx = client_context(TLS1_2);
     if (mkfifo(fifo.c_str(), 0600) != 0
         || pthread_create(&thread, nullptr, reads_a_fifo, ctx) != 0) {
