@@ -42,14 +42,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         if unfit {
             bail!("the path {path:?} cannot stand in the list: rename it");
         }
-        let found = list::look(&path)?;
-        if found.subjects.is_empty() {
+        let found = list::Seen::default().look_at(&path)?;
+        if found.is_empty() {
             eprintln!(
                 "staplegun: {} holds no certificate yet; it is looked at again when it changes",
                 path.display()
             );
         }
-        subjects.extend(found.subjects);
+        subjects.extend(found);
         paths.push(path);
     }
     list::add(&layout, &paths)?;

@@ -14,6 +14,7 @@ use super::counters::Counters;
 use super::decision::overslept;
 use super::event::Event;
 use super::keeper::Keeper;
+use super::list;
 use super::metrics::Metrics;
 use super::pool::{Job, Pool};
 use super::roster::Roster;
@@ -37,8 +38,8 @@ pub struct Daemon {
     pub(super) roster: Roster,
     pub(super) spool: Option<DropBox>,
     pub(super) counters: Counters,
-    /// Directories of certificates that the operator named.
-    pub(super) listed: Vec<PathBuf>,
+    /// What the operator named, as it was seen last.
+    pub(super) listed: list::Seen,
     reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
 }
 
@@ -69,7 +70,15 @@ pub enum Until {
 struct Agenda {
     sweep: Instant,
     look: Option<Instant>,
-    metrics: Instant,
+    /// None while nothing has changed.
+    metrics: Option<Instant>,
+}
+
+impl Agenda {
+    /// Something happened: the metrics tell it soon, and not too often.
+    fn note_change(&mut self) {
+        self.metrics.get_or_insert(Instant::now() + METRICS_PAUSE);
+    }
 }
 
 impl Daemon {
@@ -93,7 +102,7 @@ impl Daemon {
             roster: Roster::default(),
             spool: None,
             counters: Counters::default(),
-            listed: Vec::new(),
+            listed: list::Seen::default(),
             reload,
         })
     }
@@ -103,16 +112,15 @@ impl Daemon {
         let mut agenda = Agenda {
             sweep: Instant::now(),
             look: None,
-            metrics: Instant::now(),
+            metrics: Some(Instant::now()),
         };
         threads.manager.ready("filled the live map");
         loop {
             self.look_where_due(&mut threads, &mut agenda);
             self.start_due(&threads.pool);
-            let now = Instant::now();
-            if agenda.metrics <= now {
+            if agenda.metrics.is_some_and(|at| at <= Instant::now()) {
                 threads.metrics.update(&self);
-                agenda.metrics = now + METRICS_PAUSE;
+                agenda.metrics = None;
             }
             if until == Until::Settled && !self.roster.is_asking() {
                 threads.metrics.update(&self);
@@ -123,6 +131,7 @@ impl Daemon {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            agenda.note_change();
             match event {
                 Event::Fetched { key, fetched } => self.fetched(&key, fetched.map(|it| *it)),
                 Event::Changed => {
@@ -151,6 +160,7 @@ impl Daemon {
             return;
         }
         agenda.look = None;
+        agenda.note_change();
         if let Some(watch) = &threads.watch {
             watch.seen();
         }
@@ -175,7 +185,7 @@ impl Daemon {
             self.layout.lasting().to_owned(),
             self.layout.lasting().join("staples"),
         ];
-        all.extend(self.listed.iter().cloned());
+        all.extend(self.listed.directories().cloned());
         all
     }
 
@@ -245,15 +255,10 @@ impl Daemon {
 
     /// How long nothing is to be done.
     fn patience(&self, agenda: &Agenda) -> Duration {
-        let times = [Some(agenda.sweep), agenda.look, self.roster.next_due()];
-        let next = times.into_iter().flatten().min().unwrap_or(agenda.sweep);
-        let now = Instant::now();
-        // What changed since is told soon.
-        let next = match agenda.metrics > now {
-            true => next.min(agenda.metrics),
-            false => next,
-        };
-        next.saturating_duration_since(now)
+        let times = [agenda.look, agenda.metrics, self.roster.next_due()];
+        let next = times.into_iter().flatten().min();
+        let next = next.map_or(agenda.sweep, |next| next.min(agenda.sweep));
+        next.saturating_duration_since(Instant::now())
     }
 
     fn read_settings(&mut self) {
@@ -268,6 +273,7 @@ impl Daemon {
                 self.settings = settings;
                 self.trust = trust;
                 // There may be a responder now where there was none.
+                self.listed = list::Seen::default();
                 for (_, watched) in self.roster.iter_mut() {
                     watched.due.get_or_insert_with(Instant::now);
                 }

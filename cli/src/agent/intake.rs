@@ -13,6 +13,7 @@ use super::clock;
 use super::daemon::Daemon;
 use super::list;
 use super::roster::{Quota, Refusal, Source};
+use super::stamp::Stamp;
 use crate::fetch::{self, Kind, Staple, Subject, responders_of};
 
 impl Daemon {
@@ -210,24 +211,12 @@ impl Daemon {
             tracing::error!(cause = "list", "{error:#}");
             Vec::new()
         });
-        let mut directories = Vec::new();
-        for path in paths {
-            match list::look(&path) {
-                Ok(found) => {
-                    directories.extend(found.directories);
-                    for subject in found.subjects {
-                        let certificate = subject.leaf.display_subject();
-                        if let Err(refusal) = self.let_in(subject, Source::List) {
-                            tracing::debug!(%certificate, "passed over: {refusal}");
-                        }
-                    }
-                }
-                Err(error) => tracing::warn!(cause = "list", "{error:#}"),
+        for subject in self.listed.look(&paths) {
+            let certificate = subject.leaf.display_subject();
+            if let Err(refusal) = self.let_in(subject, Source::List) {
+                tracing::debug!(%certificate, "passed over: {refusal}");
             }
         }
-        directories.sort();
-        directories.dedup();
-        self.listed = directories;
     }
 
     /// Looks for responses in `staples/` that are not what the agent wrote there:
@@ -279,12 +268,9 @@ impl Daemon {
     }
 }
 
-/// What tells one file in `staples/` from the next under the same name.
-pub type Stamp = (u64, i64, i64, u64);
-
+/// Which file lies in `staples/` under that name.
 fn stamp(layout: &Layout, key: &Key) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt;
     let file = format!("{}.der", name::of_key(key));
     let about = std::fs::symlink_metadata(layout.lasting().join("staples").join(file)).ok()?;
-    Some((about.ino(), about.mtime(), about.mtime_nsec(), about.size()))
+    Some(Stamp::of(&about))
 }

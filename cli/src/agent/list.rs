@@ -1,14 +1,16 @@
 //! The certificates that the operator named: a list of paths in the store, one a
 //! line, written by `staplegun add` and read by the agent.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use staplegun_store::layout::Layout;
 
-use crate::fetch::Subject;
+use super::stamp::Stamp;
+use crate::fetch::{Subject, issuer_beside};
 
 /// The most files that are looked at in a directory that was named.
 const MAX_FILES: usize = 4096;
@@ -74,70 +76,115 @@ pub fn add(layout: &Layout, paths: &[PathBuf]) -> anyhow::Result<()> {
     })
 }
 
-/// What stands at a path that was named.
+/// What was found where the operator pointed. Files that have not changed since
+/// are not read again, so that looking costs little.
 #[derive(Debug, Default)]
-pub struct Found {
-    /// The certificates.
-    pub subjects: Vec<Subject>,
-    /// Directories whose changes matter.
-    pub directories: Vec<PathBuf>,
+pub struct Seen {
+    files: HashMap<PathBuf, [Option<Stamp>; 2]>,
+    directories: BTreeSet<PathBuf>,
+    /// Paths that failed: told once.
+    failed: BTreeSet<PathBuf>,
 }
 
-/// Reads the certificates at `path`: a file, or all files with the suffix .pem,
-/// .crt or .cer in a directory and those directly under it. In a directory, what
-/// is no certificate is passed over: keys lie there too.
-///
-/// # Errors
-///
-/// If it cannot be read, or a file that was named holds no certificate.
-pub fn look(path: &Path) -> anyhow::Result<Found> {
-    let about = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
-    let mut found = Found::default();
-    if about.is_dir() {
-        let mut left = MAX_FILES;
-        look_into(path, MAX_DEPTH, &mut left, &mut found)?;
-    } else {
-        found.subjects.push(Subject::from_file(path)?);
-        found.directories.extend(path.parent().map(Path::to_owned));
+impl Seen {
+    /// The directories whose changes matter.
+    pub fn directories(&self) -> impl Iterator<Item = &PathBuf> {
+        self.directories.iter()
     }
-    Ok(found)
-}
 
-fn look_into(
-    directory: &Path,
-    depth: usize,
-    left: &mut usize,
-    found: &mut Found,
-) -> anyhow::Result<()> {
-    found.directories.push(directory.to_owned());
-    let entries = fs::read_dir(directory)
-        .with_context(|| format!("cannot list the directory {}", directory.display()))?;
-    for entry in entries {
-        if *left == 0 {
-            tracing::warn!(
-                "{} holds more than {MAX_FILES} files: the rest is passed over",
-                directory.display()
-            );
-            return Ok(());
-        }
-        *left -= 1;
-        let path = entry?.path();
-        let Ok(about) = fs::metadata(&path) else {
-            continue;
-        };
-        if about.is_dir() && depth > 1 {
-            // One that may not be read hides no other.
-            if let Err(error) = look_into(&path, depth - 1, left, found) {
-                tracing::warn!("{error:#}");
-            }
-        } else if about.is_file() && is_named_as_certificate(&path) {
-            match Subject::from_file(&path) {
-                Ok(subject) => found.subjects.push(subject),
-                Err(error) => tracing::debug!("{error:#}"),
+    /// Reads the certificates at `paths` that are new or have changed. What cannot
+    /// be read is logged, once.
+    pub fn look(&mut self, paths: &[PathBuf]) -> Vec<Subject> {
+        self.directories.clear();
+        let mut subjects = Vec::new();
+        for path in paths {
+            match self.look_at(path) {
+                Ok(found) => {
+                    self.failed.remove(path);
+                    subjects.extend(found);
+                }
+                Err(error) => {
+                    if self.failed.insert(path.clone()) {
+                        tracing::warn!(cause = "list", "{error:#}");
+                    }
+                }
             }
         }
+        subjects
     }
-    Ok(())
+
+    /// Reads the certificates at `path`: a file, or all files with the suffix .pem,
+    /// .crt or .cer in a directory and those directly under it. In a directory what
+    /// is no certificate, or a certification authority's, is passed over: keys and
+    /// chains lie there too.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or a file that was named holds no certificate.
+    pub fn look_at(&mut self, path: &Path) -> anyhow::Result<Vec<Subject>> {
+        let about =
+            fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
+        let mut found = Vec::new();
+        if about.is_dir() {
+            let mut left = MAX_FILES;
+            self.look_into(path, MAX_DEPTH, &mut left, &mut found)?;
+        } else {
+            self.directories.extend(path.parent().map(Path::to_owned));
+            if self.is_new(path) {
+                let subject = Subject::from_file(path).inspect_err(|_| {
+                    // Tried again, whether it changes or not: it may be readable then.
+                    self.files.remove(path);
+                })?;
+                found.push(subject);
+            }
+        }
+        Ok(found)
+    }
+
+    fn look_into(
+        &mut self,
+        directory: &Path,
+        depth: usize,
+        left: &mut usize,
+        found: &mut Vec<Subject>,
+    ) -> anyhow::Result<()> {
+        self.directories.insert(directory.to_owned());
+        let entries = fs::read_dir(directory)
+            .with_context(|| format!("cannot list the directory {}", directory.display()))?;
+        for entry in entries {
+            if *left == 0 {
+                bail!(
+                    "{} holds more than {MAX_FILES} files: the rest is passed over",
+                    directory.display()
+                );
+            }
+            *left -= 1;
+            let path = entry?.path();
+            let Ok(about) = fs::metadata(&path) else {
+                continue;
+            };
+            if about.is_dir() && depth > 1 {
+                // One that may not be read hides no other.
+                if let Err(error) = self.look_into(&path, depth - 1, left, found) {
+                    tracing::debug!("{error:#}");
+                }
+            } else if about.is_file() && is_named_as_certificate(&path) && self.is_new(&path) {
+                match Subject::from_file(&path) {
+                    Ok(subject) if subject.leaf.is_ca() => {}
+                    Ok(subject) => found.push(subject),
+                    Err(error) => tracing::debug!("{error:#}"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the file, or its issuer's beside it, is not the one that was read.
+    fn is_new(&mut self, path: &Path) -> bool {
+        let stamp = |path: &Path| fs::metadata(path).ok().map(|about| Stamp::of(&about));
+        let stamps = [stamp(path), stamp(&issuer_beside(path))];
+        self.files.insert(path.to_owned(), stamps) != Some(stamps)
+    }
 }
 
 fn is_named_as_certificate(path: &Path) -> bool {

@@ -25,6 +25,7 @@ mod pool;
 mod roster;
 mod settings;
 mod signals;
+mod stamp;
 mod start;
 mod systemd;
 mod user;

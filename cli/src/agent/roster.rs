@@ -8,7 +8,7 @@ use staplegun_ocsp::UnixTime;
 use staplegun_store::Key;
 use staplegun_store::files::Notes;
 
-use super::intake::Stamp;
+use super::stamp::Stamp;
 use crate::fetch::{Staple, Subject};
 
 /// One certificate.

@@ -51,6 +51,8 @@ pub struct Answer {
     pub other_type: Option<String>,
     /// For how long caches will give out the same answer.
     pub max_age: Option<Duration>,
+    /// For how long the responder asked to be left alone: with tryLater, say.
+    pub retry_after: Option<Duration>,
 }
 
 /// Asks `url` and waits until `deadline` at most. `turn` says which of the
@@ -89,9 +91,9 @@ pub fn exchange(
         let value = response.headers().get(name)?.to_str().ok()?;
         Some(value.to_owned())
     };
+    let retry_after = field("retry-after").and_then(|value| http::retry_after(&value, now));
     let status = response.status().as_u16();
     if status != 200 {
-        let retry_after = field("retry-after").and_then(|value| http::retry_after(&value, now));
         return Err(Failure {
             retry_after,
             ..Failure::at(url, Kind::HttpStatus(status))
@@ -111,6 +113,7 @@ pub fn exchange(
         body,
         other_type,
         max_age,
+        retry_after,
     })
 }
 

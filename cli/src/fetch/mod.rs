@@ -19,5 +19,5 @@ pub use http::Patience;
 pub use judge::{Staple, Verdict, judge};
 pub use overrides::Override;
 pub use responder::{Fetched, Manner, Received, fetch, responders_of};
-pub use subject::Subject;
+pub use subject::{Subject, issuer_beside};
 pub use verify::Trust;

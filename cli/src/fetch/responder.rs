@@ -131,7 +131,6 @@ fn ask_by(
     turn: usize,
     now: UnixTime,
 ) -> Result<Received, Failure> {
-    let failed = |kind| Failure::at(url, kind);
     let Some(issuer) = subject.issuer() else {
         let why = match subject.leaf.ca_issuers() {
             [] => "it is not in the file, and the certificate does not say where it lies",
@@ -157,8 +156,10 @@ fn ask_by(
                 ..failure
             }
         })?;
-    let staple = judge(&answer.body, issuer, now, &manner.tolerance)
-        .map_err(|kind| failed(with_type(kind, answer.other_type)))?;
+    let staple = judge(&answer.body, issuer, now, &manner.tolerance).map_err(|kind| Failure {
+        retry_after: answer.retry_after,
+        ..Failure::at(url, with_type(kind, answer.other_type))
+    })?;
     Ok(Received {
         staple,
         responder: url.to_owned(),

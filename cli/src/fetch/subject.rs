@@ -1,7 +1,7 @@
 //! A certificate whose status is asked for: the leaf, its issuer if it is known,
 //! and what came along.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use openssl::x509::X509;
@@ -99,9 +99,7 @@ impl Subject {
             .and_then(|bytes| Self::from_bytes(&bytes))
             .with_context(|| format!("cannot use the certificate {}", path.display()))?;
         if subject.issuer.is_none() {
-            let mut beside = path.as_os_str().to_owned();
-            beside.push(".issuer");
-            if let Ok(bytes) = read(Path::new(&beside)) {
+            if let Ok(bytes) = read(&issuer_beside(path)) {
                 for der in certificates_in(&bytes) {
                     subject.complete(&der);
                 }
@@ -169,6 +167,13 @@ impl Subject {
         }
         Ok(pem)
     }
+}
+
+/// Where the issuer of the certificate at `path` may lie: `.issuer` appended.
+pub fn issuer_beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".issuer");
+    beside.into()
 }
 
 /// The certificates in bytes from anywhere: PEM, one in DER, or PKCS #7 in DER

@@ -1,8 +1,11 @@
 //! Every fault of a responder: what was served before is served after, and the
 //! cause is told by its name.
 
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use staplegun_store::slots::Miss;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder, Refused};
 use staplegun_testkit::response::error_status;
@@ -206,19 +209,57 @@ fn a_first_responder_that_hangs_leaves_time_for_the_second() {
     store.start(QUICK).wait_until_served(&leaf, &good);
 }
 
+/// An address that takes no connection and refuses none: its queue is full.
+struct Dead {
+    _listener: OwnedFd,
+    _waiting: Vec<OwnedFd>,
+}
+
+impl Dead {
+    fn at(address: SocketAddr) -> Self {
+        let new = |flags| {
+            let stream = SocketType::STREAM;
+            rustix::net::socket_with(AddressFamily::INET, stream, flags, None).expect("a socket")
+        };
+        let listener = new(SocketFlags::CLOEXEC);
+        rustix::net::bind(&listener, &address).expect("nobody else has it");
+        rustix::net::listen(&listener, 0).expect("it can listen");
+        let waiting = (0..4)
+            .map(|_| {
+                let client = new(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
+                // The first ones fill the queue, the others are not answered.
+                let _ = rustix::net::connect(&client, &address);
+                client
+            })
+            .collect();
+        Self {
+            _listener: listener,
+            _waiting: waiting,
+        }
+    }
+}
+
 #[test]
 fn a_name_whose_first_address_is_dead_is_asked_at_the_next() {
-    // localhost is ::1 first where there is IPv6; the responder listens on
-    // 127.0.0.1 only.
     let ca = Identity::self_signed(&Spec::ca("CA"));
     let responder = FaultyResponder::start(Behaviour::Close);
-    let url = format!("http://localhost:{}/ocsp", responder.port());
+    let _dead = Dead::at(SocketAddr::from(([127, 0, 0, 2], responder.port())));
+    let url = format!("http://two.invalid:{}/ocsp", responder.port());
     let leaf = ca.issue(&Spec::server().ocsp_url(&url));
     let good = Response::good(&leaf, &ca).der();
     responder.set(Behaviour::Answer(good.clone()));
     let store = Store::new();
     store.list(&leaf, &[&ca]);
-    store.start(QUICK).wait_until_served(&leaf, &good);
+    let hosts = "127.0.0.2 two.invalid\n127.0.0.1 two.invalid\n";
+    let hosts = store.directory.write("hosts", hosts);
+    let settings = "[timing]\nper-address = 0.2\nfetch = 5\nlongest-retry = 600\n";
+    let script = format!("mount --bind {} /etc/hosts", hosts.display());
+    let _agent = store.start_apart(settings, &script);
+    wait::until("the agent serves the response", || {
+        // Its first attempt: the next one is far away.
+        assert!(store.notes(&leaf).is_none_or(|notes| notes.failures == 0));
+        (store.served(&leaf).as_ref() == Ok(&good)).then_some(())
+    });
 }
 
 #[test]

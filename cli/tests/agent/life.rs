@@ -3,14 +3,14 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command};
+use std::process::{Command, ExitStatus};
 
 use rustix::process::{Pid, Signal, kill_process};
 use staplegun_store::map::Reader;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
 use staplegun_testkit::{Identity, Response, Spec, wait};
 
-use crate::support::{PATIENT, QUICK, STAPLEGUN, Store};
+use crate::support::{Guard, PATIENT, QUICK, STAPLEGUN, Store};
 
 struct Scene {
     ca: Identity,
@@ -37,37 +37,25 @@ fn scene() -> Scene {
     }
 }
 
-/// A child that is ended with the test.
-struct Guard(Child);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// An agent that listens nowhere, its log in a file.
+fn agent(store: &Store, log: &str, more: &[&str]) -> Guard {
+    let config = store.directory.write("agent.toml", QUICK);
+    let log = std::fs::File::create(store.directory.join(log)).expect("a log");
+    let child = Command::new(STAPLEGUN)
+        .args(["agent", "--directory"])
+        .arg(store.directory.path())
+        .arg("--config")
+        .arg(config)
+        .args(more)
+        .stderr(log)
+        .spawn();
+    Guard(child.expect("it starts"))
 }
 
-impl Guard {
-    /// An agent that listens nowhere, its log in a file.
-    fn agent(store: &Store, log: &str, more: &[&str]) -> Self {
-        let config = store.directory.write("agent.toml", QUICK);
-        let log = std::fs::File::create(store.directory.join(log)).expect("a log");
-        let child = Command::new(STAPLEGUN)
-            .args(["agent", "--directory"])
-            .arg(store.directory.path())
-            .arg("--config")
-            .arg(config)
-            .args(more)
-            .stderr(log)
-            .spawn();
-        Self(child.expect("it starts"))
-    }
-
-    fn wait_until_ended(&mut self) -> std::process::ExitStatus {
-        wait::until("the process ends", || {
-            self.0.try_wait().expect("it is our child")
-        })
-    }
+fn wait_until_ended(child: &mut Guard) -> ExitStatus {
+    wait::until("the process ends", || {
+        child.0.try_wait().expect("it is our child")
+    })
 }
 
 fn sleeper() -> Guard {
@@ -119,7 +107,7 @@ fn a_second_agent_stands_by_and_takes_over() {
     let scene = scene();
     let first = scene.store.start(PATIENT);
     first.wait_until_served(&scene.leaf, &scene.good);
-    let _second = Guard::agent(&scene.store, "second.log", &[]);
+    let _second = agent(&scene.store, "second.log", &[]);
     wait_until_logged(&scene.store, "second.log", "standing by");
     first.kill();
     wait_until_logged(&scene.store, "second.log", "the live map is open");
@@ -179,12 +167,12 @@ fn it_lives_as_long_as_the_program_and_then_as_long_as_its_map_is_in_use() {
     let scene = scene();
     let mut program = sleeper();
     let pid = program.0.id().to_string();
-    let mut agent = Guard::agent(&scene.store, "log", &["--watch-pid", &pid]);
+    let mut child = agent(&scene.store, "log", &["--watch-pid", &pid]);
     wait::until("the agent serves", || scene.store.served(&scene.leaf).ok());
     // As a daemonised child of the program would.
     let user = Reader::open(&scene.store.layout().map(), 64 << 20).expect("there is a map");
     drop(program.0.kill());
-    program.wait_until_ended();
+    wait_until_ended(&mut program);
     let newer = Response::good(&scene.leaf, &scene.ca)
         .next_update(48 * 3600)
         .der();
@@ -192,20 +180,20 @@ fn it_lives_as_long_as_the_program_and_then_as_long_as_its_map_is_in_use() {
     wait::until("it still serves", || {
         (scene.store.served(&scene.leaf).as_ref() == Ok(&newer)).then_some(())
     });
-    assert!(agent.0.try_wait().expect("it is our child").is_none());
+    assert!(child.0.try_wait().expect("it is our child").is_none());
     drop(user);
-    assert!(agent.wait_until_ended().success());
+    assert!(wait_until_ended(&mut child).success());
 }
 
 #[test]
 fn a_program_that_has_ended_already_is_not_waited_for() {
     let mut program = sleeper();
     drop(program.0.kill());
-    program.wait_until_ended();
+    wait_until_ended(&mut program);
     let pid = program.0.id().to_string();
     let store = Store::new();
-    let mut agent = Guard::agent(&store, "log", &["--watch-pid", &pid]);
-    assert!(agent.wait_until_ended().success());
+    let mut child = agent(&store, "log", &["--watch-pid", &pid]);
+    assert!(wait_until_ended(&mut child).success());
 }
 
 #[test]
@@ -265,15 +253,15 @@ fn killed_again_and_again_it_never_serves_less_than_before() {
             .next_update(hours * 3600)
             .der();
         scene.responder.set(Behaviour::Answer(newer));
-        let mut agent = Guard::agent(&scene.store, "log", &[]);
+        let mut child = agent(&scene.store, "log", &[]);
         let before = scene.responder.requests().len();
         // Killed while it takes the answer in, a little later each time.
         wait::until("it has asked", || {
             (scene.responder.requests().len() > before).then_some(())
         });
         std::thread::sleep(std::time::Duration::from_micros(300 * round));
-        drop(agent.0.kill());
-        agent.wait_until_ended();
+        drop(child.0.kill());
+        wait_until_ended(&mut child);
         let served = scene.store.served(&scene.leaf).expect("one of them");
         assert!(served.len() >= scene.good.len() - 8);
         let file = std::fs::read(scene.store.file("staples", &scene.leaf, "der"));

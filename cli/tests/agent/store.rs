@@ -1,8 +1,6 @@
 //! The store: what lasts, what is damaged, what cannot be written.
 
 use std::os::unix::fs::chown;
-use std::path::Path;
-use std::process::Command;
 
 use staplegun_store::slots::Miss;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
@@ -174,47 +172,25 @@ fn directories_that_cannot_be_written_cost_the_memory_and_not_the_service() {
     agent.wait_until_logged("will not survive a restart");
 }
 
-/// A full tmpfs over `path`, in a mount namespace of its own.
-fn on_a_full_disk(scene: &Scene, full: &Path) -> Command {
-    let config = scene.store.directory.write("agent.toml", QUICK);
-    let directory = scene.store.directory.path();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-ec"]).arg(format!(
-        "mount -t tmpfs -o size=64k none {full}
-         mkdir {full}/certs {full}/staples {full}/state
-         cat /dev/zero > {full}/filler 2>/dev/null || true
-         for name in certs staples state; do
-             mkdir -p {directory}/$name
-             mount --bind {full}/$name {directory}/$name
-         done
-         echo full; exec {agent} agent --directory {directory} --config {config}",
-        full = full.display(),
-        directory = directory.display(),
-        agent = crate::support::STAPLEGUN,
-        config = config.display(),
-    ));
-    command
-}
-
 #[test]
 fn a_full_disk_costs_the_memory_and_not_the_service() {
     let scene = new_scene();
     let full = staplegun_testkit::Directory::new();
-    let log = scene.store.directory.write("log", b"");
-    let errors = std::fs::File::options()
-        .append(true)
-        .open(&log)
-        .expect("the log");
-    let mut command = on_a_full_disk(&scene, full.path());
-    let child = command.stderr(errors).spawn().expect("unshare runs");
-    let _guard = Killed(child);
+    // The plain files on a full tmpfs, the map where it was.
+    let script = format!(
+        "mount -t tmpfs -o size=64k none {full}
+         mkdir {full}/certs {full}/staples {full}/state
+         cat /dev/zero > {full}/filler 2>/dev/null || true
+         for name in certs staples state; do
+             mkdir {store}/$name
+             mount --bind {full}/$name {store}/$name
+         done",
+        full = full.path().display(),
+        store = scene.store.directory.path().display(),
+    );
+    let agent = scene.store.start_apart(QUICK, &script);
     wait::until("the agent serves the response", || {
         (scene.store.served(&scene.leaf).as_ref() == Ok(&scene.good)).then_some(())
-    });
-    wait::until("the agent says so, once", || {
-        let log = std::fs::read_to_string(&log).expect("the log");
-        assert!(log.matches("cannot write").count() <= 1, "{log}");
-        log.contains("make room").then_some(())
     });
     // A newer one is served as well: nothing depends on the disk.
     let newer = Response::good(&scene.leaf, &scene.ca)
@@ -224,17 +200,10 @@ fn a_full_disk_costs_the_memory_and_not_the_service() {
     wait::until("the agent serves the newer response", || {
         (scene.store.served(&scene.leaf).as_ref() == Ok(&newer)).then_some(())
     });
+    let log = scene.store.log();
+    assert_eq!(log.matches("make room").count(), 1, "told, and once: {log}");
+    drop(agent);
     assert!(!scene.store.file("staples", &scene.leaf, "der").exists());
-}
-
-/// A child that is ended with the test.
-struct Killed(std::process::Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

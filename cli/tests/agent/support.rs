@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use staplegun_store::Key;
@@ -83,6 +84,29 @@ impl Store {
         }
     }
 
+    /// Starts an agent in a mount namespace of its own, where `script` (sh) was run
+    /// before; its log is the file `log` in the store's directory.
+    pub fn start_apart(&self, settings: &str, script: &str) -> Guard {
+        let config = self.directory.write("agent.toml", settings);
+        let log = std::fs::File::create(self.directory.join("log")).expect("a log");
+        let directory = self.directory.path().display();
+        let agent = format!("{STAPLEGUN} agent --directory {directory}");
+        let child = Command::new("unshare")
+            .args(["-m", "sh", "-ec"])
+            .arg(format!(
+                "{script}\nexec {agent} --config {}",
+                config.display()
+            ))
+            .stderr(log)
+            .spawn();
+        Guard(child.expect("unshare runs"))
+    }
+
+    /// What the agent in a namespace of its own has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("log")).expect("a log")
+    }
+
     /// Runs `staplegun` with these words on this store to its end.
     pub fn staplegun(&self, words: &[&str]) -> std::process::Output {
         Program::new(STAPLEGUN)
@@ -105,6 +129,16 @@ impl Store {
     pub fn file(&self, directory: &str, leaf: &Identity, suffix: &str) -> PathBuf {
         let name = format!("{}.{suffix}", leaf.sha256_hex());
         self.directory.join(directory).join(name)
+    }
+}
+
+/// A child that is ended with the test.
+pub struct Guard(pub Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
