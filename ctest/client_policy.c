@@ -151,16 +151,16 @@ static void type_facts(enum protocol protocol)
 
 static enum response leafs, intermediates;
 
-/* act of a server: a response for each certificate of its chain. */
+/* act of a server: a response for each certificate of its chain, or for none (RESPONSES). */
 static void act_set_both(SSL *ssl, struct script *script)
 {
     const enum response both[] = {leafs, intermediates};
     STACK *stack = stack_new();
     (void)script;
     for (int i = 0; i < 2; i++) {
-        const struct blob *blob = &responses[both[i]];
-        const unsigned char *at = blob->bytes;
-        stack_push(stack, L.d2i_OCSP_RESPONSE(NULL, &at, blob->length));
+        const struct blob *blob = both[i] == RESPONSES ? NULL : &responses[both[i]];
+        const unsigned char *at = blob ? blob->bytes : NULL;
+        stack_push(stack, blob ? L.d2i_OCSP_RESPONSE(NULL, &at, blob->length) : NULL);
     }
     if (set0_responses(ssl, stack) != 1) {
         broken("set0_responses");
@@ -202,6 +202,8 @@ static void facts_of(enum protocol protocol)
         several_fact("several.intermediate_revoked", STAPLE, INTERMEDIATE_REVOKED);
         several_fact("several.intermediate_other", STAPLE, OTHER);
         several_fact("several.leaf_revoked", REVOKED, INTERMEDIATE);
+        several_fact("several.only_intermediate", RESPONSES, INTERMEDIATE);
+        several_fact("several.only_intermediate_revoked", RESPONSES, INTERMEDIATE_REVOKED);
     }
 }
 

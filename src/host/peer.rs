@@ -44,7 +44,12 @@ impl<'s> Peer<'s> {
 
     /// The server's certificate. On 1.0.2 it may not be known yet.
     pub fn leaf(&self) -> Option<X509Ref<'s>> {
-        self.sent.as_ref()?.iter().next()
+        self.sent().next()
+    }
+
+    /// The certificates that the server sent; its own is the first.
+    pub fn sent(&self) -> impl Iterator<Item = X509Ref<'s>> + use<'s> {
+        self.sent.into_iter().flat_map(|sent| sent.iter())
     }
 
     /// The chain, if the host verified it and found it good, whatever its verify
@@ -68,22 +73,23 @@ impl<'s> Peer<'s> {
     }
 }
 
-impl<'p> Chain<'p> {
-    /// The chain's certificate number `at`; the server's is 0.
-    pub fn certificate(&self, at: usize) -> Option<X509Ref<'p>> {
-        self.certificates.iter().nth(at)
+impl Chain<'_> {
+    /// Whether the chain goes through this certificate. The one that a server
+    /// sent may be replaced by another for the same key.
+    pub fn holds(&self, certificate: X509Ref<'_>) -> bool {
+        let wanted = certificate.sha256();
+        self.certificates
+            .iter()
+            .any(|held| wanted.is_some() && held.sha256() == wanted)
     }
 
-    /// The certificate that issued number `at`: the next one, or from the
-    /// context's store.
-    pub fn issuer_of(&self, at: usize) -> Option<OwnedX509> {
-        let certificate = self.certificate(at)?;
-        let next = self.certificate(at.checked_add(1)?);
-        if let Some(next) = next.filter(|next| certificate.is_issued_by(*next)) {
-            return next.to_owned();
-        }
-        if certificate.is_issued_by(certificate) {
-            return certificate.to_owned();
+    /// The certificate that issued this one: of the chain, or from the context's
+    /// store.
+    pub fn issuer_of(&self, certificate: X509Ref<'_>) -> Option<OwnedX509> {
+        let held = self.certificates.iter();
+        let mut issuers = held.filter(|held| certificate.is_issued_by(*held));
+        if let Some(issuer) = issuers.next() {
+            return issuer.to_owned();
         }
         let found = self.ctx?.store()?.issuer_of(certificate)?;
         certificate.is_issued_by(found.as_ref()).then_some(found)

@@ -66,6 +66,9 @@ struct ReasonTable {
 /// The number under which one libcrypto knows our reasons.
 pub struct Reasons {
     library: c_int,
+    /// Where the tables are: libcrypto, which alone refers to them, forgets them
+    /// at exit, and a leak checker would count them.
+    _tables: [usize; 2],
 }
 
 impl Reasons {
@@ -90,13 +93,17 @@ impl Reasons {
             reasons,
             end: end(),
         })?;
+        let (names, reasons) = (Box::into_raw(names), Box::into_raw(reasons));
         // SAFETY: both tables are ended by an entry of zeros, writable (libcrypto
         // adds the library's number to each code) and never freed.
         unsafe {
-            load(0, Box::into_raw(names).cast());
-            load(library, Box::into_raw(reasons).cast());
+            load(0, names.cast());
+            load(library, reasons.cast());
         }
-        Some(Reasons { library })
+        Some(Reasons {
+            library,
+            _tables: [names.expose_provenance(), reasons.expose_provenance()],
+        })
     }
 
     /// Puts `reason` on this thread's error queue.

@@ -1,7 +1,7 @@
 //! Whether a client accepts what the server stapled, by the operator's policy.
 //! The program's own callback has been asked before; this can only be stricter.
 
-use staplegun_ocsp::{Certificate, Fault, Identity, MAX_RESPONSE, Tolerance};
+use staplegun_ocsp::{Certificate, Fault, Identity, MAX_RESPONSE, Response, Tolerance};
 
 use crate::config::{self, Client};
 use crate::host::output;
@@ -19,9 +19,9 @@ enum Finding {
     Good,
     /// Nothing was stapled.
     Nothing,
-    /// The host did not verify the server's certificate, so that there is
-    /// nothing to hold a response against.
-    HostDidNotVerify,
+    /// There is nothing to hold a response against, for this reason; it counts
+    /// as none.
+    Untrusted(&'static str),
     /// One is bad.
     Bad(Reason, String),
 }
@@ -53,7 +53,7 @@ fn refusal(finding: &Finding, policy: Client, must_staple: bool) -> Option<Reaso
         Finding::Good => None,
         Finding::Bad(reason, _) => Some(*reason),
         Finding::Nothing => needed.then_some(Reason::Missing),
-        Finding::HostDidNotVerify => needed.then_some(Reason::NotVerified),
+        Finding::Untrusted(_) => needed.then_some(Reason::NotVerified),
     }
 }
 
@@ -84,44 +84,77 @@ fn find(ssl: &Ssl, peer: &Peer<'_>) -> Finding {
         return Finding::Nothing;
     }
     let Some(chain) = peer.verified_chain() else {
-        return Finding::HostDidNotVerify;
+        return Finding::Untrusted("the program did not verify the certificate");
     };
     let mut finding = Finding::Nothing;
-    for (at, response) in responses.iter().enumerate() {
-        let Some(der) = response else { continue };
-        match check(&chain, at, der.as_slice()) {
-            Ok(()) if at == 0 => finding = Finding::Good,
-            Ok(()) => {}
-            Err((reason, words)) => return Finding::Bad(reason, words),
+    for (place, der) in responses.iter().flatten().enumerate() {
+        match find_one(peer, &chain, place, der) {
+            (0, found @ (Finding::Good | Finding::Untrusted(_))) => finding = found,
+            (_, bad @ Finding::Bad(..)) => return bad,
+            _ => {}
         }
     }
     finding
 }
 
-/// Holds the response for the chain's certificate number `at` against it.
-fn check(chain: &Chain<'_>, at: usize, der: &[u8]) -> Result<(), (Reason, String)> {
-    let internal = |words: &str| (Reason::Internal, words.to_owned());
-    let certificate = chain.certificate(at).ok_or_else(|| {
-        let words = "a response came for a certificate that the chain does not have";
-        (Reason::WrongCertificate, words.to_owned())
-    })?;
-    let issuer = chain
-        .issuer_of(at)
-        .ok_or_else(|| internal("the issuer is not in the chain"))?;
-    let leaf = parse(certificate).ok_or_else(|| internal("the certificate cannot be read"))?;
-    let identity = parse(issuer.as_ref())
-        .and_then(|issuer| Identity::new(&leaf, &issuer))
-        .ok_or_else(|| internal("the issuer's certificate cannot be read"))?;
+/// What one response amounts to, and for which of the certificates sent. libssl
+/// 3.6 and 4.0 leave no gap for a certificate without a response, so that the
+/// place of one says only which certificates it is not for.
+fn find_one(peer: &Peer<'_>, chain: &Chain<'_>, place: usize, der: &[u8]) -> (usize, Finding) {
+    let mut first = None;
+    for (at, certificate) in peer.sent().enumerate().skip(place) {
+        let found = if chain.holds(certificate) {
+            check(chain, certificate, der)
+        } else {
+            check_unused(peer, certificate, der)
+        };
+        match found {
+            Finding::Bad(Reason::WrongCertificate, _) => first = first.or(Some((place, found))),
+            _ => return (at, found),
+        }
+    }
+    first.unwrap_or_else(|| {
+        let words = "there are more responses than certificates".to_owned();
+        (place, Finding::Bad(Reason::WrongCertificate, words))
+    })
+}
+
+/// Holds a response against a certificate of the chain.
+fn check(chain: &Chain<'_>, certificate: X509Ref<'_>, der: &[u8]) -> Finding {
+    let internal = |words: &str| Finding::Bad(Reason::Internal, words.to_owned());
+    let fault = |fault: Fault| Finding::Bad(reason_of(&fault), fault.to_string());
+    // A certificate that is trusted by itself: its issuer is nobody's concern.
+    let Some(issuer) = chain.issuer_of(certificate) else {
+        return Finding::Untrusted("its issuer is not in the chain that the program verified");
+    };
+    let Some(identity) = identity_of(certificate, issuer.as_ref()) else {
+        return internal("the certificate or its issuer's cannot be read");
+    };
     let said = staplegun_ocsp::check(der, &identity, output::seconds(), &Tolerance::RECEIVING);
     // What is not signed is nobody's word, be it good or bad.
     let signed = verify::signed_for(issuer.as_ref(), der);
     match (said, signed) {
-        (Err(fault), _) if !is_signed_word(&fault) => Err((reason_of(&fault), fault.to_string())),
-        (_, Err(Unverified::NoOcsp)) => Err(internal(&Unverified::NoOcsp.to_string())),
-        (_, Err(unverified)) => Err((Reason::BadSignature, unverified.to_string())),
-        (Err(fault), Ok(())) => Err((reason_of(&fault), fault.to_string())),
-        (Ok(_), Ok(())) => Ok(()),
+        (Err(unsigned), _) if !is_signed_word(&unsigned) => fault(unsigned),
+        (_, Err(Unverified::NoOcsp)) => internal(&Unverified::NoOcsp.to_string()),
+        (_, Err(unverified)) => Finding::Bad(Reason::BadSignature, unverified.to_string()),
+        (Err(signed), Ok(())) => fault(signed),
+        (Ok(_), Ok(())) => Finding::Good,
     }
+}
+
+/// Holds a response against a certificate that the server sent and the chain does
+/// without: a revoked one there revokes nothing.
+fn check_unused(peer: &Peer<'_>, certificate: X509Ref<'_>, der: &[u8]) -> Finding {
+    let issuer = peer.sent().find(|sent| certificate.is_issued_by(*sent));
+    let identity = issuer.and_then(|issuer| identity_of(certificate, issuer));
+    match identity.map(|identity| Response::parse(der)?.status_for(&identity)) {
+        Some(Err(fault)) => Finding::Bad(reason_of(&fault), fault.to_string()),
+        _ => Finding::Nothing,
+    }
+}
+
+fn identity_of(certificate: X509Ref<'_>, issuer: X509Ref<'_>) -> Option<Identity> {
+    Identity::new(&parse(certificate)?, &parse(issuer)?)
 }
 
 /// Whether a fault is something that the responder says about the certificate.
@@ -151,7 +184,7 @@ fn parse(certificate: X509Ref<'_>) -> Option<Certificate> {
 /// One line: the host, its certificate, and what was made of its response.
 fn report(ssl: &Ssl, peer: &Peer<'_>, finding: &Finding, refused: Option<Reason>, policy: Client) {
     let level = match (refused, finding) {
-        (Some(_), _) | (None, Finding::HostDidNotVerify) => config::Level::Warn,
+        (Some(_), _) | (None, Finding::Untrusted(_)) => config::Level::Warn,
         (None, _) => config::Level::Info,
     };
     if !log::enabled(level) {
@@ -170,10 +203,7 @@ fn report(ssl: &Ssl, peer: &Peer<'_>, finding: &Finding, refused: Option<Reason>
     let found = match finding {
         Finding::Good => "the stapled response is good",
         Finding::Nothing => "no response was stapled",
-        Finding::HostDidNotVerify => {
-            "a response was stapled, but the program did not verify the certificate: it counts \
-             as none"
-        }
+        Finding::Untrusted(why) => &format!("a response was stapled, but {why}: it counts as none"),
         Finding::Bad(_, words) => words,
     };
     let outcome = match (refused, policy) {

@@ -4,7 +4,8 @@
 use std::fs;
 
 use staplegun_testkit::clients::{Visit, curl, curl_cert_status, limited};
-use staplegun_testkit::{ClientProgram, Shim, Tls};
+use staplegun_testkit::hosts::Nginx;
+use staplegun_testkit::{ClientProgram, Host, Shim, Site, Spec, Tls};
 
 use crate::stapled::{Policy, Scene, Server, Stapled};
 
@@ -115,4 +116,50 @@ fn the_programs_callback_is_called_before_the_policy_refuses() {
         }
         assert!(!visit.accepted, "{}", visit.message);
     }
+}
+
+/// Arguments: URL and a certificate that is trusted by itself, whatever it is.
+const PINNING: &str = "
+import ssl, sys, urllib.request
+context = ssl.create_default_context(cafile=sys.argv[2])
+context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+urllib.request.urlopen(sys.argv[1], context=context).read()
+";
+
+/// Python with a certificate of the site as its anchor, and what the log says.
+fn pinning(scene: &Scene, anchor: &str, policy: Policy) -> (Visit, String) {
+    let log = scene.site.write("log", "");
+    let url = format!("https://localhost:{}/", scene.server.port());
+    let program = limited()
+        .args(["/usr/bin/python3", "-c", PINNING, &url])
+        .arg(scene.site.path(anchor));
+    let visit = Visit::of(policy.shim().log(&log).apply(program));
+    (visit, fs::read_to_string(log).expect("the log can be read"))
+}
+
+#[test]
+fn an_intermediate_as_anchor_vouches_for_the_response() {
+    let good = Stapled::Good.serve(Server::SServer);
+    let (visit, log) = pinning(&good, "issuer.pem", Policy::Require);
+    assert!(visit.accepted, "{log}{}", visit.message);
+    let revoked = Stapled::Revoked.serve(Server::SServer);
+    let (visit, log) = pinning(&revoked, "issuer.pem", Policy::Verify);
+    assert!(!visit.accepted, "{log}{}", visit.message);
+}
+
+/// Nobody vouches for a response whose issuer neither side has.
+#[test]
+fn where_the_servers_own_certificate_is_the_anchor_a_staple_counts_as_none() {
+    let site = Site::with_intermediate(&Spec::server());
+    site.write("response.der", site.good().der());
+    site.write("chain.pem", site.leaf.pem());
+    let nginx = Nginx::new().own_response("response.der");
+    let server = nginx.start(&site, &Shim::absent());
+    let alone = Scene { server, site };
+    let (visit, log) = pinning(&alone, "cert.pem", Policy::Verify);
+    assert!(visit.accepted, "{log}{}", visit.message);
+    assert!(log.contains("its issuer is not in the chain"), "{log}");
+    let (visit, log) = pinning(&alone, "cert.pem", Policy::Require);
+    assert!(!visit.accepted, "{}", visit.message);
+    assert!(log.contains("refused: localhost ("), "{log}");
 }
