@@ -24,11 +24,12 @@ static const char *in_child(const struct host *host)
     return pair_staple(&pair);
 }
 
+/* How many children were as expected before one was not. */
 static int children_with(const struct host *host)
 {
     int good = 0;
-    for (int i = 0; i < CHILDREN; i++) {
-        good += strcmp(child_says(in_child, host), host->expected) == 0;
+    while (good < CHILDREN && strcmp(child_says(in_child, host), host->expected) == 0) {
+        good++;
     }
     return good;
 }

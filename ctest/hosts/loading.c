@@ -8,9 +8,7 @@
 #include "host.h"
 
 #include <dlfcn.h>
-#include <link.h>
 #include <string.h>
-#include <sys/mman.h>
 
 static void *open_or_break(const char *path, int flags)
 {
@@ -79,37 +77,10 @@ static const char *made_unseen(const struct host *host)
     return answer;
 }
 
-struct place {
-    uintptr_t inside, start, end;
-};
-
-static int find_place(struct dl_phdr_info *info, size_t size, void *data)
-{
-    struct place *place = data;
-    uintptr_t start = UINTPTR_MAX, end = 0;
-    (void)size;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        if (info->dlpi_phdr[i].p_type == PT_LOAD) {
-            uintptr_t from = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-            uintptr_t to = from + info->dlpi_phdr[i].p_memsz;
-            start = from < start ? from : start;
-            end = to > end ? to : end;
-        }
-    }
-    if (place->inside >= start && place->inside < end) {
-        place->start = start & ~(uintptr_t)4095;
-        place->end = (end + 4095) & ~(uintptr_t)4095;
-    }
-    return 0;
-}
-
-/* If the image is gone, something else takes its place, so that it comes back elsewhere. */
-static void occupy(const struct place *place)
-{
-    mmap((void *)place->start, place->end - place->start, PROT_NONE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-}
-
+/*
+ * 1.0.2 alone can be unloaded; a libssl that the shim has seen stays, since objects are
+ * told by the addresses that it has.
+ */
 static const char *libssl_again(const struct host *host)
 {
     for (int time = 0; time < 4; time++) {
@@ -121,13 +92,13 @@ static const char *libssl_again(const struct host *host)
         if (strcmp(answer, host->expected) != 0) {
             return answer;
         }
-        struct place place = {(uintptr_t)L.SSL_new, 0, 0};
-        dl_iterate_phdr(find_place, &place);
         /* The handle of host_open, and this one. */
         void *handle = open_or_break(host->image, RTLD_NOW | RTLD_NOLOAD);
         dlclose(handle);
         dlclose(handle);
-        occupy(&place);
+        if (host->preloaded && !dlopen(host->image, RTLD_NOW | RTLD_NOLOAD)) {
+            return "unloaded";
+        }
     }
     return host->expected;
 }
