@@ -1,20 +1,31 @@
 //! How these tests call `staplegun`.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use staplegun_testkit::shim;
+use staplegun_testkit::wait;
 
 /// The program under test.
 pub const STAPLEGUN: &str = env!("CARGO_BIN_EXE_staplegun");
 
-/// `staplegun` with these arguments, which knows where the library is and nothing
-/// else of ours.
+/// Not one that a user's shell would find first.
+pub const PYTHON: &str = "/usr/bin/python3";
+
+/// `staplegun` with these arguments.
 pub fn staplegun<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
-    let mut command = Command::new(STAPLEGUN);
+    let mut command = like_staplegun(STAPLEGUN);
+    command.args(arguments);
     command
-        .args(arguments)
+}
+
+/// A program that will start `staplegun`, in an environment that says where the
+/// library is and nothing else of ours.
+pub fn like_staplegun(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
         .env("STAPLEGUN_LIB", shim::library())
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env_remove("LD_PRELOAD")
@@ -75,4 +86,29 @@ pub fn compile(source: &str, to: &Path, options: &[&str]) {
             .args(options),
     );
     assert_eq!(said.status, 0, "{said:?}");
+}
+
+/// The agents that were started for a process.
+pub fn agents_of(pid: u32) -> Vec<u32> {
+    let watched = [b"--watch-pid\0", pid.to_string().as_bytes(), b"\0"].concat();
+    let entries = fs::read_dir("/proc").expect("it is mounted");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.windows(watched.len()).any(|part| part == watched)
+    })
+    .collect()
+}
+
+/// The one agent that was started for a process.
+pub fn agent_of(pid: u32) -> u32 {
+    match agents_of(pid)[..] {
+        [agent] => agent,
+        ref others => panic!("one agent was expected for {pid}: {others:?}"),
+    }
+}
+
+/// Waits until no agent is left that was started for a process.
+pub fn wait_for_the_end_of_agents(pid: u32) {
+    wait::until("the agent ends", || agents_of(pid).is_empty().then_some(()));
 }
