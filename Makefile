@@ -53,6 +53,7 @@ check-c: library
 	tools/matrix --check
 	ctest/header-check
 	ctest/run --shim $(LIBRARY)
+	ctest/hosts/run --shim $(LIBRARY)
 
 check-examples: all
 	examples/check $(LIBRARY)
