@@ -11,6 +11,7 @@ mod add;
 mod agent;
 mod args;
 mod check;
+mod complain;
 mod duration;
 mod fetch;
 mod library;
@@ -30,7 +31,15 @@ fn main() -> ExitCode {
     };
     let on_error = command.status_of_errors();
     command.run().unwrap_or_else(|error| {
-        eprintln!("staplegun: {error:#}");
+        // Who reads us has read enough: `staplegun status | head`.
+        if !is_broken_pipe(&error) {
+            complain::complain(format_args!("{error:#}"));
+        }
         ExitCode::from(on_error)
     })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

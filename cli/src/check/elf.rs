@@ -261,3 +261,34 @@ where
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use staplegun_testkit::Directory;
+
+    #[test]
+    fn a_file_that_is_cut_or_damaged_is_an_error_or_read_in_part() {
+        let directory = Directory::new();
+        let path = directory.join("program");
+        let whole = std::fs::read("/bin/sh").expect("it is there");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("the directory can be written");
+            Image::read(&path)
+        };
+        assert_eq!(read(&whole).expect("a program").kind, Kind::Dynamic);
+        for length in (0..whole.len()).step_by(whole.len() / 50) {
+            // It must not panic.
+            let _ = read(&whole[..length]);
+        }
+        // The headers, which say where everything else is, and the tables.
+        let places = (0..1024).chain((1024..whole.len()).step_by(whole.len() / 200));
+        for place in places {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0xff;
+            let _ = read(&damaged);
+        }
+        assert!(read(b"").is_err());
+        assert!(read(&whole[..64]).is_err());
+    }
+}

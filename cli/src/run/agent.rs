@@ -1,7 +1,9 @@
 //! The agent that serves the program: started on its store, and ready before the
 //! program is.
 
+use std::collections::hash_map::RandomState;
 use std::ffi::{CString, OsString};
+use std::hash::{BuildHasher, Hasher};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -75,9 +77,10 @@ struct Manager {
 
 impl Manager {
     fn new() -> Result<Self> {
-        // An abstract address leaves no file behind. The kernel refuses one that is
-        // in use; nobody else has a reason to use this process's.
-        let name = format!("staplegun-run-{}", std::process::id());
+        // An abstract address leaves no file behind. Nobody can take it before us,
+        // since it holds a number that cannot be guessed.
+        let random = RandomState::new().build_hasher().finish();
+        let name = format!("staplegun-run-{}-{random:016x}", std::process::id());
         let socket = SocketAddr::from_abstract_name(&name)
             .and_then(|address| UnixDatagram::bind_addr(&address))
             .context("cannot make a socket to hear from the agent")?;

@@ -22,6 +22,7 @@ use self::store::Store;
 use crate::check::elf::Image;
 use crate::check::finding::{Effect, Verdict};
 use crate::check::program;
+use crate::complain::complain;
 use crate::lookup::NotFound;
 use crate::{duration, library, lookup};
 
@@ -117,7 +118,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let path = match lookup::program(name) {
         Ok(path) => path,
         Err(error) => {
-            eprintln!("staplegun: {error}");
+            complain(&error);
             return Ok(ExitCode::from(match error {
                 NotFound::Missing(_) => NOT_FOUND,
                 NotFound::NotExecutable(_) => NOT_EXECUTABLE,
@@ -137,13 +138,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         // Files beside certificates are stapled even without a store.
         Err(error) => {
-            eprintln!("staplegun: no agent is started: {error:#}");
+            complain(format_args!("no agent is started: {error:#}"));
             configured(&given, &args, &library, None)?
         }
     };
     inherited::restore()?;
     let error = become_program::exec(&path, &arguments, environment.entries());
-    eprintln!("staplegun: cannot execute {}: {error}", path.display());
+    complain(format_args!("cannot execute {}: {error}", path.display()));
     Ok(ExitCode::from(match error.kind() {
         io::ErrorKind::NotFound => NOT_FOUND,
         _ => NOT_EXECUTABLE,
@@ -183,12 +184,14 @@ fn serve(store: &Store, args: &Args, given: &Environment) {
     if !store.is_kept
         && let Err(error) = agent::start(store, given)
     {
-        eprintln!("staplegun: no agent keeps the responses fresh: {error:#}");
+        complain(format_args!(
+            "no agent keeps the responses fresh: {error:#}"
+        ));
         return;
     }
     let patience = args.wait.unwrap_or(FIRST_FETCH);
     for complaint in certificates::fetch(&args.certificates, &store.layout, patience) {
-        eprintln!("staplegun: {complaint}");
+        complain(&complaint);
     }
 }
 
