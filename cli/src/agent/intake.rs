@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use staplegun_store::files::Notes;
 use staplegun_store::layout::Layout;
-use staplegun_store::slots::State;
+use staplegun_store::slots::{State, Summary};
 use staplegun_store::spool::Taken;
 use staplegun_store::{Key, name};
 
@@ -19,54 +19,61 @@ use crate::fetch::{self, Kind, Staple, Subject, responders_of};
 impl Daemon {
     /// Reads what an earlier agent left, verifies it again, and fills the map.
     pub fn fill(&mut self) {
-        let (now, at) = (clock::now(), Instant::now());
         let in_map = self.keeper.in_map();
         let mut stapled = 0usize;
         for key in self.keeper.keys() {
-            let Some(subject) = self.stored(&key) else {
-                continue;
-            };
-            if subject.leaf.not_after() < now {
-                self.keeper.forget(&key);
-                continue;
+            if self.fill_one(&key, in_map.get(&key)) {
+                stapled += 1;
             }
-            let mut notes = self.keeper.notes(&key);
-            // Whatever failed before the restart may work now.
-            notes.failures = 0;
-            let next = notes.next_refresh.unwrap_or(now).saturating_sub(now);
-            self.roster.admit(subject, Source::Store, notes, at);
-            let Some(staple) = self.stored_response(&key) else {
-                continue;
-            };
-            let summary = in_map.get(&key);
-            let was_withdrawn = summary.is_some_and(|known| known.state == State::Withdrawn);
-            if !staple.is_good() {
-                self.withdraw(&key, staple);
-                continue;
-            }
-            if was_withdrawn || !staple.is_fresh(now) {
-                // Withdrawn, and the file tells not why: only the responder can undo it.
-                continue;
-            }
-            let last = staple.validity.until.saturating_sub(1);
-            let is_better =
-                summary.is_none_or(|known| known.state != State::Good || known.until < last);
-            if is_better && let Err(error) = self.keeper.staple(&key, &staple) {
-                tracing::error!(cause = "map", "{error}");
-            }
-            stapled += 1;
+            // Judged now: looked at again only when somebody changes the file.
+            let stamp = stamp(&self.layout, &key);
             if let Some(watched) = self.roster.get_mut(&key) {
-                let wait = Duration::from_secs(u64::try_from(next).unwrap_or(0));
-                watched.due = at.checked_add(wait.min(self.settings.limits().longest_refresh));
-                watched.known = Some(staple);
+                watched.stamp = stamp;
             }
-        }
-        // Judged above: looked at again only when somebody changes them.
-        for (key, watched) in self.roster.iter_mut() {
-            watched.stamp = stamp(&self.layout, key);
         }
         let certificates = self.roster.iter().count();
         tracing::info!(certificates, stapled, "filled the live map from the store");
+    }
+
+    /// True if there is a response to be stapled.
+    fn fill_one(&mut self, key: &Key, in_map: Option<&Summary>) -> bool {
+        let (now, at) = (clock::now(), Instant::now());
+        let Some(subject) = self.stored(key) else {
+            return false;
+        };
+        if subject.leaf.not_after() < now {
+            self.keeper.forget(key);
+            return false;
+        }
+        let mut notes = self.keeper.notes(key);
+        // Whatever failed before the restart may work now.
+        notes.failures = 0;
+        let next = notes.next_refresh.unwrap_or(now).saturating_sub(now);
+        self.roster.admit(subject, Source::Store, notes, at);
+        let Some(staple) = self.stored_response(key) else {
+            return false;
+        };
+        if !staple.is_good() {
+            self.withdraw(key, staple);
+            return false;
+        }
+        // Withdrawn, and the file tells not why: only the responder can undo it.
+        let was_withdrawn = in_map.is_some_and(|known| known.state == State::Withdrawn);
+        if was_withdrawn || !staple.is_fresh(now) {
+            return false;
+        }
+        let last = staple.validity.until.saturating_sub(1);
+        let is_better = in_map.is_none_or(|known| known.state != State::Good || known.until < last);
+        if is_better && let Err(error) = self.keeper.staple(key, &staple) {
+            tracing::error!(cause = "map", "{error}");
+            return false;
+        }
+        if let Some(watched) = self.roster.get_mut(key) {
+            let wait = Duration::from_secs(u64::try_from(next).unwrap_or(0));
+            watched.due = at.checked_add(wait.min(self.settings.limits().longest_refresh));
+            watched.known = Some(staple);
+        }
+        true
     }
 
     fn stored(&mut self, key: &Key) -> Option<Subject> {
@@ -240,7 +247,9 @@ impl Daemon {
             let judged = found.as_deref().and_then(|der| self.judged(&key, der));
             match judged {
                 Some(Ok(staple)) => {
-                    self.accept(&key, staple, "the file in staples/");
+                    if let Err(full) = self.accept(&key, staple, "the file in staples/") {
+                        tracing::error!(cause = "map", "{full}");
+                    }
                 }
                 Some(Err(kind)) => {
                     let failure = fetch::Failure::at("", kind);

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::time::Rfc3339;
-use staplegun_store::Key;
-use staplegun_store::name;
+use staplegun_store::map::MapError;
+use staplegun_store::{Key, name};
 
 use super::clock;
 use super::daemon::Daemon;
@@ -55,7 +55,13 @@ impl Daemon {
             max_age,
         } = received;
         self.counters.fetched += 1;
-        let decision = self.accept(key, staple, &responder);
+        let decision = match self.accept(key, staple, &responder) {
+            Ok(decision) => decision,
+            Err(full) => {
+                self.failed(key, Some(&responder), "map", &full.to_string(), None);
+                return;
+            }
+        };
         let (now, limits) = (clock::now(), self.settings.limits());
         let Some(watched) = self.roster.get_mut(key) else {
             return;
@@ -129,9 +135,18 @@ impl Daemon {
     }
 
     /// Acts upon a response whose signature was verified; `from` is who brought it.
-    pub(super) fn accept(&mut self, key: &Key, staple: Staple, from: &str) -> Decision {
+    ///
+    /// # Errors
+    ///
+    /// If the map has no room for it. It is not in use then.
+    pub(super) fn accept(
+        &mut self,
+        key: &Key,
+        staple: Staple,
+        from: &str,
+    ) -> Result<Decision, MapError> {
         let Some(watched) = self.roster.get_mut(key) else {
-            return Decision::Keep(Why::Same);
+            return Ok(Decision::Keep(Why::Same));
         };
         let decision = decide(watched.known.as_ref(), &staple, clock::now());
         let certificate = watched.subject.leaf.display_subject();
@@ -144,7 +159,7 @@ impl Daemon {
                     %from,
                     "stapling a new response"
                 );
-                self.take_into_use(key, staple);
+                self.take_into_use(key, staple)?;
             }
             Decision::Withdraw => {
                 self.counters.revocations += 1;
@@ -181,28 +196,22 @@ impl Daemon {
                 }
             ),
         }
-        decision
+        Ok(decision)
     }
 
     /// Puts a good response into the map first, for what is served counts more
     /// than what lasts; then into its file.
-    pub(super) fn take_into_use(&mut self, key: &Key, staple: Staple) {
+    fn take_into_use(&mut self, key: &Key, staple: Staple) -> Result<(), MapError> {
         let put = self.keeper.staple(key, &staple);
         self.keeper.write_response(key, &staple.der);
-        let Some(watched) = self.roster.get_mut(key) else {
-            return;
-        };
-        let notes = &mut watched.notes;
-        (notes.last_error, notes.last_cause) = match put {
-            Ok(()) => (None, None),
-            Err(error) => {
-                tracing::error!(cause = "map", "{error}");
-                (Some(error.to_string()), Some("map".to_owned()))
-            }
-        };
-        notes.this_update = Some(staple.validity.from);
-        notes.until = Some(staple.validity.until);
-        watched.known = Some(staple);
+        put?;
+        if let Some(watched) = self.roster.get_mut(key) {
+            (watched.notes.last_error, watched.notes.last_cause) = trouble(None);
+            watched.notes.this_update = Some(staple.validity.from);
+            watched.notes.until = Some(staple.validity.until);
+            watched.known = Some(staple);
+        }
+        Ok(())
     }
 
     /// Stops the good response at once, or lets the revoked one take its place if

@@ -67,7 +67,7 @@ impl Default for Settings {
         Self {
             user: None,
             map_size: 16 << 20,
-            threads: 4,
+            threads: 8,
             per_responder: 2,
             max_certificates: 10_000,
             max_certificates_per_user: 1_000,

@@ -98,11 +98,11 @@ impl Subject {
         let mut subject = read(path)
             .and_then(|bytes| Self::from_bytes(&bytes))
             .with_context(|| format!("cannot use the certificate {}", path.display()))?;
-        if subject.issuer.is_none() {
-            if let Ok(bytes) = read(&issuer_beside(path)) {
-                for der in certificates_in(&bytes) {
-                    subject.complete(&der);
-                }
+        if subject.issuer.is_none()
+            && let Ok(bytes) = read(&issuer_beside(path))
+        {
+            for der in certificates_in(&bytes) {
+                subject.complete(&der);
             }
         }
         Ok(subject)

@@ -263,6 +263,29 @@ fn a_name_whose_first_address_is_dead_is_asked_at_the_next() {
 }
 
 #[test]
+fn a_responder_that_hangs_holds_up_no_other_however_many_ask_it() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let hanging = FaultyResponder::start(Behaviour::Hang);
+    let store = Store::new();
+    for _ in 0..5 {
+        let leaf = ca.issue(&Spec::server().ocsp_url(&hanging.url()));
+        store.list(&leaf, &[&ca]);
+    }
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&leaf, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    store.list(&leaf, &[&ca]);
+    // Far longer than the test waits.
+    let agent = store.start("threads = 3\nper-responder = 2\n[timing]\nfetch = 600\n");
+    agent.wait_until_served(&leaf, &good);
+    assert!(
+        hanging.requests().len() <= 2,
+        "no more at once than allowed"
+    );
+}
+
+#[test]
 fn retry_after_is_obeyed() {
     let ca = Identity::self_signed(&Spec::ca("CA"));
     let responder = FaultyResponder::start(Behaviour::status(503, &[("Retry-After", "3600")]));

@@ -171,9 +171,13 @@ fn squatted_names_links_fifos_and_huge_files_are_refused_and_hold_nothing_up() {
 fn a_directory_that_cannot_be_removed_does_no_harm() {
     let scene = scene();
     let agent = scene.store.start(PATIENT);
-    let directory = scene.spool().join(name(&scene.leaf, NOBODY));
-    std::fs::create_dir_all(directory.join("full")).expect("a directory");
+    // Made elsewhere: an empty one would be removed before it is full.
+    let full = scene.store.directory.join("full");
+    std::fs::create_dir_all(full.join("inside")).expect("a directory");
+    let left = scene.spool().join(name(&scene.leaf, NOBODY));
+    std::fs::rename(full, &left).expect("it can be renamed");
     scene.assert_still_works(&agent);
+    assert!(left.exists());
 }
 
 #[test]
