@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Hosts that a public reader can reach, or that stand in a protocol. Names under
-/// .example, .test and .invalid, and the loopback, stand for nobody.
+/// .example, .test, .invalid and .internal, and the loopback, stand for nobody.
 const PUBLIC: [&str; 12] = [
     "datatracker.ietf.org",
     "docs.openssl.org",
@@ -31,7 +31,7 @@ fn stands_for_nobody(host: &str) -> bool {
     !plain
         || !host.contains('.')
         || host.starts_with("127.")
-        || [".example", ".test", ".invalid"]
+        || [".example", ".test", ".invalid", ".internal"]
             .iter()
             .any(|end| host.ends_with(end))
         || ["example.com", "example.net", "example.org"]
