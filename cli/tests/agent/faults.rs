@@ -11,7 +11,7 @@ use staplegun_testkit::responder::{Behaviour, FaultyResponder, Refused};
 use staplegun_testkit::response::error_status;
 use staplegun_testkit::{Identity, OcspResponseStatus, Response, Spec, wait};
 
-use crate::support::{PATIENT, QUICK, Store};
+use crate::support::{PATIENT, QUICK, Store, answering};
 
 /// The cause that the agent must tell for each fault that a response can have.
 const RESPONSES: &[(&str, &str)] = &[
@@ -52,6 +52,7 @@ fn transports(good: &[u8]) -> Vec<(&'static str, &'static str, Behaviour)> {
         ("status 404", "http_status", Behaviour::status(404, &[])),
         ("login page", "html", Behaviour::html()),
         ("endless body", "too_large", Behaviour::Huge(1 << 30)),
+        ("long body of unknown length", "too_large", unmeasured()),
         (
             "slow drip",
             "timeout",
@@ -79,6 +80,13 @@ fn transports(good: &[u8]) -> Vec<(&'static str, &'static str, Behaviour)> {
             Behaviour::Raw(b"220 mail ready\r\n\r\n".to_vec()),
         ),
     ]
+}
+
+/// More than is allowed, and no Content-Length to tell.
+fn unmeasured() -> Behaviour {
+    let mut bytes = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
+    bytes.resize(bytes.len() + 200_000, 0);
+    Behaviour::Raw(bytes)
 }
 
 /// Everything that a responder can do wrong for `leaf`, with the cause to be told.
@@ -211,6 +219,7 @@ fn a_first_responder_that_hangs_leaves_time_for_the_second() {
 
 /// An address that takes no connection and refuses none: its queue is full.
 struct Dead {
+    port: u16,
     _listener: OwnedFd,
     _waiting: Vec<OwnedFd>,
 }
@@ -224,6 +233,8 @@ impl Dead {
         let listener = new(SocketFlags::CLOEXEC);
         rustix::net::bind(&listener, &address).expect("nobody else has it");
         rustix::net::listen(&listener, 0).expect("it can listen");
+        let address = rustix::net::getsockname(&listener).expect("it is bound");
+        let address = SocketAddr::try_from(address).expect("an internet address");
         let waiting = (0..4)
             .map(|_| {
                 let client = new(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
@@ -233,6 +244,7 @@ impl Dead {
             })
             .collect();
         Self {
+            port: address.port(),
             _listener: listener,
             _waiting: waiting,
         }
@@ -241,16 +253,17 @@ impl Dead {
 
 #[test]
 fn a_name_whose_first_address_is_dead_is_asked_at_the_next() {
+    let dead = Dead::at(SocketAddr::from(([127, 0, 0, 1], 0)));
     let ca = Identity::self_signed(&Spec::ca("CA"));
-    let responder = FaultyResponder::start(Behaviour::Close);
-    let _dead = Dead::at(SocketAddr::from(([127, 0, 0, 2], responder.port())));
-    let url = format!("http://two.invalid:{}/ocsp", responder.port());
+    let url = format!("http://two.invalid:{}/ocsp", dead.port);
     let leaf = ca.issue(&Spec::server().ocsp_url(&url));
     let good = Response::good(&leaf, &ca).der();
-    responder.set(Behaviour::Answer(good.clone()));
+    let second = SocketAddr::from(([127, 0, 0, 2], dead.port));
+    let _asked = answering(second, good.clone());
     let store = Store::new();
     store.list(&leaf, &[&ca]);
-    let hosts = "127.0.0.2 two.invalid\n127.0.0.1 two.invalid\n";
+    // getaddrinfo prefers the first (RFC 6724, rule 9), whatever the order here.
+    let hosts = "127.0.0.1 two.invalid\n127.0.0.2 two.invalid\n";
     let hosts = store.directory.write("hosts", hosts);
     let settings = "[timing]\nper-address = 0.2\nfetch = 5\nlongest-retry = 600\n";
     let script = format!("mount --bind {} /etc/hosts", hosts.display());

@@ -1,14 +1,12 @@
 //! The agent against `openssl ocsp`, and through a proxy.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener};
-use std::sync::mpsc;
+use std::net::SocketAddr;
 
 use staplegun_store::slots::Miss;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder, OpensslResponder, Status};
 use staplegun_testkit::{Identity, KeyKind, Program, Response, Spec, wait};
 
-use crate::support::{Agent, PATIENT, QUICK, Store};
+use crate::support::{Agent, PATIENT, QUICK, Store, answering};
 
 /// Where nobody answers: the configuration says who does.
 const NAMED: &str = "http://responder.invalid/";
@@ -96,36 +94,6 @@ fn an_https_responder_must_show_a_certificate_that_the_machine_trusts() {
     drop(agent);
 }
 
-/// A proxy that notes the request line, and answers as the responder would.
-fn proxy(answer: Vec<u8>) -> (u16, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    let port = listener.local_addr().expect("it is bound").port();
-    let (sender, lines) = mpsc::channel();
-    std::thread::spawn(move || {
-        // It ends with the test's process.
-        for mut stream in listener.incoming().flatten() {
-            let mut head = Vec::new();
-            let mut reader = BufReader::new(&stream);
-            loop {
-                let mut line = String::new();
-                match reader.read_line(&mut line) {
-                    Ok(length) if length > 2 => head.push(line.trim_end().to_owned()),
-                    _ => break,
-                }
-            }
-            let _ = sender.send(head.join("\n"));
-            let fields = "Content-Type: application/ocsp-response\r\nConnection: close";
-            let _ = write!(
-                stream,
-                "HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: {}\r\n\r\n",
-                answer.len()
-            );
-            let _ = stream.write_all(&answer);
-        }
-    });
-    (port, lines)
-}
-
 fn start_behind(store: &Store, proxy: &str, no_proxy: &str) -> Agent {
     let program = store.program(PATIENT);
     let program = program.env("http_proxy", proxy).env("no_proxy", no_proxy);
@@ -137,7 +105,7 @@ fn a_proxy_for_http_is_asked_by_the_absolute_address() {
     let ca = Identity::self_signed(&Spec::ca("CA"));
     let leaf = ca.issue(&Spec::server().ocsp_url("http://responder.invalid:8080/ocsp"));
     let good = Response::good(&leaf, &ca).der();
-    let (port, lines) = proxy(good.clone());
+    let (port, lines) = answering(SocketAddr::from(([127, 0, 0, 1], 0)), good.clone());
     let store = Store::new();
     store.list(&leaf, &[&ca]);
     let agent = start_behind(&store, &format!("http://me:secret@127.0.0.1:{port}"), "");
@@ -164,7 +132,7 @@ fn no_proxy_is_heeded() {
     let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
     let good = Response::good(&leaf, &ca).der();
     responder.set(Behaviour::Answer(good.clone()));
-    let (port, lines) = proxy(Vec::new());
+    let (port, lines) = answering(SocketAddr::from(([127, 0, 0, 1], 0)), Vec::new());
     let store = Store::new();
     store.list(&leaf, &[&ca]);
     let agent = start_behind(&store, &format!("http://127.0.0.1:{port}"), "127.0.0.1");

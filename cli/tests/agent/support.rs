@@ -1,10 +1,11 @@
 //! An agent on a store of its own, and what can be seen of it from outside.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::mpsc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use staplegun_store::Key;
@@ -217,6 +218,37 @@ impl Drop for Agent {
             eprintln!("the agent's log:\n{}", self.server.stderr());
         }
     }
+}
+
+/// A server at any loopback address that answers every request with that response.
+/// Returns its port, and where the heads of the requests come out.
+pub fn answering(address: SocketAddr, answer: Vec<u8>) -> (u16, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind(address).expect("the port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        // It ends with the test's process.
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut reader = BufReader::new(&stream);
+            loop {
+                let mut line = String::new();
+                match reader.read_line(&mut line) {
+                    Ok(length) if length > 2 => head.push(line.trim_end().to_owned()),
+                    _ => break,
+                }
+            }
+            let _ = sender.send(head.join("\n"));
+            let fields = "Content-Type: application/ocsp-response\r\nConnection: close";
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: {}\r\n\r\n",
+                answer.len()
+            );
+            let _ = stream.write_all(&answer);
+        }
+    });
+    (port, lines)
 }
 
 /// The key of a certificate.
