@@ -56,6 +56,9 @@ typedef void (*any_function)(void);
     F(SSL_SESSION *, d2i_SSL_SESSION, (SSL_SESSION **, const unsigned char **, long))      \
     F(const char *, SSL_get_version, (const SSL *))                                        \
     F(int, BIO_new_bio_pair, (BIO **, size_t, BIO **, size_t))                             \
+    F(int, BIO_read, (BIO *, void *, int))                                                 \
+    F(int, BIO_write, (BIO *, const void *, int))                                          \
+    F(int, BIO_free, (BIO *))                                                              \
     F(unsigned long, ERR_get_error, (void))                                                \
     F(unsigned long, ERR_peek_error, (void))                                               \
     F(void, ERR_clear_error, (void))                                                       \
