@@ -34,21 +34,18 @@ pub fn remember_stderr() {
     }
 }
 
-/// Writes to descriptor 2, if that still is a place for messages: what it was
-/// at the start, a terminal or other device, a pipe, or a file opened to append.
-/// Programs close it, and then get a data file or a client under that number.
+/// Writes to descriptor 2, if that still is what it was when the library was
+/// loaded. Programs close it, and then get a data file, a pipe of their own or a
+/// client under that number; one that redirects its messages is not followed.
 pub fn to_stderr(line: &[u8]) {
     const FD: c_int = libc::STDERR_FILENO;
     let Some(stat) = status_of(FD) else { return };
     let same = stat.st_dev == STDERR[0].load(Ordering::Relaxed)
         && stat.st_ino == STDERR[1].load(Ordering::Relaxed);
-    // SAFETY: F_GETFL reads the flags of a descriptor.
-    let appends = || unsafe { libc::fcntl(FD, libc::F_GETFL) } & libc::O_APPEND != 0;
     match stat.st_mode & libc::S_IFMT {
-        libc::S_IFCHR | libc::S_IFIFO => write_now(FD, line),
-        libc::S_IFREG if same || appends() => write_now(FD, line),
-        libc::S_IFSOCK if same => send_now(FD, line, None),
-        _ => {}
+        _ if !same => {}
+        libc::S_IFSOCK => send_now(FD, line, None),
+        _ => write_now(FD, line),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::config::{self, Client};
 use crate::host::Record;
 use crate::host::ctx::SslCtx;
 use crate::host::origin::Origin;
+use crate::host::output;
 use crate::host::ssl::Ssl;
 use crate::host::types::{STATUS_TYPE_OFF, StatusCallback, TLSEXT_STATUSTYPE_ocsp};
 use crate::staples;
@@ -85,10 +86,20 @@ impl Context {
 
     fn adopt(ctx: &SslCtx, new: bool) -> Option<&Context> {
         // Two threads may meet at a shared context that was made unseen. The
-        // second one goes without for this call; nobody waits.
-        static ADOPTING: AtomicBool = AtomicBool::new(false);
-        if !new && ADOPTING.swap(true, Ordering::Acquire) {
-            return None;
+        // second one goes without for this call; nobody waits. A claim of a
+        // process that forked meanwhile does not count in its child.
+        static ADOPTING: AtomicI32 = AtomicI32::new(0);
+        let here = output::pid();
+        let claim = |from| {
+            ADOPTING
+                .compare_exchange(from, here, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        };
+        if !new {
+            let holder = ADOPTING.load(Ordering::Relaxed);
+            if holder == here || !claim(holder) {
+                return None;
+            }
         }
         let found = if new { None } else { ctx.callback() };
         let context = Context::get(ctx).or_else(|| {
@@ -106,7 +117,7 @@ impl Context {
             })
         });
         if !new {
-            ADOPTING.store(false, Ordering::Release);
+            ADOPTING.store(0, Ordering::Release);
         }
         // A callback that is there and cannot be told (1.0.2) must stay.
         if let Some(context) = context
