@@ -12,6 +12,7 @@ use staplegun_store::{Key, name};
 use super::clock;
 use super::daemon::Daemon;
 use super::list;
+use super::outcome::Origin;
 use super::roster::{Quota, Refusal, Source};
 use super::stamp::Stamp;
 use crate::fetch::{self, Kind, Staple, Subject, responders_of};
@@ -54,7 +55,7 @@ impl Daemon {
             return false;
         };
         if !staple.is_good() {
-            self.withdraw(key, staple);
+            self.withdraw(key, staple, Origin::File);
             return false;
         }
         // Withdrawn, and the file tells not why: only the responder can undo it.
@@ -247,7 +248,7 @@ impl Daemon {
             let judged = found.as_deref().and_then(|der| self.judged(&key, der));
             match judged {
                 Some(Ok(staple)) => {
-                    if let Err(full) = self.accept(&key, staple, "the file in staples/") {
+                    if let Err(full) = self.accept(&key, staple, Origin::File) {
                         tracing::error!(cause = "map", "{full}");
                     }
                 }

@@ -1,6 +1,7 @@
 //! What follows from a fetch, or from a response that somebody brought: the
 //! decision's consequences for map, files, notes and schedule.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::time::Rfc3339;
@@ -14,6 +15,25 @@ use crate::fetch::{Failure, Fetched, Received, Staple, Verdict};
 
 /// The cause that is noted while a certificate is revoked.
 pub const CAUSE_REVOKED: &str = "revoked";
+
+/// Who brought a response.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin<'a> {
+    /// A responder.
+    Responder(&'a str),
+    /// Somebody who put it into `staples/`: there it lies already, and what lies
+    /// there by now may be newer still.
+    File,
+}
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Responder(url) => f.write_str(url),
+            Self::File => f.write_str("the file in staples/"),
+        }
+    }
+}
 
 impl Daemon {
     /// A fetch is over.
@@ -55,7 +75,7 @@ impl Daemon {
             max_age,
         } = received;
         self.counters.fetched += 1;
-        let decision = match self.accept(key, staple, &responder) {
+        let decision = match self.accept(key, staple, Origin::Responder(&responder)) {
             Ok(decision) => decision,
             Err(full) => {
                 self.failed(key, Some(&responder), "map", &full.to_string(), None);
@@ -143,7 +163,7 @@ impl Daemon {
         &mut self,
         key: &Key,
         staple: Staple,
-        from: &str,
+        from: Origin<'_>,
     ) -> Result<Decision, MapError> {
         let Some(watched) = self.roster.get_mut(key) else {
             return Ok(Decision::Keep(Why::Same));
@@ -159,7 +179,7 @@ impl Daemon {
                     %from,
                     "stapling a new response"
                 );
-                self.take_into_use(key, staple)?;
+                self.take_into_use(key, staple, from)?;
             }
             Decision::Withdraw => {
                 self.counters.revocations += 1;
@@ -171,7 +191,7 @@ impl Daemon {
                     "the certificate IS REVOKED{}: replace it",
                     since(&staple)
                 );
-                self.withdraw(key, staple);
+                self.withdraw(key, staple, from);
             }
             Decision::Keep(Why::Same | Why::EndsEarlier) => {
                 let revoked = watched.known.as_ref().filter(|known| !known.is_good());
@@ -201,9 +221,16 @@ impl Daemon {
 
     /// Puts a good response into the map first, for what is served counts more
     /// than what lasts; then into its file.
-    fn take_into_use(&mut self, key: &Key, staple: Staple) -> Result<(), MapError> {
+    fn take_into_use(
+        &mut self,
+        key: &Key,
+        staple: Staple,
+        from: Origin<'_>,
+    ) -> Result<(), MapError> {
         let put = self.keeper.staple(key, &staple);
-        self.keeper.write_response(key, &staple.der);
+        if let Origin::Responder(_) = from {
+            self.keeper.write_response(key, &staple.der);
+        }
         put?;
         if let Some(watched) = self.roster.get_mut(key) {
             (watched.notes.last_error, watched.notes.last_cause) = trouble(None);
@@ -216,7 +243,7 @@ impl Daemon {
 
     /// Stops the good response at once, or lets the revoked one take its place if
     /// the operator wants it so; the evidence goes into the file.
-    pub(super) fn withdraw(&mut self, key: &Key, staple: Staple) {
+    pub(super) fn withdraw(&mut self, key: &Key, staple: Staple, from: Origin<'_>) {
         let staples = self.settings.staple_revoked && staple.is_fresh(clock::now());
         let done = if staples {
             self.keeper.staple(key, &staple)
@@ -226,7 +253,11 @@ impl Daemon {
         if let Err(error) = done {
             tracing::error!(cause = "map", "{error}");
         }
-        if !self.keeper.write_response(key, &staple.der) {
+        let is_kept = match from {
+            Origin::Responder(_) => self.keeper.write_response(key, &staple.der),
+            Origin::File => true,
+        };
+        if !is_kept {
             // Nobody must find the good one after a restart.
             self.keeper.remove_response(key);
         }

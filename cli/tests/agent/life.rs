@@ -127,6 +127,11 @@ fn started_by_root_it_makes_the_map_and_becomes_its_own_user() {
         let program = scene.store.program(PATIENT).args(["--user", "nobody"]);
         let agent = scene.store.adopt(program.start());
         agent.wait_until_served(&scene.leaf, &scene.good);
+        // The file follows the map.
+        let file = scene.store.file("staples", &scene.leaf, "der");
+        wait::until("the response is in its file", || {
+            file.exists().then_some(())
+        });
         let status = std::fs::read_to_string(format!("/proc/{}/status", agent.server.pid()));
         let status = status.expect("it runs");
         let field = |name: &str| {
@@ -147,10 +152,7 @@ fn started_by_root_it_makes_the_map_and_becomes_its_own_user() {
         assert_eq!(owner(&scene.store.layout().map()), 0);
         assert_eq!(owner(scene.store.directory.path()), 0);
         assert_eq!(owner(&scene.store.layout().spool()), 65534);
-        assert_eq!(
-            owner(&scene.store.file("staples", &scene.leaf, "der")),
-            65534
-        );
+        assert_eq!(owner(&file), 65534);
     }
 }
 

@@ -139,9 +139,15 @@ fn squatted_names_links_fifos_and_huge_files_are_refused_and_hold_nothing_up() {
     let scene = scene();
     let agent = scene.store.start(PATIENT);
     let spool = scene.spool();
-    let other = scene.ca.issue(&Spec::server());
+    let other = scene
+        .ca
+        .issue(&Spec::server().ocsp_url(&scene.responder.url()));
     // Another certificate than the name says; another user than the name says.
-    scene.leave(&name(&scene.leaf, 0), 0, &other.der());
+    scene.leave(
+        &name(&scene.leaf, 0),
+        0,
+        &[other.der(), scene.ca.der()].concat(),
+    );
     scene.leave(&name(&scene.leaf, 0), NOBODY, &scene.leaf.der());
     scene.leave("whatever\n\u{1b}[31m", NOBODY, b"x");
     scene.leave(&name(&scene.leaf, 0), 0, &vec![0x30; 65 * 1024]);
@@ -158,6 +164,7 @@ fn squatted_names_links_fifos_and_huge_files_are_refused_and_hold_nothing_up() {
     scene.wait_until_empty();
     scene.assert_still_works(&agent);
     assert_eq!(scene.store.served(&scene.leaf), Err(Miss::Absent));
+    assert!(!scene.store.file("certs", &other, "pem").exists());
     assert!(secret.exists());
     let log = agent.server.stderr();
     assert!(!log.contains('\u{1b}'), "{log}");

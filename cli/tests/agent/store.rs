@@ -136,10 +136,7 @@ fn a_certificates_file_that_holds_another_or_none_is_passed_over() {
 
 #[test]
 fn a_link_in_the_store_is_not_followed() {
-    let scene = new_scene();
-    let agent = scene.store.start(PATIENT);
-    agent.wait_until_served(&scene.leaf, &scene.good);
-    agent.kill();
+    let scene = scene();
     let victim = scene.store.directory.write("victim", b"precious");
     let file = scene.store.file("staples", &scene.leaf, "der");
     std::fs::remove_file(&file).expect("there was one");
