@@ -70,6 +70,19 @@ static void do_not_verify(struct pair *pair)
     L.SSL_CTX_set_verify(pair->client, 0, NULL);
 }
 
+static int take_anything(void *store_ctx, void *arg)
+{
+    (void)store_ctx;
+    (void)arg;
+    return 1;
+}
+
+/* A program that verifies by itself, so that libssl has no chain. */
+static void verify_by_itself(struct pair *pair)
+{
+    L.SSL_CTX_set_cert_verify_callback(pair->client, take_anything, NULL);
+}
+
 static void staple_facts(enum protocol protocol)
 {
     static const enum response all[] = {STAPLE,  REVOKED, UNKNOWN,   EXPIRED,      OTHER, CORRUPT,
@@ -90,6 +103,9 @@ static void staple_facts(enum protocol protocol)
     handshake_fact(protocol, "untrusted.none", "untrusted", NULL, do_not_verify);
     handshake_fact(protocol, "untrusted.stapled", "untrusted", &responses[UNTRUSTED],
                    do_not_verify);
+    handshake_fact(protocol, "by_itself.good", "server", &responses[STAPLE], verify_by_itself);
+    handshake_fact(protocol, "by_itself.revoked", "server", &responses[REVOKED],
+                   verify_by_itself);
 }
 
 /* A client program with a callback of its own. */

@@ -32,6 +32,7 @@ typedef void (*any_function)(void);
     F(int, SSL_CTX_use_PrivateKey_file, (SSL_CTX *, const char *, int))                    \
     F(int, SSL_CTX_load_verify_locations, (SSL_CTX *, const char *, const char *))         \
     F(void, SSL_CTX_set_verify, (SSL_CTX *, int, any_function))                            \
+    F(void, SSL_CTX_set_cert_verify_callback, (SSL_CTX *, int (*)(void *, void *), void *)) \
     F(void, SSL_CTX_set_info_callback, (SSL_CTX *, void (*)(const SSL *, int, int)))       \
     F(SSL *, SSL_new, (SSL_CTX *))                                                         \
     F(SSL *, SSL_dup, (SSL *))                                                             \
