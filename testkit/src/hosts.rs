@@ -1,24 +1,48 @@
 //! Real servers as hosts of the library, each with the smallest configuration
 //! that speaks TLS.
 
+mod apache;
+mod dovecot;
+mod gunicorn;
 mod haproxy;
+mod lighttpd;
+mod memcached;
+mod mosquitto;
 mod nginx;
+mod node;
+mod postfix;
 pub(crate) mod postgres;
 mod python;
 mod redis;
+mod s_server;
+mod squid;
+mod stunnel;
+mod vsftpd;
 
-pub use haproxy::HaProxy;
+pub use apache::{Apache, Mpm};
+pub use dovecot::Dovecot;
+pub use gunicorn::Gunicorn;
+pub use haproxy::{HaProxy, HaProxyService};
+pub use lighttpd::Lighttpd;
+pub use memcached::Memcached;
+pub use mosquitto::Mosquitto;
 pub use nginx::Nginx;
+pub use node::Node;
+pub use postfix::Postfix;
 pub use postgres::Postgres;
 pub use python::Python;
 pub use redis::Redis;
+pub use s_server::OpensslServer;
+pub use squid::Squid;
+pub use stunnel::Stunnel;
+pub use vsftpd::Vsftpd;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::getuid;
+use rustix::process::{Pid, Signal, getuid, kill_process};
 
 use crate::judge::Client;
 use crate::program::Server;
@@ -30,9 +54,25 @@ pub trait Host {
     /// Starts it and waits until it listens.
     fn start(&self, site: &Site, shim: &Shim) -> Server;
 
+    /// The protocol that it speaks before TLS, by the name that `openssl
+    /// s_client -starttls` and `gnutls-cli --starttls-proto` have for it.
+    fn starttls(&self) -> Option<&'static str> {
+        None
+    }
+
     /// A client that can talk to it.
     fn client(&self, server: &Server, site: &Site) -> Client {
-        Client::new(server.port(), &site.path("ca.pem"))
+        let client = Client::new(server.port(), &site.path("ca.pem"));
+        match self.starttls() {
+            Some(protocol) => client.starttls(protocol),
+            None => client,
+        }
+    }
+
+    /// Lets it load its certificate again, as its package's reload does, and
+    /// says how; it may take a moment after that. `None` if it cannot.
+    fn reload(&self, _server: &Server, _site: &Site) -> Option<&'static str> {
+        None
     }
 }
 
@@ -46,6 +86,16 @@ fn installed(paths: &[&str], package: &str) -> PathBuf {
             paths.join(", ")
         )
     })
+}
+
+/// Tells a server to load its configuration again.
+fn signal(server: &Server, signal: Signal) {
+    signal_process(server.pid(), signal);
+}
+
+fn signal_process(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.cast_signed()).expect("not zero");
+    kill_process(pid, signal).expect("the server runs");
 }
 
 /// Makes `user` the owner of `path` and all below it, if the tests run as root.

@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
@@ -142,6 +143,8 @@ impl Program {
         let child = self
             .command()
             .current_dir("/")
+            // Apache ends its whole process group when it is stopped.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(create("stdout"))
             .stderr(create("stderr"))
@@ -206,10 +209,14 @@ impl Server {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
                 return Some(Err(status));
             }
-            let ports = process::listening_ports(pid);
             match port {
-                Some(port) => ports.contains(&port).then_some(Ok(port)),
-                None => ports.first().map(|port| Ok(*port)),
+                // A master may leave the listening to its children.
+                Some(port) => process::descendants(pid)
+                    .into_iter()
+                    .chain([pid])
+                    .any(|pid| process::listening_ports(pid).contains(&port))
+                    .then_some(Ok(port)),
+                None => process::listening_ports(pid).first().map(|port| Ok(*port)),
             }
         });
         match listening {

@@ -63,6 +63,15 @@ impl Shim {
         self.env("STAPLEGUN_LOG", path)
     }
 
+    /// The environment as `NAME=value`, for programs that take it from a file of
+    /// theirs and not from whoever starts them.
+    pub fn assignments(&self) -> Vec<String> {
+        let pair = |(name, value): &(OsString, OsString)| {
+            format!("{}={}", name.display(), value.display())
+        };
+        self.environment.iter().map(pair).collect()
+    }
+
     /// The program with its environment.
     pub fn apply(&self, program: Program) -> Program {
         let set = |program: Program, (name, value)| program.env(name, value);

@@ -99,4 +99,9 @@ impl Host for Nginx {
         server.keep(directory);
         server
     }
+
+    fn reload(&self, server: &Server, _site: &Site) -> Option<&'static str> {
+        server.hang_up();
+        Some("SIGHUP")
+    }
 }

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::{Host, give_to, installed, private_copy};
 use crate::directory::Directory;
-use crate::judge::Client;
 use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;
@@ -33,6 +32,14 @@ impl Postgres {
         assert!(output.status.success(), "initdb failed: {message}");
         Self { cluster }
     }
+
+    /// Copies the site's key to where PostgreSQL is content with its mode.
+    fn take_key(&self, site: &Site) -> PathBuf {
+        let key = self.cluster.join("key.pem");
+        private_copy(&site.path("key.pem"), &key);
+        give_to(&key, USER);
+        key
+    }
 }
 
 impl Default for Postgres {
@@ -44,9 +51,7 @@ impl Default for Postgres {
 impl Host for Postgres {
     /// One at a time: all use the same cluster.
     fn start(&self, site: &Site, shim: &Shim) -> Server {
-        let key = self.cluster.join("key.pem");
-        private_copy(&site.path("key.pem"), &key);
-        give_to(&key, USER);
+        let key = self.take_key(site);
         let set = |name: &str, value: &Path| format!("{name}={}", value.display());
         let settings = [
             "fsync=off".to_owned(),
@@ -76,8 +81,14 @@ impl Host for Postgres {
         server
     }
 
-    fn client(&self, server: &Server, site: &Site) -> Client {
-        Client::new(server.port(), &site.path("ca.pem")).starttls("postgres")
+    fn starttls(&self) -> Option<&'static str> {
+        Some("postgres")
+    }
+
+    fn reload(&self, server: &Server, site: &Site) -> Option<&'static str> {
+        self.take_key(site);
+        server.hang_up();
+        Some("SIGHUP")
     }
 }
 

@@ -26,4 +26,17 @@ impl Host for Redis {
             shim.apply(program)
         })
     }
+
+    fn reload(&self, server: &Server, site: &Site) -> Option<&'static str> {
+        let path = |name: &str| site.path(name).display().to_string();
+        let output = Program::new(installed(&["/usr/bin/redis-cli"], "redis-tools"))
+            .args(["-p", &server.port().to_string(), "--tls"])
+            .args(["--cacert", &path("ca.pem"), "CONFIG", "SET"])
+            .args(["tls-cert-file", &path("chain.pem")])
+            .args(["tls-key-file", &path("key.pem")])
+            .run();
+        let answer = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(answer.trim(), "OK", "{output:?}");
+        Some("CONFIG SET")
+    }
 }

@@ -1,0 +1,43 @@
+//! stunnel, which makes its contexts with SSL_CTX_new_ex and then gives up root.
+
+use super::{Host, installed};
+use crate::directory::Directory;
+use crate::program::{Program, Server};
+use crate::shim::Shim;
+use crate::site::Site;
+
+/// stunnel with one TLS server, started as root, as user stunnel4 in a chroot.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stunnel;
+
+impl Host for Stunnel {
+    fn start(&self, site: &Site, shim: &Shim) -> Server {
+        let stunnel = installed(&["/usr/bin/stunnel4"], "stunnel4");
+        let directory = Directory::new();
+        let empty = directory.join("empty");
+        std::fs::create_dir(&empty).expect("a new directory");
+        let mut server = Program::start_on_free_port(|port| {
+            // Nobody listens where it connects to: the handshake comes first.
+            let configuration = format!(
+                "foreground = yes
+syslog = no
+setuid = stunnel4
+setgid = stunnel4
+chroot = {}
+[tls]
+accept = 127.0.0.1:{port}
+connect = 127.0.0.1:9
+cert = {}
+key = {}
+",
+                empty.display(),
+                site.path("chain.pem").display(),
+                site.path("key.pem").display(),
+            );
+            let file = directory.write("stunnel.conf", configuration);
+            shim.apply(Program::new(&stunnel).arg(file))
+        });
+        server.keep(directory);
+        server
+    }
+}
