@@ -3,6 +3,7 @@
 #   make          builds the library and the program
 #   make demo     shows a server that cannot staple, stapling
 #   make check    runs every test, against real servers and every libssl
+#   make check-programs  holds every server of docs/programs.md to its row
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
 #   make header   writes include/staplegun.h
 #   make install  DESTDIR= PREFIX=/usr/local
@@ -18,7 +19,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples matrix header install packages clean
+.PHONY: all library program demo check check-rust check-c check-examples check-programs matrix header install packages clean
 
 all: library program
 
@@ -57,6 +58,12 @@ check-c: library
 
 check-examples: all
 	examples/check $(LIBRARY)
+
+# Every server from its start to its stop; check has the quick part of it.
+# STAPLEGUN_WRITE_PROGRAMS=1 writes the table of docs/programs.md anew.
+check-programs: packages library
+	STAPLEGUN_LIB=$(abspath $(LIBRARY)) STAPLEGUN_PROGRAMS=full \
+	    $(CARGO) test -p staplegun --locked --test programs
 
 # What MATRIX.md says is what the run has just held every image to.
 matrix: library

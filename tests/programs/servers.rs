@@ -1,0 +1,257 @@
+//! One test for each server.
+
+use staplegun_testkit::hosts::{
+    Apache, Dovecot, Gunicorn, HaProxy, HaProxyService, Lighttpd, Memcached, Mosquitto, Mpm, Nginx,
+    Node, OpensslServer, Postfix, Postgres, Python, Redis, Squid, Stunnel, Vsftpd,
+};
+
+use crate::confinement::user;
+use crate::ring::{Case, Own, hold, hold_unreached};
+
+#[test]
+fn vsftpd() {
+    hold(Case {
+        name: "vsftpd",
+        package: "vsftpd",
+        host: Vsftpd,
+        confined: user("nobody").chroot().limited(),
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn dovecot() {
+    hold(Case {
+        name: "Dovecot (imaps, login not in a chroot)",
+        package: "dovecot-imapd",
+        host: Dovecot::chroot(false),
+        confined: user("dovenull").limited(),
+        own: Own::Nothing,
+    });
+}
+
+/// It makes its first context when it is in the chroot, where the live map and
+/// files cannot be reached.
+#[test]
+fn dovecot_with_its_login_in_a_chroot_is_not_reached() {
+    hold_unreached(
+        "Dovecot (imaps, login in its chroot)",
+        "dovecot-imapd",
+        &Dovecot::chroot(true),
+        "its first context is made in the chroot",
+    );
+}
+
+#[test]
+fn postfix() {
+    hold(Case {
+        name: "Postfix (smtpd)",
+        package: "postfix",
+        host: Postfix::chroot(false),
+        confined: user("postfix"),
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn postfix_in_a_chroot() {
+    hold(Case {
+        name: "Postfix (smtpd, chroot)",
+        package: "postfix",
+        host: Postfix::chroot(true),
+        confined: user("postfix").chroot(),
+        own: Own::Nothing,
+    });
+}
+
+fn apache(name: &'static str, mpm: Mpm) {
+    hold(Case {
+        name,
+        package: "apache2",
+        host: Apache::new(mpm),
+        confined: user("www-data"),
+        own: Own::Fetched(Apache::new(mpm).own_stapling()),
+    });
+}
+
+#[test]
+fn apache_prefork() {
+    apache("Apache (prefork)", Mpm::Prefork);
+}
+
+#[test]
+fn apache_event() {
+    apache("Apache (event)", Mpm::Event);
+}
+
+#[test]
+fn stunnel() {
+    hold(Case {
+        name: "stunnel",
+        package: "stunnel4",
+        host: Stunnel,
+        confined: user("stunnel4").chroot(),
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn mosquitto() {
+    hold(Case {
+        name: "Mosquitto",
+        package: "mosquitto",
+        host: Mosquitto,
+        confined: user("mosquitto"),
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn memcached() {
+    hold(Case {
+        name: "memcached",
+        package: "memcached",
+        host: Memcached,
+        confined: user("memcache"),
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn lighttpd() {
+    hold(Case {
+        name: "lighttpd",
+        package: "lighttpd",
+        host: Lighttpd::new(),
+        confined: user("www-data"),
+        own: Own::File(Lighttpd::new().own_response("own.der"), "own.der"),
+    });
+}
+
+#[test]
+fn squid() {
+    hold(Case {
+        name: "Squid (-N)",
+        package: "squid-openssl",
+        host: Squid::master(false),
+        confined: user("proxy"),
+        own: Own::Nothing,
+    });
+}
+
+/// The master becomes proxy and then executes the worker with root's real user:
+/// the loader takes that for setuid and ignores LD_PRELOAD.
+#[test]
+fn squid_with_a_master_started_as_root_is_not_reached() {
+    hold_unreached(
+        "Squid (master and worker, started as root)",
+        "squid-openssl",
+        &Squid::master(true),
+        "the loader ignores LD_PRELOAD in the worker",
+    );
+}
+
+#[test]
+fn gunicorn() {
+    hold(Case {
+        name: "gunicorn",
+        package: "gunicorn",
+        host: Gunicorn,
+        confined: user("nobody"),
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn haproxy() {
+    hold(Case {
+        name: "HAProxy (one process)",
+        package: "haproxy",
+        host: HaProxy,
+        confined: user("nobody"),
+        own: Own::File(HaProxy, "bundle.pem.ocsp"),
+    });
+}
+
+#[test]
+fn haproxy_with_master_threads_and_chroot() {
+    hold(Case {
+        name: "HAProxy (master-worker, threads, chroot)",
+        package: "haproxy",
+        host: HaProxyService,
+        confined: user("haproxy").chroot(),
+        own: Own::File(HaProxyService, "bundle.pem.ocsp"),
+    });
+}
+
+#[test]
+fn nginx() {
+    hold(Case {
+        name: "nginx",
+        package: "nginx",
+        host: Nginx::new(),
+        confined: user("nobody"),
+        own: Own::File(Nginx::new().own_response("own.der"), "own.der"),
+    });
+}
+
+#[test]
+fn postgres() {
+    hold(Case {
+        name: "PostgreSQL",
+        package: "postgresql-15",
+        host: Postgres::new(),
+        confined: user("postgres"),
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn redis() {
+    hold(Case {
+        name: "Redis",
+        package: "redis-server",
+        host: Redis,
+        confined: user("nobody"),
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn python() {
+    hold(Case {
+        name: "Python (http.server)",
+        package: "python3",
+        host: Python::new(),
+        confined: user("nobody"),
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn openssl_s_server() {
+    hold(Case {
+        name: "openssl s_server",
+        package: "openssl",
+        host: OpensslServer::new(),
+        confined: user("nobody"),
+        own: Own::File(OpensslServer::new().own_response("own.der"), "own.der"),
+    });
+}
+
+/// Where another than Debian's is installed it must be left alone.
+#[test]
+fn node() {
+    if !Node::uses_the_systems_openssl() {
+        let why = "OpenSSL is inside the program";
+        hold_unreached("Node.js (the project's build)", "nodejs", &Node::new(), why);
+        return;
+    }
+    hold(Case {
+        name: "Node.js (Debian's)",
+        package: "nodejs",
+        host: Node::new(),
+        confined: user("nobody"),
+        own: Own::File(Node::new().own_response("own.der"), "own.der"),
+    });
+}
