@@ -114,6 +114,8 @@ impl Daemon {
             look: None,
             metrics: Some(Instant::now()),
         };
+        // Who waits for this may leave certificates at once.
+        self.open_spool();
         threads.manager.ready("filled the live map");
         loop {
             self.look_where_due(&mut threads, &mut agenda);

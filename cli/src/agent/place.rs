@@ -10,7 +10,8 @@ use staplegun_store::layout::Layout;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
     /// The store; by default the system's for root, else the user's own
-    #[arg(long, value_name = "DIR", env = "STAPLEGUN_DIR")]
+    #[arg(long = "dir", visible_alias = "directory")]
+    #[arg(value_name = "DIR", env = "STAPLEGUN_DIR", hide_env_values = true)]
     pub directory: Option<PathBuf>,
 }
 
@@ -41,7 +42,7 @@ impl Place {
             runtime.as_deref(),
             home.as_deref().filter(|home| *home != Path::new("/")),
         )
-        .context("no store: set STAPLEGUN_DIR or --directory, or HOME")
+        .context("no store: set STAPLEGUN_DIR or --dir, or HOME")
     }
 
     /// Whether it is the system's store.

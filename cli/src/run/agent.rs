@@ -40,7 +40,7 @@ pub fn start(store: &Store, environment: &Environment) -> Result<()> {
         .to_vec();
     words.push(std::process::id().to_string().into());
     if let Some(directory) = &store.named {
-        words.extend(["--directory".into(), directory.into()]);
+        words.extend(["--dir".into(), directory.into()]);
     }
     let own = std::env::current_exe().context("cannot find this program's own file")?;
     let own = CString::new(own.as_os_str().as_bytes())?;

@@ -102,7 +102,7 @@ pub fn read(layout: &Layout, now: UnixTime) -> anyhow::Result<Status> {
     let names = match fs::read_dir(&directory) {
         Ok(names) => names,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
-            "there is no store in {}: no agent has run here, or it is another store (--directory)",
+            "there is no store in {}: no agent has run here, or it is another store (--dir)",
             layout.lasting().display()
         ),
         Err(error) => {
