@@ -20,7 +20,7 @@ mod stunnel;
 mod vsftpd;
 
 pub use apache::{Apache, Mpm};
-pub use dovecot::Dovecot;
+pub use dovecot::{Dovecot, Login};
 pub use gunicorn::Gunicorn;
 pub use haproxy::{HaProxy, HaProxyService};
 pub use lighttpd::Lighttpd;

@@ -1,8 +1,8 @@
 //! One test for each server.
 
 use staplegun_testkit::hosts::{
-    Apache, Dovecot, Gunicorn, HaProxy, HaProxyService, Lighttpd, Memcached, Mosquitto, Mpm, Nginx,
-    Node, OpensslServer, Postfix, Postgres, Python, Redis, Squid, Stunnel, Vsftpd,
+    Apache, Dovecot, Gunicorn, HaProxy, HaProxyService, Lighttpd, Login, Memcached, Mosquitto, Mpm,
+    Nginx, Node, OpensslServer, Postfix, Postgres, Python, Redis, Squid, Stunnel, Vsftpd,
 };
 
 use crate::confinement::user;
@@ -15,6 +15,7 @@ fn vsftpd() {
         package: "vsftpd",
         host: Vsftpd,
         confined: user("nobody").chroot().limited(),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -24,8 +25,21 @@ fn dovecot() {
     hold(Case {
         name: "Dovecot (imaps, login not in a chroot)",
         package: "dovecot-imapd",
-        host: Dovecot::chroot(false),
+        host: Dovecot::new(Login::Outside),
         confined: user("dovenull").limited(),
+        from_file: true,
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn dovecot_with_the_map_linked_into_its_logins_chroot() {
+    hold(Case {
+        name: "Dovecot (imaps, the map linked into the login's chroot)",
+        package: "dovecot-imapd",
+        host: Dovecot::new(Login::ChrootWithMap),
+        confined: user("dovenull").chroot().limited(),
+        from_file: false,
         own: Own::Nothing,
     });
 }
@@ -37,7 +51,7 @@ fn dovecot_with_its_login_in_a_chroot_is_not_reached() {
     hold_unreached(
         "Dovecot (imaps, login in its chroot)",
         "dovecot-imapd",
-        &Dovecot::chroot(true),
+        &Dovecot::new(Login::Chroot),
         "its first context is made in the chroot",
     );
 }
@@ -49,6 +63,7 @@ fn postfix() {
         package: "postfix",
         host: Postfix::chroot(false),
         confined: user("postfix"),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -60,6 +75,7 @@ fn postfix_in_a_chroot() {
         package: "postfix",
         host: Postfix::chroot(true),
         confined: user("postfix").chroot(),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -70,6 +86,7 @@ fn apache(name: &'static str, mpm: Mpm) {
         package: "apache2",
         host: Apache::new(mpm),
         confined: user("www-data"),
+        from_file: true,
         own: Own::Fetched(Apache::new(mpm).own_stapling()),
     });
 }
@@ -91,6 +108,7 @@ fn stunnel() {
         package: "stunnel4",
         host: Stunnel,
         confined: user("stunnel4").chroot(),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -102,6 +120,7 @@ fn mosquitto() {
         package: "mosquitto",
         host: Mosquitto,
         confined: user("mosquitto"),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -113,6 +132,7 @@ fn memcached() {
         package: "memcached",
         host: Memcached,
         confined: user("memcache"),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -124,6 +144,7 @@ fn lighttpd() {
         package: "lighttpd",
         host: Lighttpd::new(),
         confined: user("www-data"),
+        from_file: true,
         own: Own::File(Lighttpd::new().own_response("own.der"), "own.der"),
     });
 }
@@ -135,6 +156,7 @@ fn squid() {
         package: "squid-openssl",
         host: Squid::master(false),
         confined: user("proxy"),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -158,6 +180,7 @@ fn gunicorn() {
         package: "gunicorn",
         host: Gunicorn,
         confined: user("nobody"),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -169,6 +192,7 @@ fn haproxy() {
         package: "haproxy",
         host: HaProxy,
         confined: user("nobody"),
+        from_file: true,
         own: Own::File(HaProxy, "bundle.pem.ocsp"),
     });
 }
@@ -180,6 +204,7 @@ fn haproxy_with_master_threads_and_chroot() {
         package: "haproxy",
         host: HaProxyService,
         confined: user("haproxy").chroot(),
+        from_file: true,
         own: Own::File(HaProxyService, "bundle.pem.ocsp"),
     });
 }
@@ -191,6 +216,7 @@ fn nginx() {
         package: "nginx",
         host: Nginx::new(),
         confined: user("nobody"),
+        from_file: true,
         own: Own::File(Nginx::new().own_response("own.der"), "own.der"),
     });
 }
@@ -202,6 +228,19 @@ fn postgres() {
         package: "postgresql-15",
         host: Postgres::new(),
         confined: user("postgres"),
+        from_file: true,
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn postgres_started_by_pg_ctlcluster() {
+    hold(Case {
+        name: "PostgreSQL (pg_ctlcluster)",
+        package: "postgresql-15",
+        host: Postgres::new().pg_ctlcluster(),
+        confined: user("postgres"),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -213,6 +252,7 @@ fn redis() {
         package: "redis-server",
         host: Redis,
         confined: user("nobody"),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -224,6 +264,7 @@ fn python() {
         package: "python3",
         host: Python::new(),
         confined: user("nobody"),
+        from_file: true,
         own: Own::Nothing,
     });
 }
@@ -235,6 +276,7 @@ fn openssl_s_server() {
         package: "openssl",
         host: OpensslServer::new(),
         confined: user("nobody"),
+        from_file: true,
         own: Own::File(OpensslServer::new().own_response("own.der"), "own.der"),
     });
 }
@@ -252,6 +294,7 @@ fn node() {
         package: "nodejs",
         host: Node::new(),
         confined: user("nobody"),
+        from_file: true,
         own: Own::File(Node::new().own_response("own.der"), "own.der"),
     });
 }

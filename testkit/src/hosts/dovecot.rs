@@ -2,6 +2,7 @@
 //! environment that import_environment leaves.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::process::Signal;
 
@@ -11,18 +12,45 @@ use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;
 
+/// Where imap-login makes its handshakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// In its chroot, as it does by default.
+    Chroot,
+    /// In its chroot, into which the live map has been linked.
+    ChrootWithMap,
+    /// In no chroot.
+    Outside,
+}
+
 /// Dovecot with imaps, started as root. The library comes in by
 /// import_environment; the master has nothing of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Dovecot {
-    chroot: bool,
+    login: Login,
 }
 
 impl Dovecot {
-    /// With imap-login in its chroot, which is the default, or without.
-    pub fn chroot(chroot: bool) -> Self {
-        Self { chroot }
+    /// With imap-login there.
+    pub fn new(login: Login) -> Self {
+        Self { login }
     }
+}
+
+/// Links the map of the store in STAPLEGUN_DIR to the same path below `chroot`,
+/// which Dovecot keeps if it is there.
+fn link_map(chroot: &Path, shim: &Shim) {
+    let assignments = shim.assignments();
+    let mut directories = assignments.iter().filter_map(|assignment| {
+        let directory = assignment.strip_prefix("STAPLEGUN_DIR=/")?;
+        Some(directory.to_owned())
+    });
+    let Some(directory) = directories.next() else {
+        return;
+    };
+    fs::create_dir_all(chroot.join(&directory)).expect("directories can be made");
+    let map = format!("{directory}/map.v1");
+    fs::hard_link(format!("/{map}"), chroot.join(&map)).expect("on the same file system");
 }
 
 impl Host for Dovecot {
@@ -30,6 +58,9 @@ impl Host for Dovecot {
         let dovecot = installed(&["/usr/sbin/dovecot"], "dovecot-imapd");
         let directory = Directory::new();
         fs::create_dir(directory.join("run")).expect("a new directory");
+        if self.login == Login::ChrootWithMap {
+            link_map(&directory.join("run/login"), shim);
+        }
         let mut server = Program::start_on_free_port(|port| {
             let configuration = format!(
                 "base_dir = {run}
@@ -60,7 +91,10 @@ import_environment = $import_environment {environment}
                 run = directory.join("run").display(),
                 chain = site.path("chain.pem").display(),
                 key = site.path("key.pem").display(),
-                chroot = if self.chroot { "login" } else { "" },
+                chroot = match self.login {
+                    Login::Chroot | Login::ChrootWithMap => "login",
+                    Login::Outside => "",
+                },
                 environment = shim.assignments().join(" "),
             );
             let file = directory.write("dovecot.conf", configuration);

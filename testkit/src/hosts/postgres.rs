@@ -1,5 +1,6 @@
 //! PostgreSQL, which loads its certificate once and forks for every connection.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Host, give_to, installed, private_copy};
@@ -16,6 +17,7 @@ const USER: &str = "postgres";
 #[derive(Debug)]
 pub struct Postgres {
     cluster: Directory,
+    pg_ctlcluster: bool,
 }
 
 impl Postgres {
@@ -30,7 +32,50 @@ impl Postgres {
             .run();
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "initdb failed: {message}");
-        Self { cluster }
+        Self {
+            cluster,
+            pg_ctlcluster: false,
+        }
+    }
+
+    /// Starts it as Debian's unit does, through pg_ctlcluster, which clears the
+    /// environment: the library comes in by the cluster's file `environment`.
+    pub fn pg_ctlcluster(mut self) -> Self {
+        self.pg_ctlcluster = true;
+        self
+    }
+
+    fn started_by_pg_ctlcluster(&self, settings: &[String], shim: &Shim, port: u16) -> Program {
+        let pg_ctlcluster = installed(&["/usr/bin/pg_ctlcluster"], "postgresql-common");
+        let postgres = executable("postgres");
+        let version = postgres.components().rev().nth(2).expect("a version");
+        let version: &Path = version.as_ref();
+        let configuration = self.cluster.join("conf").join(version).join("test");
+        fs::create_dir_all(&configuration).expect("a directory can be made");
+        let data = self.cluster.join("data");
+        let places = [
+            format!("data_directory={}", data.display()),
+            format!("hba_file={}/pg_hba.conf", data.display()),
+            format!("ident_file={}/pg_ident.conf", data.display()),
+            format!("port={port}"),
+        ];
+        let quoted = |pairs: &[String]| -> String {
+            let pairs = pairs.iter().filter_map(|pair| pair.split_once('='));
+            pairs
+                .map(|(name, value)| format!("{name} = '{value}'\n"))
+                .collect()
+        };
+        let write = |name: &str, text: String| {
+            fs::write(configuration.join(name), text).expect("it is ours");
+        };
+        write("postgresql.conf", quoted(&places) + &quoted(settings));
+        write("environment", quoted(&shim.assignments()));
+        write("start.conf", "manual\n".to_owned());
+        give_to(&self.cluster.join("conf"), USER);
+        Program::new(pg_ctlcluster)
+            .env("PG_CLUSTER_CONF_ROOT", self.cluster.join("conf"))
+            .arg(version)
+            .args(["test", "start", "--foreground"])
     }
 
     /// Copies the site's key to where PostgreSQL is content with its mode.
@@ -64,14 +109,17 @@ impl Host for Postgres {
             set("ssl_key_file", &key),
         ];
         let server = Program::start_on_free_port(|port| {
-            let program = Program::new(executable("postgres"))
-                .args(["-p", &port.to_string(), "-D"])
-                .arg(self.cluster.join("data"))
-                .args(settings.iter().flat_map(|setting| ["-c", setting]))
-                .user(USER)
-                // SIGTERM waits for clients to leave.
-                .stop_by_interrupt();
-            shim.apply(program)
+            let program = if self.pg_ctlcluster {
+                self.started_by_pg_ctlcluster(&settings, shim, port)
+            } else {
+                let program = Program::new(executable("postgres"))
+                    .args(["-p", &port.to_string(), "-D"])
+                    .arg(self.cluster.join("data"))
+                    .args(settings.iter().flat_map(|setting| ["-c", setting]));
+                shim.apply(program)
+            };
+            // SIGTERM waits for clients to leave.
+            program.user(USER).stop_by_interrupt()
         });
         // It listens before it has recovered, and logs otherwise when stopped then.
         wait::until("PostgreSQL is ready", || {
