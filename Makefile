@@ -33,8 +33,8 @@ program:
 packages:
 	tools/debian-packages
 
-demo: packages library
-	tools/demo $(LIBRARY)
+demo: packages all
+	tools/demo $(LIBRARY) $(TARGET)/release/staplegun
 
 check: packages all check-rust check-c check-examples
 
