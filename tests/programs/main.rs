@@ -9,6 +9,7 @@
 
 mod confinement;
 mod document;
+mod fetching;
 mod gnutls;
 mod live_map;
 mod ring;

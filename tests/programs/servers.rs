@@ -87,7 +87,7 @@ fn apache(name: &'static str, mpm: Mpm) {
         host: Apache::new(mpm),
         confined: user("www-data"),
         from_file: true,
-        own: Own::Fetched(Apache::new(mpm).own_stapling()),
+        own: Own::Fetched(Apache::new(mpm).own_stapling("")),
     });
 }
 

@@ -24,7 +24,7 @@ pub enum Mpm {
 #[derive(Clone, Copy, Debug)]
 pub struct Apache {
     mpm: Mpm,
-    own_stapling: bool,
+    own_stapling: Option<&'static str>,
 }
 
 impl Apache {
@@ -32,14 +32,14 @@ impl Apache {
     pub fn new(mpm: Mpm) -> Self {
         Self {
             mpm,
-            own_stapling: false,
+            own_stapling: None,
         }
     }
 
     /// Lets Apache fetch and staple by itself, from the responder that the
-    /// certificate names.
-    pub fn own_stapling(mut self) -> Self {
-        self.own_stapling = true;
+    /// certificate names; with more directives about that, or none.
+    pub fn own_stapling(mut self, directives: &'static str) -> Self {
+        self.own_stapling = Some(directives);
         self
     }
 
@@ -53,11 +53,9 @@ impl Apache {
                 format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")
             })
             .concat();
-        let stapling = if self.own_stapling {
-            "SSLUseStapling on\nSSLStaplingCache shmcb:stapling(32768)\n"
-        } else {
-            ""
-        };
+        let stapling = self.own_stapling.map_or_else(String::new, |directives| {
+            format!("SSLUseStapling on\nSSLStaplingCache shmcb:stapling(32768)\n{directives}\n")
+        });
         format!(
             "{modules}ServerName localhost
 Listen 127.0.0.1:{port}

@@ -4,26 +4,37 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::{Host, installed};
+use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;
 
-/// memcached with TLS, started as root.
+/// memcached with TLS, started as root through the wrapper that its unit calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memcached;
 
 impl Host for Memcached {
     fn start(&self, site: &Site, shim: &Shim) -> Server {
-        let memcached = installed(&["/usr/bin/memcached"], "memcached");
-        let path = |name: &str| site.path(name).display().to_string();
-        let (chain, key) = (path("chain.pem"), path("key.pem"));
-        Program::start_on_free_port(|port| {
-            let program = Program::new(&memcached)
-                .args(["-u", "memcache", "-l", "127.0.0.1", "-U", "0"])
-                .args(["-p", &port.to_string(), "--enable-ssl", "-o"])
-                .arg(format!("ssl_chain_cert={chain},ssl_key={key}"));
-            shim.apply(program)
-        })
+        let wrapper = "/usr/share/memcached/scripts/systemd-memcached-wrapper";
+        let wrapper = installed(&[wrapper], "memcached");
+        let directory = Directory::new();
+        let mut server = Program::start_on_free_port(|port| {
+            let configuration = format!(
+                "-u memcache
+-l 127.0.0.1
+-U 0
+-p {port}
+--enable-ssl
+-o ssl_chain_cert={},ssl_key={}
+",
+                site.path("chain.pem").display(),
+                site.path("key.pem").display(),
+            );
+            let file = directory.write("memcached.conf", configuration);
+            shim.apply(Program::new(&wrapper).arg(file))
+        });
+        server.keep(directory);
+        server
     }
 
     fn reload(&self, server: &Server, site: &Site) -> Option<&'static str> {

@@ -14,6 +14,7 @@ pub struct Nginx {
     certificates: Vec<(String, String)>,
     named_servers: Vec<(String, String, String)>,
     own_response: Option<String>,
+    fetches: bool,
 }
 
 impl Nginx {
@@ -23,6 +24,7 @@ impl Nginx {
             certificates: vec![("chain.pem".to_owned(), "key.pem".to_owned())],
             named_servers: Vec::new(),
             own_response: None,
+            fetches: false,
         }
     }
 
@@ -45,6 +47,13 @@ impl Nginx {
         self
     }
 
+    /// Lets nginx itself fetch what it staples, from the responder that the
+    /// certificate names.
+    pub fn fetches(mut self) -> Self {
+        self.fetches = true;
+        self
+    }
+
     fn configuration(&self, site: &Site, port: u16) -> String {
         let listen = format!("listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;");
         let path = |name: &String| site.path(name).display().to_string();
@@ -59,6 +68,9 @@ impl Nginx {
         let mut server = listen.clone() + &loads.collect::<String>();
         if let Some(file) = &self.own_response {
             server += &format!("ssl_stapling on; ssl_stapling_file {};", path(file));
+        }
+        if self.fetches {
+            server += "ssl_stapling on;";
         }
         let mut servers = format!("server {{ {server} return 200; }}");
         for (name, chain, key) in &self.named_servers {

@@ -36,6 +36,17 @@ impl Postfix {
         postfix
     }
 
+    /// Runs postconf on this configuration and returns what it prints.
+    fn postconf(&self, arguments: &[&str]) -> String {
+        let output = Program::new(installed(&["/usr/sbin/postconf"], "postfix"))
+            .arg("-c")
+            .arg(self.directory.path())
+            .args(arguments)
+            .run();
+        assert!(output.status.success(), "postconf failed: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     fn configure(&self, site: &Site, shim: &Shim, port: u16) {
         let chroot = if self.chroot { "y" } else { "n" };
         let master = format!(
@@ -65,21 +76,21 @@ maillog_file = /dev/stdout
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {}
 smtpd_tls_key_file = {}
-import_environment = {IMPORTED} {}
 ",
             self.directory.join("queue").display(),
             self.directory.join("data").display(),
             site.path("chain.pem").display(),
             site.path("key.pem").display(),
-            shim.assignments().join(" "),
         );
         self.directory.write("main.cf", main);
+        let imported = format!(
+            "import_environment = {} {}",
+            self.postconf(&["-dh", "import_environment"]).trim(),
+            shim.assignments().join(" "),
+        );
+        self.postconf(&["-e", &imported]);
     }
 }
-
-/// The default of Debian's Postfix 3.7, which a setting replaces.
-const IMPORTED: &str = "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C \
-     POSTLOG_SERVICE POSTLOG_HOSTNAME";
 
 impl Host for Postfix {
     /// One at a time: all use the same queue. The master is started as `postfix
