@@ -1,5 +1,7 @@
 //! What is held of each server, and the row that it earns.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
@@ -37,6 +39,15 @@ pub enum Own<H> {
     Fetched(H),
 }
 
+/// Panics unless the servers can be started as their packages start them.
+fn needs_root() {
+    let uid = fs::metadata("/proc/self").expect("/proc is there").uid();
+    assert_eq!(
+        uid, 0,
+        "these servers start as root and then confine themselves; run this test as root"
+    );
+}
+
 /// Whether all is to be tried.
 fn full() -> bool {
     std::env::var("STAPLEGUN_PROGRAMS").is_ok_and(|value| value == "full")
@@ -44,6 +55,7 @@ fn full() -> bool {
 
 /// Holds the server to everything, and compares or writes its row.
 pub fn hold<H: Host>(case: Case<H>) {
+    needs_root();
     if !full() {
         live_map(&case, &[Tls::V1_3]);
         return;
@@ -89,6 +101,7 @@ pub fn hold_unreached(
     host: &impl Host,
     why: &'static str,
 ) {
+    needs_root();
     let (site, mut map) = (Site::new(), LiveMap::new());
     let good = site.good().der();
     map.publish(&site, &good);
