@@ -6,6 +6,7 @@
 #   make check-programs  holds every server of docs/programs.md to its row
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
 #   make header   writes include/staplegun.h
+#   make dist     builds the release for old systems too, and checks it
 #   make install  DESTDIR= PREFIX=/usr/local
 #
 # demo and check install the Debian packages that they need; each says which.
@@ -19,7 +20,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-programs matrix header install packages clean
+.PHONY: all library program demo check check-rust check-c check-examples check-programs matrix header install packages clean dist check-images
 
 all: library program
 
@@ -56,6 +57,14 @@ check-c: library
 	ctest/run --shim $(LIBRARY)
 	ctest/hosts/run --shim $(LIBRARY)
 
+# Processes with several libssls, QUIC, and libssls that are not OpenSSL: wheels
+# from PyPI, MariaDB, and builds of some minutes that are cached like the images.
+check-images: library
+	ctest/wheels/pairs --shim $(LIBRARY)
+	ctest/wheels/run --shim $(LIBRARY)
+	ctest/quic/run --shim $(LIBRARY)
+	ctest/other_libssl/run --shim $(LIBRARY)
+
 check-examples: all
 	examples/check $(LIBRARY)
 
@@ -73,6 +82,10 @@ matrix: library
 # Writes include/staplegun.h anew; commit what it changes.
 header:
 	STAPLEGUN_WRITE_HEADER=1 $(CARGO) build --locked
+
+# A tarball in $(TARGET)/dist/release, linked for glibc 2.17.
+dist:
+	release=$$(tools/dist $(TARGET)/dist/release) && tools/dist-check "$$release"
 
 install: all
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
