@@ -72,3 +72,18 @@ fn version(package: &str) -> String {
     assert!(output.status.success(), "{package} is not installed");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+#[test]
+fn each_row_of_the_table_has_its_test() {
+    let text = fs::read_to_string(document()).expect("docs/programs.md can be read");
+    let (_, rest) = text.split_once(BEGIN).expect("the begin is marked");
+    let (table, _) = rest.split_once(END).expect("the end is marked");
+    let rows = table.strip_prefix(HEADER).expect("the header is ours");
+    let tests = include_str!("servers.rs");
+    assert!(rows.lines().count() > 20, "{rows}");
+    for row in rows.lines() {
+        let name = row.split(" | ").next().unwrap_or_default();
+        let name = name.trim_start_matches("| ");
+        assert!(tests.contains(&format!("\"{name}\"")), "no test for {name}");
+    }
+}

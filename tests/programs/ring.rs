@@ -181,12 +181,22 @@ fn live_map<H: Host>(case: &Case<H>, versions: &[Tls]) -> Live {
     site.write("chain.pem", chain);
     site.write("key.pem", key);
     let reload = host.reload(&server, &site);
-    if reload.is_some() {
+    for tls in versions.iter().filter(|_| reload.is_some()) {
+        let client = host.client(&server, &site).tls(*tls);
         wait::until("the new certificate's response is stapled", || {
-            let handshake = host.client(&server, &site).handshake();
-            (handshake.staple? == response).then_some(())
+            let handshake = client.handshake();
+            if !handshake.completed {
+                return None;
+            }
+            // Until they have ended, old workers serve with the old certificate.
+            let staple = handshake.staple.expect("no handshake is without a staple");
+            assert!(staple == renewed || staple == response);
+            (staple == response).then_some(())
         });
-        probe(&site, &server, &response);
+        if full() {
+            let verdict = gnutls::visit(host, &server, &site, *tls);
+            assert!(verdict.accepted, "{}", verdict.words);
+        }
     }
     let status = server.stop();
     assert!(!status.core_dumped(), "{status}: {}", server.stderr());
