@@ -5,6 +5,7 @@
 #   make check    runs every test, against real servers and every libssl
 #   make check-programs  holds every server of docs/programs.md to its row
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
+#   make bench    measures what it costs; docs/performance.md explains the table
 #   make header   writes include/staplegun.h
 #   make dist     builds the release for old systems too, and checks it
 #   make install  DESTDIR= PREFIX=/usr/local
@@ -20,7 +21,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-programs matrix header install packages clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-programs matrix bench bench-smoke header install packages clean dist check-images
 
 all: library program
 
@@ -78,6 +79,13 @@ check-programs: packages library
 matrix: library
 	ctest/run --shim $(LIBRARY)
 	tools/matrix
+
+# The table goes to standard output, and to bench.json beside the library. The smoke
+# run has small counts: it shows that every measurement works.
+bench bench-smoke: all
+	$(CARGO) build --release --locked -p staplegun-benches
+	$(CARGO) build --release --locked -p staplegun-store --features agent --example publish
+	tools/bench $(TARGET)/release $(if $(filter bench-smoke,$@),--smoke)
 
 # Writes include/staplegun.h anew; commit what it changes.
 header:
