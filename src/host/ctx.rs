@@ -38,6 +38,11 @@ impl SslCtx {
         self.host
     }
 
+    /// Where it is: what tells two contexts apart.
+    pub fn address(&self) -> usize {
+        self.ptr.as_ptr() as usize
+    }
+
     /// SSL_CTX_ctrl of the real libssl, with a pointer argument.
     ///
     /// # Safety

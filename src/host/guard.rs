@@ -5,7 +5,9 @@
 //! called outside: their errors belong to the program, and they may unwind
 //! (C++ exceptions, pthread_cancel), which must pass through us untouched.
 
+use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 
 use super::tables::Crypto;
 
@@ -14,14 +16,28 @@ pub fn contained<R>(fallback: R, work: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(fallback)
 }
 
-/// Runs `work` with errno saved.
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+}
+
+/// PTHREAD_CANCEL_DISABLE of pthread.h, in glibc and musl.
+const CANCEL_DISABLE: c_int = 1;
+
+/// Runs `work` with errno saved, and as no cancellation point: the program may
+/// have cancelled this thread, and libssl would have gone on to the program's own
+/// cancellation point. A forced unwind from one of our system calls would end at
+/// `contained`, where Rust and glibc both abort the process.
 pub fn with_errno_kept<R>(work: impl FnOnce() -> R) -> R {
-    // SAFETY: errno's address is valid in every thread.
+    // SAFETY: errno's address is valid in every thread; the cancel state is this
+    // thread's own, read into and restored from a local.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
+        let mut cancel = CANCEL_DISABLE;
+        pthread_setcancelstate(CANCEL_DISABLE, &raw mut cancel);
         let answer = work();
         *errno = before;
+        pthread_setcancelstate(cancel, ptr::null_mut());
         answer
     }
 }

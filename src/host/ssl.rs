@@ -78,6 +78,34 @@ impl Ssl {
         unsafe { (self.host.lib.ssl.SSL_is_server)(self.ptr.as_ptr()) != 0 }
     }
 
+    /// Whether it is in the middle of a handshake: one of the program's callbacks
+    /// runs (SNI, certificate), and whatever waits makes the handshake wait.
+    pub fn is_shaking_hands(&self) -> bool {
+        /// TLS_ST_BEFORE and TLS_ST_OK of 1.1.0 and later.
+        const BEFORE_OR_OK: [c_int; 2] = [0, 1];
+        /// SSL_ST_INIT and SSL_ST_BEFORE of 1.0.2.
+        const INIT: c_int = 0x3000;
+        const BEFORE: c_int = 0x4000;
+        let Some(state) = self.host.lib.ssl.SSL_get_state else {
+            return false;
+        };
+        // SAFETY: the handle's SSL is valid.
+        let state = unsafe { state(self.ptr.as_ptr()) };
+        if self.host.before_1_1() {
+            state & INIT != 0 && state & BEFORE == 0
+        } else {
+            !BEFORE_OR_OK.contains(&state)
+        }
+    }
+
+    /// Whether a handshake has begun, on 1.1.0 and later.
+    pub fn has_begun(&self) -> bool {
+        const TLS_ST_BEFORE: c_int = 0;
+        let state = self.host.lib.ssl.SSL_get_state;
+        // SAFETY: the handle's SSL is valid.
+        state.is_none_or(|state| unsafe { state(self.ptr.as_ptr()) } != TLS_ST_BEFORE)
+    }
+
     /// Whether the handshake resumed a session.
     pub fn session_reused(&self) -> bool {
         match self.host.lib.ssl.SSL_session_reused {

@@ -80,6 +80,7 @@ function_table! {
             TLS_client_method or SSLv23_client_method: fn() -> *const SSL_METHOD;
             DTLS_client_method: fn() -> *const SSL_METHOD;
             SSL_session_reused: fn(*const SSL) -> c_int;
+            SSL_get_state or SSL_state: fn(*const SSL) -> c_int;
             SSL_CTX_get_ciphers: fn(*const SSL_CTX) -> *mut c_void;
             SSL_CIPHER_get_handshake_digest: fn(*const c_void) -> *const c_void;
             SSL_get0_verified_chain: fn(*const SSL) -> *mut c_void;

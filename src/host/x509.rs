@@ -228,34 +228,30 @@ impl<'a> X509Store<'a> {
     }
 }
 
-/// The certificates in PEM text, at most `limit` of them.
-pub fn from_pem(crypto: &'static Crypto, text: &[u8], limit: usize) -> Vec<OwnedX509> {
-    let mut found = Vec::new();
-    let Ok(length) = c_int::try_from(text.len()) else {
-        return found;
-    };
+/// The first certificate in PEM text, among `limit` of them, that is `wanted`.
+pub fn find_in_pem(
+    crypto: &'static Crypto,
+    text: &[u8],
+    limit: usize,
+    wanted: impl Fn(X509Ref<'_>) -> bool,
+) -> Option<OwnedX509> {
+    let length = c_int::try_from(text.len()).ok()?;
     // SAFETY: the BIO reads `text`, which outlives it, and is freed here. Each
     // X509 read is ours. The password callback gives none, so nothing prompts.
     unsafe {
-        let bio = (crypto.BIO_new_mem_buf)(text.as_ptr().cast(), length);
-        if bio.is_null() {
-            return found;
-        }
-        while found.len() < limit && found.try_reserve(1).is_ok() {
-            let x509 = (crypto.PEM_read_bio_X509)(
-                bio,
-                ptr::null_mut(),
-                Some(no_password),
-                ptr::null_mut(),
-            );
-            let Some(x509) = NonNull::new(x509) else {
-                break;
-            };
-            found.push(OwnedX509::from_raw(crypto, x509));
-        }
-        (crypto.BIO_free)(bio);
+        let bio = NonNull::new((crypto.BIO_new_mem_buf)(text.as_ptr().cast(), length))?;
+        let read = || {
+            let none = ptr::null_mut();
+            let x509 =
+                (crypto.PEM_read_bio_X509)(bio.as_ptr(), none, Some(no_password), ptr::null_mut());
+            NonNull::new(x509).map(|x509| OwnedX509::from_raw(crypto, x509))
+        };
+        let found = std::iter::from_fn(read)
+            .take(limit)
+            .find(|x509| wanted(x509.as_ref()));
+        (crypto.BIO_free)(bio.as_ptr());
+        found
     }
-    found
 }
 
 unsafe extern "C-unwind" fn no_password(

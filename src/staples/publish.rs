@@ -78,14 +78,13 @@ fn entry_of(key: &Key, with_issuer: bool) -> u64 {
     (u64::from_ne_bytes(*word) | 2) & !1 | u64::from(with_issuer)
 }
 
-/// Whether this leaf was published with its issuer, so that nothing is left to do.
+/// Whether nothing is left to do for this leaf: it was published with its issuer,
+/// or has no place in the table, so that nothing need be found out about it.
 fn is_done(key: &Key) -> bool {
     let entry = entry_of(key, true);
-    PUBLISHED
-        .iter()
-        .map(|place| place.load(Ordering::Relaxed))
-        .take_while(|&there| there != 0)
-        .any(|there| there == entry)
+    let there = PUBLISHED.iter().map(|place| place.load(Ordering::Relaxed));
+    let mut of_leaf = there.filter(|&there| there == 0 || there | 1 == entry);
+    of_leaf.next().is_none_or(|there| there == entry)
 }
 
 /// Whether this leaf has not been published before, with its issuer or at all.
@@ -102,15 +101,18 @@ fn is_first(key: &Key, with_issuer: bool) -> bool {
     false
 }
 
+/// Waits, for all of the process's certificates together as long as the operator
+/// allows: a responder that is down holds a start up once, not once per
+/// certificate, and a later reload not at all.
 fn wait_for_response(key: &Key) {
-    let wait = config::get().wait;
-    let mut waited = Duration::ZERO;
-    while waited < wait {
-        map::open();
-        if map::knows(key, output::seconds()) {
-            return;
-        }
+    static ROUNDS: AtomicU64 = AtomicU64::new(0);
+    let rounds = config::get().wait.as_millis() / POLL.as_millis();
+    while !map_knows(key) && u128::from(ROUNDS.fetch_add(1, Ordering::Relaxed)) < rounds {
         std::thread::sleep(POLL);
-        waited += POLL;
     }
+}
+
+fn map_knows(key: &Key) -> bool {
+    map::open();
+    map::knows(key, output::seconds())
 }

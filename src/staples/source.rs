@@ -8,6 +8,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::log;
+
 /// At most so many files of a directory are looked at.
 const MAX_FILES: usize = 1024;
 
@@ -127,10 +129,14 @@ pub fn files_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return Vec::new();
     };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .take(MAX_FILES)
-        .collect();
+    let mut entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files: Vec<PathBuf> = entries.by_ref().take(MAX_FILES).collect();
+    if entries.next().is_some() {
+        log::warning!(
+            "{} has more than {MAX_FILES} files; only some of them are looked at",
+            directory.display()
+        );
+    }
     files.sort();
     files
 }

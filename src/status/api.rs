@@ -100,7 +100,9 @@ pub fn list_is_the_programs(ssl: &Ssl) -> bool {
 
 /// After `SSL_set0_tlsext_status_ocsp_resp_ex`: libssl's list is the answer now.
 pub fn list_was_set(ssl: &Ssl) {
-    if let Some(connection) = Connection::get(ssl) {
+    // A record must be there from now on: without one, what libssl holds on a
+    // server is taken for ours.
+    if let Some(connection) = Connection::of(ssl) {
         connection.forget();
     }
 }

@@ -53,13 +53,16 @@ unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void
         // SAFETY: the program's callback and argument.
         return unsafe { client_callback(&handle, program, argument) };
     }
-    ours(|| server::before_program(&handle), ());
+    ours(|| server::before_program(&handle, program.is_some()), ());
     let answer = match program {
         // SAFETY: the program's callback, called as libssl would call it.
         Some(program) => unsafe { program(ssl, argument) },
         None => SSL_TLSEXT_ERR_NOACK,
     };
-    match ctx.as_ref().zip(context) {
+    // Looked up again: the program may have switched contexts, and the one that
+    // was in use may be gone.
+    let ctx = handle.context();
+    match ctx.as_ref().and_then(|ctx| Some((ctx, Context::get(ctx)?))) {
         Some((ctx, context)) => ours(
             || server::after_program(&handle, ctx, context, answer),
             answer,

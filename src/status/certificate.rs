@@ -39,11 +39,25 @@ pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
     let Some((connection, x509)) = Connection::of(ssl).zip(ssl.certificate()) else {
         return;
     };
-    if let Some(leaf) = connection
+    let ctx = ssl.context();
+    let context = ctx.as_ref().and_then(Context::get);
+    // Within a handshake the live map must do, and what `look_again` allows: the
+    // process that made the context may read files, at most once a second.
+    let within = ssl.is_shaking_hands();
+    let origin = match context.filter(|_| within) {
+        Some(context) => context.origin,
+        None => Origin::here(),
+    };
+    let Some(leaf) = connection
         .certificates
-        .find_or_add(x509, Origin::here(), When::Load)
-    {
-        look_for_response(leaf, Some(ssl), ssl.context().as_ref(), path);
+        .find_or_add(x509, origin, When::Load)
+    else {
+        return;
+    };
+    if !within {
+        look_for_response(leaf, Some(ssl), ctx.as_ref(), path);
+    } else if let Some(path) = path {
+        leaf.loaded_from(path);
     }
 }
 
@@ -63,7 +77,9 @@ pub fn chain_of_ssl_changed(ssl: &Ssl) {
     let Some((connection, x509)) = Connection::get(ssl).zip(ssl.certificate()) else {
         return;
     };
-    if let Some(leaf) = connection.certificates.find(x509) {
+    if let Some(leaf) = connection.certificates.find(x509)
+        && !ssl.is_shaking_hands()
+    {
         complete(leaf, Some(ssl), ssl.context().as_ref());
     }
 }
@@ -90,6 +106,12 @@ pub fn response(ssl: &Ssl, ctx: &SslCtx, leaf: &Leaf) -> Option<Buffer> {
         &leaf.staple,
         &find_issuer,
     )
+}
+
+/// The response for a certificate that no list has room for: the live map's.
+pub fn response_unlisted(ssl: &Ssl) -> Option<Buffer> {
+    let x509 = ssl.certificate()?;
+    staples::from_map(x509, &x509.sha256()?)
 }
 
 /// Whether clients would reject the response `bytes` that the program staples

@@ -45,8 +45,9 @@ impl Leaf {
 }
 
 const CHUNK: usize = 8;
-/// A program that rotates its certificate in place every day needs decades to
-/// fill so many chunks. After that a new one is hashed at each handshake.
+/// A program that rotates its certificate in place every day needs years to fill
+/// so many chunks. After that a new one is hashed at each handshake, and stapled
+/// for from the live map only.
 const MAX_CHUNKS: usize = 128;
 /// Those added in handshakes may be made anew for each connection.
 const MAX_CHUNKS_IN_HANDSHAKES: usize = 2;

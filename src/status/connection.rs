@@ -8,12 +8,12 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 
+use crate::config;
 use crate::host::Record;
 use crate::host::buffer::Buffer;
 use crate::host::ssl::Ssl;
 
 use super::certificates::Certificates;
-use super::context::Context;
 
 /// The record of an SSL. Like the SSL, used by one thread at a time.
 pub struct Connection {
@@ -34,14 +34,10 @@ impl Connection {
     /// The record, made now if need be. None for want of memory.
     pub fn of(ssl: &Ssl) -> Option<&Connection> {
         Connection::get(ssl).or_else(|| {
-            // Where a program has no callback ours is stapled without a record.
-            let ctx = ssl.context();
-            let ours = ctx
-                .as_ref()
-                .and_then(Context::get)
-                .is_some_and(Context::staples_without_record)
-                && ssl.is_server()
-                && ssl.has_response();
+            // Each set of the program's makes a record, so what libssl holds without
+            // one is ours, stapled while the context had no callback. It may have
+            // one by now, or the SSL another context.
+            let ours = config::get().staples() && ssl.is_server() && ssl.has_response();
             ssl.remember(Connection {
                 held: RefCell::new(None),
                 ours_in_libssl: Cell::new(ours),

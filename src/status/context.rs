@@ -3,7 +3,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use crate::config::{self, Client};
 use crate::host::Record;
@@ -86,20 +86,20 @@ impl Context {
 
     fn adopt(ctx: &SslCtx, new: bool) -> Option<&Context> {
         // Two threads may meet at a shared context that was made unseen. The
-        // second one goes without for this call; nobody waits. A claim of a
-        // process that forked meanwhile does not count in its child.
-        static ADOPTING: AtomicI32 = AtomicI32::new(0);
-        let here = output::pid();
-        let claim = |from| {
-            ADOPTING
-                .compare_exchange(from, here, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-        };
-        if !new {
-            let holder = ADOPTING.load(Ordering::Relaxed);
-            if holder == here || !claim(holder) {
-                return None;
-            }
+        // second one goes without for this call; nobody waits. Threads with
+        // contexts of their own must not meet, or a set would fail: each context
+        // has its place, and where two share one, the second needs none. A claim
+        // of a process that forked meanwhile does not count in its child.
+        static ADOPTING: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+        let address = ctx.address();
+        let mine = (address as u64).rotate_left(16) ^ u64::from(output::pid().unsigned_abs());
+        let place = ADOPTING
+            .get((address >> 6) % ADOPTING.len())
+            .filter(|_| !new);
+        let claim = place
+            .map(|place| place.compare_exchange(0, mine, Ordering::Acquire, Ordering::Relaxed));
+        if claim == Some(Err(mine)) {
+            return None;
         }
         let found = if new { None } else { ctx.callback() };
         let context = Context::get(ctx).or_else(|| {
@@ -116,8 +116,8 @@ impl Context {
                 certificates: Certificates::default(),
             })
         });
-        if !new {
-            ADOPTING.store(0, Ordering::Release);
+        if let Some((place, Ok(_))) = place.zip(claim) {
+            place.store(0, Ordering::Release);
         }
         // A callback that is there and cannot be told (1.0.2) must stay.
         if let Some(context) = context
@@ -201,7 +201,9 @@ pub fn visible_type(ssl: &Ssl) -> c_int {
     if ssl.host().before_1_1() {
         return of_ssl.unwrap_or(STATUS_TYPE_OFF);
     }
-    if asks_everywhere() && !ssl.is_server() && !program_asked(ssl) {
+    // Before a handshake an SSL of a method for both roles passes for a server.
+    let may_be_client = !ssl.is_server() || !ssl.has_begun();
+    if asks_everywhere() && may_be_client && !program_asked(ssl) {
         return STATUS_TYPE_OFF;
     }
     ssl.status_type()

@@ -80,8 +80,8 @@ impl Search<'_> {
 
     fn in_file(&self, leaf: X509Ref<'_>, path: &Path) -> Option<OwnedX509> {
         let text = source::read(path, MAX_BUNDLE).ok()?;
-        x509::from_pem(leaf.crypto(), &text, MAX_CERTIFICATES)
-            .into_iter()
-            .find(|candidate| leaf.is_issued_by(candidate.as_ref()))
+        x509::find_in_pem(leaf.crypto(), &text, MAX_CERTIFICATES, |candidate| {
+            leaf.is_issued_by(candidate)
+        })
     }
 }

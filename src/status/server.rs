@@ -16,8 +16,12 @@ use super::context::Context;
 
 /// Before the program's callback: libssl must hold what the program set, and
 /// not what we stapled in an earlier handshake, or earlier in this one.
-pub fn before_program(ssl: &Ssl) {
-    if let Some(connection) = Connection::get(ssl).filter(|own| own.ours_in_libssl()) {
+pub fn before_program(ssl: &Ssl, has_callback: bool) {
+    let connection = match Connection::get(ssl) {
+        None if has_callback && ssl.has_response() => Connection::of(ssl),
+        known => known,
+    };
+    if let Some(connection) = connection.filter(|own| own.ours_in_libssl()) {
         guard::quietly(ssl.host().crypto, (), || connection.restore(ssl));
     }
     // The callback runs because the client asked; from 1.1.0 on libssl tells so.
@@ -63,8 +67,10 @@ fn would_be_rejected(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
 
 /// Staples ours, if there is one to be sent now.
 fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
-    let response =
-        certificate::presented(ssl, context).and_then(|leaf| certificate::response(ssl, ctx, leaf));
+    let response = match certificate::presented(ssl, context) {
+        Some(leaf) => certificate::response(ssl, ctx, leaf),
+        None => certificate::response_unlisted(ssl),
+    };
     let Some(response) = response else {
         return false;
     };
