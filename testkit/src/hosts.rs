@@ -90,11 +90,7 @@ fn installed(paths: &[&str], package: &str) -> PathBuf {
 
 /// Tells a server to load its configuration again.
 fn signal(server: &Server, signal: Signal) {
-    signal_process(server.pid(), signal);
-}
-
-fn signal_process(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(pid.cast_signed()).expect("not zero");
+    let pid = Pid::from_raw(server.pid().cast_signed()).expect("not zero");
     kill_process(pid, signal).expect("the server runs");
 }
 

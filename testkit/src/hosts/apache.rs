@@ -3,9 +3,8 @@
 
 use rustix::process::Signal;
 
-use super::{Host, installed, signal_process};
+use super::{Host, installed, signal};
 use crate::directory::Directory;
-use crate::process;
 use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;
@@ -97,6 +96,8 @@ impl Host for Apache {
             directory.write("apache2.conf", self.configuration(site, &directory, port));
             Program::new(&apache2ctl)
                 .env("APACHE_CONFDIR", directory.path())
+                // So that no shell stays between the test and Apache.
+                .env("APACHE_HTTPD", "exec /usr/sbin/apache2")
                 .env("APACHE_ULIMIT_MAX_FILES", "true")
                 .args(["-D", "FOREGROUND"])
         });
@@ -105,9 +106,7 @@ impl Host for Apache {
     }
 
     fn reload(&self, server: &Server, _site: &Site) -> Option<&'static str> {
-        // The program's process is the shell that runs apache2ctl.
-        let processes = process::descendants(server.pid());
-        signal_process(*processes.first().expect("Apache runs"), Signal::USR1);
+        signal(server, Signal::USR1);
         Some("SIGUSR1 (apache2ctl graceful)")
     }
 }
