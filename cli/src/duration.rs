@@ -32,6 +32,17 @@ pub fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
+/// A number of seconds as people say it, in the largest unit of which there are
+/// at least two.
+pub fn in_words(seconds: i64) -> String {
+    let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
+    let fitting = units.iter().find(|(length, _)| seconds >= 2 * length);
+    fitting.map_or_else(
+        || format!("{seconds} seconds"),
+        |(length, name)| format!("{} {name}", seconds / length),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +81,19 @@ mod tests {
     fn seconds_are_rounded_up() {
         assert_eq!(whole_seconds(Duration::from_millis(250)), 1);
         assert_eq!(whole_seconds(Duration::from_secs(5)), 5);
+    }
+
+    #[test]
+    fn a_time_is_told_in_the_largest_unit_of_which_there_are_two() {
+        let told = [119, 120, 7199, 7200, 172_798, 172_800].map(in_words);
+        let expected = [
+            "119 seconds",
+            "2 minutes",
+            "119 minutes",
+            "2 hours",
+            "47 hours",
+            "2 days",
+        ];
+        assert_eq!(told, expected);
     }
 }

@@ -60,7 +60,10 @@ pub fn certificate(x509: X509Ref<'_>, key: &Key, find_issuer: &dyn Fn() -> Optio
     ) {
         Ok(()) => {
             log::debug!("{} was left for the agent", leaf.display_subject());
-            wait_for_response(key);
+            // Without the issuer the agent can ask nobody: the chain may follow.
+            if issuer.is_some() || !leaf.ca_issuers().is_empty() {
+                wait_for_response(key);
+            }
         }
         Err(reason) => {
             log::debug!(

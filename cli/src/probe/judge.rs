@@ -8,6 +8,7 @@ use staplegun_ocsp::{Certificate, Response, Single, Status, Tolerance};
 
 use super::handshake::Seen;
 use crate::agent::now;
+use crate::duration;
 use crate::fetch::{Failure, Kind, Subject, Verdict, judge as judge_response};
 
 /// The answer in one word.
@@ -123,8 +124,9 @@ pub fn judge(seen: &Seen, insecure: bool, warn_before: Option<Duration>) -> Outc
             let soon = warn_before.is_some_and(|limit| left < limit.as_secs().cast_signed());
             if soon {
                 let reason = format!(
-                    "the response ends in {left} seconds and was not renewed; \
-                     look at the server's agent: staplegun status"
+                    "the response ends in {} and was not renewed; \
+                     look at the server's agent: staplegun status",
+                    duration::in_words(left)
                 );
                 return outcome.because(Answer::EndsSoon, "ends_soon", reason);
             }

@@ -69,7 +69,7 @@ fn users(status: &Status) -> String {
     }
     if status.mapped_by.hidden > 0 {
         users.push(format!(
-            "{} processes may not be looked into",
+            "not to be looked into: {}",
             status.mapped_by.hidden
         ));
     }
