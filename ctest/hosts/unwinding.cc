@@ -1,6 +1,7 @@
 /*
  * What unwinds through OpenSSL's frames, and so through the shim's: C++ exceptions thrown
- * by the program's callbacks, and a thread cancelled while it reads a certificate.
+ * by the program's callbacks, and a thread cancelled while it reads a certificate. And
+ * what must not: a cancellation that waits for the program's own cancellation point.
  *
  *     unwinding IMAGE PKI alone|preloaded
  */
@@ -138,11 +139,78 @@ const char *cancelled(const struct host *host)
     return then_stapled(host, &made);
 }
 
+/* What a thread does with a cancellation pending. libssl has no cancellation point in it. */
+struct Pending {
+    void (*work)(const pair *);
+    const pair *made;
+    bool worked;
+};
+
+void *works_while_pending(void *argument)
+{
+    Pending *pending = static_cast<Pending *>(argument);
+    pthread_cancel(pthread_self());
+    pending->work(pending->made);
+    pending->worked = true;
+    pthread_testcancel();
+    return nullptr;
+}
+
+const char *with_cancellation_pending(const struct host *host, void (*work)(const pair *))
+{
+    pair made;
+    pthread_t thread;
+    void *result = nullptr;
+    host_open(host);
+    pair_new(&made, TLS1_2);
+    Pending pending = {work, &made, false};
+    if (pthread_create(&thread, nullptr, works_while_pending, &pending) != 0) {
+        broken("pthread_create");
+    }
+    pthread_join(thread, &result);
+    if (!pending.worked || result != PTHREAD_CANCELED) {
+        return pending.worked ? "not cancelled" : "cancelled too early";
+    }
+    return then_stapled(host, &made);
+}
+
+const char *the_image;
+
+/* One that is in memory. */
+void loads_certificate(const pair *made)
+{
+    void *handle = dlopen(the_image, RTLD_NOW | RTLD_LOCAL);
+    auto find = [handle](const char *name) {
+        void *first = dlsym(RTLD_DEFAULT, name);
+        return first ? first : dlsym(handle, name);
+    };
+    auto certificate = reinterpret_cast<void *(*)(const SSL_CTX *)>(
+        find("SSL_CTX_get0_certificate"));
+    auto use = reinterpret_cast<int (*)(SSL_CTX *, void *)>(find("SSL_CTX_use_certificate"));
+    use(made->client, certificate(made->server));
+}
+
+void shakes_hands(const pair *made)
+{
+    pair_staple(made);
+}
+
+const char *pending_while_loading(const struct host *host)
+{
+    return with_cancellation_pending(host, loads_certificate);
+}
+
+const char *pending_while_shaking_hands(const struct host *host)
+{
+    return with_cancellation_pending(host, shakes_hands);
+}
+
 } // namespace
 
 int main(int count, char **arguments)
 {
     struct host host = host_begin(count, arguments);
+    the_image = host.image;
     check_text("an exception from the status callback, TLS 1.2", child_says(from_tls12, &host),
                caught_then_stapled);
     check_text("an exception from the status callback, TLS 1.3", child_says(from_tls13, &host),
@@ -151,6 +219,10 @@ int main(int count, char **arguments)
                child_says(from_password_callback, &host), caught_then_stapled);
     check_text("a thread cancelled while a certificate is loaded",
                child_says(cancelled, &host), caught_then_stapled);
+    check_text("a cancellation that is pending while a certificate is loaded",
+               child_says(pending_while_loading, &host), caught_then_stapled);
+    check_text("a cancellation that is pending in a handshake",
+               child_says(pending_while_shaking_hands, &host), caught_then_stapled);
     peers_unload();
     return 0;
 }

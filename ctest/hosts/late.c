@@ -1,0 +1,239 @@
+/*
+ * What programs do late: load a certificate within the handshake, or once more into a
+ * context that has had a thousand; set a callback or responses on a connection that was
+ * stapled for, or may be; look at a connection that asked for nothing.
+ *
+ *     late IMAGE PKI alone|preloaded within|outside|often|after|type [SPOOL|RESPONSE]
+ */
+#define _GNU_SOURCE
+#include "host.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    PEM_FILE = 1,
+    CTRL_CHAIN_CERT = 89,
+    CTRL_GET_CHAIN_CERTS = 115,
+    ADD_REFERENCE = 1,
+    /* More than the shim has places for in a context. */
+    LOADS = 1030,
+    /* Of STAPLEGUN_WAIT, which the driver sets for "within". */
+    WAIT_SECONDS = 3
+};
+
+static const struct host *the_host;
+
+/* The driver's certificate that names a responder, and the key that goes with it. */
+static char certificate[4096], key[4096];
+
+static any_function function(const char *name)
+{
+    void *found = the_host->preloaded ? dlsym(RTLD_DEFAULT, name) : NULL;
+    if (!found) {
+        found = dlsym(dlopen(the_host->image, RTLD_NOW | RTLD_LOCAL), name);
+    }
+    if (!found) {
+        broken(name);
+    }
+    any_function answer;
+    memcpy(&answer, &found, sizeof(answer));
+    return answer;
+}
+
+/* The files in the spool; with remove they are gone afterwards. */
+static int spooled(int remove)
+{
+    int count = 0;
+    char path[4096];
+    DIR *directory = opendir(the_host->more[1]);
+    if (!directory) {
+        broken(the_host->more[1]);
+    }
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        count++;
+        snprintf(path, sizeof(path), "%s/%s", the_host->more[1], entry->d_name);
+        if (remove && unlink(path) != 0) {
+            broken(path);
+        }
+    }
+    closedir(directory);
+    return count;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The certificate callback: another certificate, by two calls that the shim looks at. */
+static int loads_another(SSL *ssl, void *chain)
+{
+    int (*use_certificate)(SSL *, const char *, int) =
+        (int (*)(SSL *, const char *, int))function("SSL_use_certificate_file");
+    int (*use_key)(SSL *, const char *, int) =
+        (int (*)(SSL *, const char *, int))function("SSL_use_PrivateKey_file");
+    return use_certificate(ssl, certificate, PEM_FILE) == 1
+           && L.SSL_ctrl(ssl, CTRL_CHAIN_CERT, ADD_REFERENCE, stack_item(chain, 0)) == 1
+           && use_key(ssl, key, PEM_FILE) == 1;
+}
+
+static void within(void)
+{
+    struct pair pair;
+    STACK *chain = NULL;
+    void (*set_callback)(SSL_CTX *, int (*)(SSL *, void *), void *) =
+        (void (*)(SSL_CTX *, int (*)(SSL *, void *), void *))function("SSL_CTX_set_cert_cb");
+    pair_new(&pair, TLS1_2);
+    if (L.SSL_CTX_ctrl(pair.server, CTRL_GET_CHAIN_CERTS, 0, &chain) != 1 || !chain) {
+        broken("the server's chain");
+    }
+    set_callback(pair.server, loads_another, chain);
+    double before = seconds();
+    check_text("a certificate callback that loads, staple", pair_staple(&pair), "none");
+    double took = seconds() - before;
+    check(took < WAIT_SECONDS, "a certificate callback that loads, time", "%.3f s", took);
+    int count = spooled(1);
+    check(count == 0, "a certificate callback that loads, spool", "%d files", count);
+    pair_free(&pair);
+}
+
+/* That there is something to be left, and that the spool takes it. */
+static void outside(void)
+{
+    SSL_CTX *ctx = server_context(TLS1_2, "server");
+    if (L.SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1) {
+        broken(certificate);
+    }
+    int count = spooled(1);
+    check(count == the_host->preloaded, "the same certificate, loaded before", "%d files",
+          count);
+    L.SSL_CTX_free(ctx);
+}
+
+static void often(void)
+{
+    struct pair pair;
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/server.pem", the_host->pki);
+    pair_new(&pair, TLS1_2);
+    check_text("after one load", pair_staple(&pair), the_host->more[1]);
+    for (int i = 1; i < LOADS; i++) {
+        if (L.SSL_CTX_use_certificate_chain_file(pair.server, path) != 1) {
+            broken(path);
+        }
+    }
+    check_text("after 1030 loads", pair_staple(&pair), the_host->more[1]);
+    pair_free(&pair);
+}
+
+/* A callback where there was none, on an SSL that was stapled for. */
+static void callback_after(enum protocol protocol)
+{
+    struct script script = {.answer = ANSWER_NOACK, .saw = "nothing"};
+    struct pair pair;
+    struct peers peers;
+    char label[64], got[64];
+
+    pair_new(&pair, protocol);
+    peers_new(&peers, pair.client, pair.server);
+    for (int turn = 0; turn < 2; turn++) {
+        if (turn == 1) {
+            ctx_set_status_cb(pair.server, scripted_callback);
+            ctx_set_status_arg(pair.server, &script);
+            L.SSL_clear(peers.client);
+            L.SSL_clear(peers.server);
+            L.SSL_set_session(peers.client, NULL);
+            peers_connect(&peers);
+        }
+        set_status_type(peers.client, TYPE_OCSP);
+        const char *ended = peers_handshake(&peers);
+        snprintf(label, sizeof(label), "%s, handshake %d", protocol_name(protocol), turn + 1);
+        check_text(label, ended, "done");
+        describe_response(peers.client, got, sizeof(got));
+        snprintf(label, sizeof(label), "%s, staple %d", protocol_name(protocol), turn + 1);
+        check_text(label, got, the_host->expected);
+    }
+    snprintf(label, sizeof(label), "%s, what a later callback sees", protocol_name(protocol));
+    check_text(label, script.saw, "none");
+    peers_free(&peers);
+    pair_free(&pair);
+}
+
+/* The responses that a program set on a server's SSL without a callback are there. */
+static void responses_after(void)
+{
+    struct pair pair;
+    struct peers peers;
+    STACK *mine = stack_new(), *found = NULL;
+    const unsigned char *at = responses[SECOND].bytes;
+    stack_push(mine, L.d2i_OCSP_RESPONSE(NULL, &at, responses[SECOND].length));
+    pair_new(&pair, TLS1_2);
+    peers_new(&peers, pair.client, pair.server);
+    long set = set0_responses(peers.server, mine), count = get0_responses(peers.server, &found);
+    check(set == 1 && count == 1 && found == mine, "the program's responses",
+          "set %ld, get %ld, %s", set, count, found ? "others" : "none");
+    peers_free(&peers);
+    pair_free(&pair);
+}
+
+static void after(void)
+{
+    for (enum protocol protocol = TLS1_2; protocol <= DTLS1_2; protocol++) {
+        if (speaks(protocol)) {
+            callback_after(protocol);
+        }
+    }
+    if (libssl_version() >= 0x030600) {
+        responses_after();
+    }
+}
+
+/* Whatever the shim asks for on its own. */
+static void type(void)
+{
+    SSL_CTX *ctx = client_context(TLS1_2);
+    SSL *ssl = L.SSL_new(ctx);
+    /* 1.0.2 alone has no getter: 0. */
+    long expected = libssl_version() < 0x010100 && !the_host->preloaded ? 0 : TYPE_NONE;
+    long found = get_status_type(ssl);
+    check(found == expected, "the type of a fresh SSL", "%ld", found);
+    L.SSL_free(ssl);
+    L.SSL_CTX_free(ctx);
+}
+
+int main(int count, char **arguments)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+        int words;
+    } cases[] = {{"within", within, 2}, {"outside", outside, 2}, {"often", often, 2},
+                 {"after", after, 1},   {"type", type, 1}};
+    struct host host = host_begin(count, arguments);
+    int ran = 0;
+    the_host = &host;
+    snprintf(certificate, sizeof(certificate), "%s/with-responder.crt", host.pki);
+    snprintf(key, sizeof(key), "%s/server.key", host.pki);
+    host_open(&host);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        if (host.more_count == cases[i].words && strcmp(host.more[0], cases[i].name) == 0) {
+            cases[i].run();
+            ran++;
+        }
+    }
+    if (ran != 1) {
+        broken("the arguments");
+    }
+    peers_unload();
+    return 0;
+}
