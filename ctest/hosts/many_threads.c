@@ -1,12 +1,14 @@
 /*
  * Threads: 32 that make the process's first contexts at once, one with the smallest stack
- * that handshakes run on, and a profiler's signal a thousand times a second.
+ * that handshakes run on, 4 with contexts that the shim has not seen made, and a
+ * profiler's signal a thousand times a second.
  *
- *     many_threads IMAGE PKI alone|preloaded
+ *     many_threads IMAGE PKI alone|preloaded SHIM
  */
 #define _GNU_SOURCE
 #include "host.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +19,8 @@
 #include <sys/time.h>
 
 enum { THREADS = 32, SMALL_STACK = 64 * 1024, TICK = 1000, TICKS = 200 };
+
+enum { UNSEEN_THREADS = 4, UNSEEN = 5000 };
 
 static const struct host *the_host;
 static pthread_barrier_t start;
@@ -113,6 +117,37 @@ static const char *profiler(const struct host *host)
     return disturbed ? "disturbed" : "undisturbed";
 }
 
+/* Each context is made behind the shim's back, and is this thread's own. */
+static void *sets_callbacks(void *arg)
+{
+    SSL_CTX *(*unseen)(const SSL_METHOD *);
+    *(void **)&unseen =
+        dlsym(dlopen(the_host->image, RTLD_NOW | RTLD_LOCAL), "SSL_CTX_new");
+    for (int i = 0; i < UNSEEN; i++) {
+        SSL_CTX *ctx = unseen(L.TLS_method ? L.TLS_method() : L.TLSv1_2_method());
+        disturbed += ctx_set_status_cb(ctx, scripted_callback) != 1;
+        L.SSL_CTX_free(ctx);
+    }
+    return arg;
+}
+
+static const char *unseen_contexts(const struct host *host)
+{
+    static char text[64];
+    pthread_t threads[UNSEEN_THREADS];
+    host_open(host);
+    /* The shim is opened late; by name nothing is left to the libssl if it refuses. */
+    libssl_open(host->image, host->more[0], ROUTE_NAMED);
+    for (int i = 0; i < UNSEEN_THREADS; i++) {
+        create(&threads[i], NULL, sets_callbacks);
+    }
+    for (int i = 0; i < UNSEEN_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    snprintf(text, sizeof(text), "%d failed", disturbed);
+    return text;
+}
+
 int main(int count, char **arguments)
 {
     struct host host = host_begin(count, arguments);
@@ -123,6 +158,10 @@ int main(int count, char **arguments)
                all);
     check_text("a thread with a stack of 64 KiB", child_says(small_stack, &host),
                "all stapled");
+    if (!host.preloaded) {
+        check_text("4 threads set callbacks on contexts made unseen",
+                   child_says(unseen_contexts, &host), "0 failed");
+    }
     check_text("SIGPROF at 1 kHz", child_says(profiler, &host), "undisturbed");
     peers_unload();
     return 0;
