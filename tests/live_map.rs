@@ -8,7 +8,7 @@ use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
 use staplegun_testkit::directory::set_mode;
 use staplegun_testkit::hosts::{Postgres, Python};
-use staplegun_testkit::{Client, Directory, Host, Server, Shim, Site, Spec};
+use staplegun_testkit::{Client, Directory, Host, Server, Shim, Site, Spec, wait};
 
 /// The smallest map.
 const SIZE: usize = 256 * 1024;
@@ -19,18 +19,38 @@ struct Store {
     writer: Writer,
 }
 
+/// The directory of a store that has no map yet.
+fn empty_store() -> Directory {
+    let directory = Directory::new();
+    set_mode(directory.path(), 0o755);
+    directory
+}
+
+fn shim_for(store: &Directory) -> Shim {
+    Shim::preloaded().env("STAPLEGUN_DIR", store.path())
+}
+
 impl Store {
     fn new() -> Store {
-        let directory = Directory::new();
-        set_mode(directory.path(), 0o755);
+        Store::start_in(empty_store())
+    }
+
+    /// Starts an agent on a store.
+    fn start_in(directory: Directory) -> Store {
         let map = Layout::at(directory.path()).map();
         let lock = WriterLock::try_take(&map).expect("nobody else writes here");
-        let writer = Writer::open(&map, SIZE, lock).expect("a new map");
+        let writer = Writer::open(&map, SIZE, lock).expect("a map");
         Store { directory, writer }
     }
 
+    /// The agent ends and another one takes over.
+    fn restart(self) -> Store {
+        drop(self.writer);
+        Store::start_in(self.directory)
+    }
+
     fn shim(&self) -> Shim {
-        Shim::preloaded().env("STAPLEGUN_DIR", self.directory.path())
+        shim_for(&self.directory)
     }
 
     fn put(&mut self, site: &Site, der: &[u8], until: i64) {
@@ -77,6 +97,39 @@ fn a_server_follows_what_the_agent_publishes() {
 #[test]
 fn children_forked_for_each_connection_follow_it_too() {
     assert_follows_the_map(&Postgres::new());
+}
+
+#[test]
+fn an_agent_that_is_restarted_twice_still_reaches_children_of_a_server_from_before() {
+    let (site, mut store) = (Site::new(), Store::new());
+    let host = Postgres::new();
+    let server = host.start(&site, &store.shim());
+    let client = host.client(&server, &site);
+    for ago in [180, 120, 60] {
+        let response = site.good().this_update(-ago).der();
+        store.put(&site, &response, i64::MAX);
+        client.handshake().assert_stapled(&response);
+        store = store.restart();
+        client.handshake().assert_stapled(&response);
+    }
+}
+
+#[test]
+fn an_agent_that_starts_after_the_server_reaches_it_from_its_next_context_on() {
+    let (site, store) = (Site::new(), empty_store());
+    let host = Postgres::new();
+    let server = host.start(&site, &shim_for(&store));
+    let client = host.client(&server, &site);
+    client.handshake().assert_no_staple();
+
+    let mut store = Store::start_in(store);
+    let response = site.good().der();
+    store.put(&site, &response, i64::MAX);
+    client.handshake().assert_no_staple();
+    server.hang_up();
+    wait::until("the reloaded server staples", || {
+        (client.handshake().staple.as_deref() == Some(&response[..])).then_some(())
+    });
 }
 
 #[test]
