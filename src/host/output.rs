@@ -35,17 +35,19 @@ pub fn remember_stderr() {
 }
 
 /// Writes to descriptor 2, if that still is what it was when the library was
-/// loaded. Programs close it, and then get a data file, a pipe of their own or a
-/// client under that number; one that redirects its messages is not followed.
+/// loaded, or a terminal, a device or a pipe, as loggers are. Programs close it,
+/// and then get a data file or a client under that number; a file that the
+/// program opened since is never written to, not even one opened to append.
 pub fn to_stderr(line: &[u8]) {
     const FD: c_int = libc::STDERR_FILENO;
     let Some(stat) = status_of(FD) else { return };
     let same = stat.st_dev == STDERR[0].load(Ordering::Relaxed)
         && stat.st_ino == STDERR[1].load(Ordering::Relaxed);
     match stat.st_mode & libc::S_IFMT {
-        _ if !same => {}
-        libc::S_IFSOCK => send_now(FD, line, None),
-        _ => write_now(FD, line),
+        libc::S_IFCHR | libc::S_IFIFO => write_now(FD, line),
+        libc::S_IFREG if same => write_now(FD, line),
+        libc::S_IFSOCK if same => send_now(FD, line, None),
+        _ => {}
     }
 }
 
