@@ -32,7 +32,7 @@ pub unsafe extern "C-unwind" fn SSL_ctrl(
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
         if hands_on(command)
-            && let Some(library) = route::first_if_of_ssl(ssl)
+            && let Some(library) = route::early_if_of_ssl(ssl)
         {
             return (library.ssl_ctrl)(ssl, command, larg, parg);
         }
@@ -83,7 +83,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_ctrl(
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
         if hands_on(command)
-            && let Some(library) = route::first_if_of_ctx(ctx)
+            && let Some(library) = route::early_if_of_ctx(ctx)
         {
             return (library.ctx_ctrl)(ctx, command, larg, parg);
         }

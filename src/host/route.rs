@@ -31,16 +31,16 @@ static TABLE: [AtomicPtr<Library>; MAX_LIBRARIES] =
     [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LIBRARIES];
 static STRANGERS: AtomicU32 = AtomicU32::new(0);
 
-/// The library that made `ssl`, if it is the first that was met: in most
-/// processes the only one. Calls nothing, so that an entry that only hands on
-/// stays a handful of instructions.
+/// The library that made `ssl`, if it is one of the two that were met first: more
+/// are hardly ever in one process. Calls nothing, so that an entry that only hands
+/// on stays a handful of instructions.
 ///
 /// # Safety
 /// `ssl` must be NULL or a valid SSL.
 #[inline(always)]
-pub unsafe fn first_if_of_ssl(ssl: *const SSL) -> Option<&'static Library> {
+pub unsafe fn early_if_of_ssl(ssl: *const SSL) -> Option<&'static Library> {
     // SAFETY: every SSL is larger than this many words.
-    unsafe { ssl.cast::<[usize; SSL_WORDS]>().as_ref() }.and_then(first_if_of_words)
+    unsafe { ssl.cast::<[usize; SSL_WORDS]>().as_ref() }.and_then(early_if_of_words)
 }
 
 /// The same for `ctx`.
@@ -48,9 +48,9 @@ pub unsafe fn first_if_of_ssl(ssl: *const SSL) -> Option<&'static Library> {
 /// # Safety
 /// `ctx` must be NULL or a valid SSL_CTX.
 #[inline(always)]
-pub unsafe fn first_if_of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
+pub unsafe fn early_if_of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
     // SAFETY: every SSL_CTX is larger than this many words.
-    unsafe { ctx.cast::<[usize; CTX_WORDS]>().as_ref() }.and_then(first_if_of_words)
+    unsafe { ctx.cast::<[usize; CTX_WORDS]>().as_ref() }.and_then(early_if_of_words)
 }
 
 /// The library that made `ssl`.
@@ -80,9 +80,12 @@ pub fn of_method(method: *const SSL_METHOD) -> Option<&'static Library> {
 }
 
 #[inline(always)]
-fn first_if_of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Library> {
-    let [first, ..] = &TABLE;
-    known(first).filter(|first| words.iter().any(|&word| first.contains(word)))
+fn early_if_of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Library> {
+    let [first, second, ..] = &TABLE;
+    let owns = |library: &&Library| words.iter().any(|&word| library.contains(word));
+    known(first)
+        .filter(owns)
+        .or_else(|| known(second).filter(owns))
 }
 
 #[inline]
