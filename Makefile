@@ -3,6 +3,7 @@
 #   make          builds the library and the program
 #   make demo     shows a server that cannot staple, stapling
 #   make check    runs every test, against real servers and every libssl
+#   make check-images  several libssls in one process, QUIC, BoringSSL, AWS-LC
 #   make check-programs  holds every server of docs/programs.md to its row
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
 #   make bench    measures what it costs; docs/performance.md explains the table
@@ -60,7 +61,7 @@ check-c: library
 
 # Processes with several libssls, QUIC, and libssls that are not OpenSSL: wheels
 # from PyPI, MariaDB, and builds of some minutes that are cached like the images.
-check-images: library
+check-images: packages library
 	ctest/wheels/pairs --shim $(LIBRARY)
 	ctest/wheels/run --shim $(LIBRARY)
 	ctest/quic/run --shim $(LIBRARY)
