@@ -40,10 +40,10 @@ impl Image {
         if search.name.is_null() {
             return None;
         }
+        // The executable has an empty name and is had by NULL. RTLD_NOLOAD loads
+        // nothing: it adds the reference that keeps libssl where our table says.
         // SAFETY: the loader's name is a C string that lives as long as the
-        // image, which the caller is using. RTLD_NOLOAD loads nothing: it adds
-        // the reference that keeps libssl where our table says it is. The
-        // executable has an empty name and is had by NULL.
+        // image, which the caller is using.
         let handle = unsafe {
             let name = if *search.name == 0 {
                 ptr::null()

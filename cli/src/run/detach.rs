@@ -58,10 +58,10 @@ pub fn spawn(path: &CStr, arguments: &[CString], environment: &[CString]) -> Res
         answer: writer,
         guarded: adopts_orphans(),
     };
-    // SAFETY: no flags, so that it is a fork whose end sends no signal: an inherited
-    // mask could keep a SIGCHLD pending for the program. All arguments are zero, so
-    // their order, which differs between machines, does not matter. This process has
-    // one thread, and the child makes only system calls.
+    // No flags, so that it is a fork whose end sends no signal: an inherited mask
+    // could keep a SIGCHLD pending for the program. All arguments are zero, so their
+    // order, which differs between machines, does not matter.
+    // SAFETY: this process has one thread, and the child makes only system calls.
     let between = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
     match between {
         -1 => return Err(io::Error::last_os_error()).context("cannot make a process"),
