@@ -1,11 +1,13 @@
 /*
  * Two libssl images in one process, used in turns and one inside the other: each call
- * must reach the image that made the object it is about.
+ * must reach the image that made the object it is about. While one is in use the code of
+ * the other cannot be executed, so that a call that goes astray ends the process.
  *
  *     two_images FIRST SECOND PKI SHIM macro|named
  *
  * Prints facts (facts.h); what they must be stands in two_images.tsv.
  */
+#include "code_of.h"
 #include "facts.h"
 #include "peers.h"
 
@@ -24,18 +26,35 @@ struct side {
 
 static struct side sides[2] = {{.name = "first"}, {.name = "second"}};
 
+/* Any function of the image itself: the shim has no SSL_new. */
+static const void *code_of(const struct side *side)
+{
+    return *(void *const *)&side->functions.SSL_new;
+}
+
 static void use(const struct side *side)
 {
     L = side->functions;
     facts_prefix(side->name);
+    forbid_code_of(code_of(side == sides ? &sides[1] : &sides[0]));
+    allow_code_of(code_of(side));
 }
 
-static void set_up(struct side *side, const char *image, char **arguments,
-                   status_cb callback, enum response what)
+static void open_images(char **arguments)
 {
-    int named = strcmp(arguments[1], "named") == 0;
-    libssl_open(image, arguments[0], named ? ROUTE_NAMED : ROUTE_MACRO);
-    side->functions = L;
+    int named = strcmp(arguments[4], "named") == 0;
+    for (int i = 0; i < 2; i++) {
+        libssl_open(arguments[i], arguments[3], named ? ROUTE_NAMED : ROUTE_MACRO);
+        sides[i].functions = L;
+    }
+    if (code_of(&sides[0]) == code_of(&sides[1])) {
+        broken("both images are the same");
+    }
+}
+
+static void set_up(struct side *side, status_cb callback, enum response what)
+{
+    use(side);
     side->asks.answer = 1;
     side->answers.set = &responses[what];
     side->answers.act = act_set;
@@ -78,6 +97,18 @@ static void look_at_response(struct side *side)
     fact("response", "%s", text);
 }
 
+/* Commands that the shim only hands on: what they say depends on the object alone. */
+static void hand_on(struct side *side)
+{
+    enum { CONTROL_MODE = 33, ENABLE_PARTIAL_WRITE = 1, RELEASE_BUFFERS = 16 };
+    use(side);
+    L.SSL_CTX_ctrl(side->server, CONTROL_MODE, RELEASE_BUFFERS, NULL);
+    fact("handed on", "%ld, %ld",
+         L.SSL_CTX_ctrl(side->server, CONTROL_MODE, 0, NULL) & RELEASE_BUFFERS,
+         L.SSL_ctrl(side->peers.server, CONTROL_MODE, ENABLE_PARTIAL_WRITE, NULL)
+             & ENABLE_PARTIAL_WRITE);
+}
+
 static void shake_hands(struct side *side)
 {
     use(side);
@@ -94,6 +125,9 @@ static void act_other_handshake(SSL *ssl, struct script *script)
     act_set(ssl, script);
 }
 
+/* For a program that is linked to one of them: wheels/bound.c. */
+__attribute__((weak)) void contexts_are_made(void);
+
 int main(int count, char **arguments)
 {
     if (count != 6) {
@@ -101,10 +135,11 @@ int main(int count, char **arguments)
         return 2;
     }
     peers_load(arguments[3]);
-    set_up(&sides[0], arguments[1], arguments + 4, scripted_callback, STAPLE);
-    set_up(&sides[1], arguments[2], arguments + 4, another_callback, SECOND);
-    if (sides[0].functions.SSL_new == sides[1].functions.SSL_new) {
-        broken("both images are the same");
+    open_images(arguments + 1);
+    set_up(&sides[0], scripted_callback, STAPLE);
+    set_up(&sides[1], another_callback, SECOND);
+    if (contexts_are_made) {
+        contexts_are_made();
     }
     sides[0].answers.act = act_other_handshake;
     look_at_context(&sides[0], scripted_callback);
@@ -113,6 +148,8 @@ int main(int count, char **arguments)
     connect_and_set(&sides[1]);
     look_at_response(&sides[0]);
     look_at_response(&sides[1]);
+    hand_on(&sides[0]);
+    hand_on(&sides[1]);
     shake_hands(&sides[0]);
     for (int i = 0; i < 2; i++) {
         use(&sides[i]);
@@ -123,6 +160,7 @@ int main(int count, char **arguments)
         use(&sides[i]);
         peers_free(&sides[i].peers);
     }
+    allow_code_of(code_of(&sides[0]));
     peers_unload();
     return 0;
 }

@@ -10,6 +10,7 @@ use std::ptr::{self, NonNull};
 
 use super::library::Library;
 use super::memory;
+use super::route;
 use super::ssl::Ssl;
 use super::tables::{Crypto, ExFree, SslFunctions};
 use super::types::SSL;
@@ -198,9 +199,14 @@ unsafe extern "C-unwind" fn ssl_was_created(
         else {
             return;
         };
-        // SAFETY: SSL_new passes the SSL under construction, whose context is
-        // set; a record under our index is a Block and begins with its kind.
+        // SAFETY: SSL_new passes the SSL under construction, whose method and
+        // context are set; a record under our index is a Block and begins with
+        // its kind.
         unsafe {
+            // Where two libssls share a libcrypto, each index is in the SSLs of both.
+            if !route::made_by(library, ssl.as_ptr()) {
+                return;
+            }
             let ctx = (host.lib.ssl.SSL_get_SSL_CTX)(ssl.as_ptr());
             if ctx.is_null() {
                 return;

@@ -71,6 +71,16 @@ pub unsafe fn of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
     unsafe { ctx.cast::<[usize; CTX_WORDS]>().as_ref() }.and_then(of_words)
 }
 
+/// Whether `library` made `ssl`.
+///
+/// # Safety
+/// `ssl` must be a valid SSL.
+pub unsafe fn made_by(library: &Library, ssl: *const SSL) -> bool {
+    // SAFETY: every SSL is larger than this many words.
+    let words = unsafe { ssl.cast::<[usize; SSL_WORDS]>().as_ref() };
+    words.is_some_and(|words| words.iter().any(|&word| library.contains(word)))
+}
+
 /// The library that owns `method`.
 pub fn of_method(method: *const SSL_METHOD) -> Option<&'static Library> {
     if method.is_null() {
