@@ -3,6 +3,7 @@
 //! than the certificates that were loaded.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
@@ -54,8 +55,12 @@ impl Store {
     }
 
     fn put(&mut self, site: &Site, der: &[u8], until: i64) {
+        self.put_valid_from(site, der, 0, until);
+    }
+
+    fn put_valid_from(&mut self, site: &Site, der: &[u8], from: i64, until: i64) {
         self.writer
-            .put(&key(site), der, 0, until)
+            .put(&key(site), der, from, until)
             .expect("there is room");
     }
 }
@@ -176,19 +181,59 @@ fn spooled(spool: &Path) -> Vec<String> {
 }
 
 fn spool_after_a_load(leaf: &Spec) -> (Site, Vec<String>) {
-    let (site, store) = (Site::with(leaf), Store::new());
+    let site = Site::with(leaf);
+    let names = spool_after_a_load_with(&site, Store::new());
+    (site, names)
+}
+
+fn spool_after_a_load_with(site: &Site, store: Store) -> Vec<String> {
     let spool = Layout::at(store.directory.path()).spool();
     std::fs::create_dir(&spool).expect("a new directory");
     set_mode(&spool, 0o1733);
-    let server = Python::new().start(&site, &store.shim());
+    let server = Python::new().start(site, &store.shim());
     drop(server);
-    (site, spooled(&spool))
+    spooled(&spool)
+}
+
+/// A store with a response for the site's certificate, which names a responder, whose
+/// validity began and ends so many seconds from now.
+fn store_with_response(from: i64, until: i64) -> (Site, Store) {
+    let site = Site::with(&Spec::server().ocsp_url("http://127.0.0.1:9/"));
+    let mut store = Store::new();
+    let response = site.good().der();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.expect("it is after 1970").as_secs().cast_signed();
+    store.put_valid_from(&site, &response, now + from, now + until);
+    (site, store)
 }
 
 #[test]
 fn a_certificate_with_a_responder_is_left_for_the_agent_once() {
     let leaf = Spec::server().ocsp_url("http://127.0.0.1:9/");
     let (site, names) = spool_after_a_load(&leaf);
+    assert_eq!(names, [site.leaf.sha256_hex()]);
+}
+
+/// A server that forks and loads for each connection would else leave a file for each.
+#[test]
+fn a_certificate_that_the_map_serves_is_not_left_for_the_agent() {
+    let (site, store) = store_with_response(-1000, 3000);
+    assert_eq!(spool_after_a_load_with(&site, store), [""; 0]);
+}
+
+/// The agent renews long before: it may not know the certificate any more.
+#[test]
+fn a_certificate_whose_response_in_the_map_is_near_its_end_is_left_again() {
+    let (site, store) = store_with_response(-10_000, 100);
+    let names = spool_after_a_load_with(&site, store);
+    assert_eq!(names, [site.leaf.sha256_hex()]);
+}
+
+#[test]
+fn a_certificate_that_the_agent_withdrew_is_left_again() {
+    let (site, mut store) = store_with_response(-1000, 3000);
+    store.writer.withdraw(&key(&site)).expect("it is there");
+    let names = spool_after_a_load_with(&site, store);
     assert_eq!(names, [site.leaf.sha256_hex()]);
 }
 

@@ -65,3 +65,17 @@ pub fn knows(key: &Key, now: i64) -> bool {
     let found = MAP.get().map(|map| map.lookup(key, now));
     !matches!(found, None | Some(Err(Miss::Absent)))
 }
+
+/// Whether the map has a response that may be sent at `now` and of whose life more
+/// than a quarter is left. The agent renews at about half of it, so it knows the
+/// certificate; what comes nearer to its end may belong to one that it has forgotten.
+pub fn is_kept_fresh(key: &Key, now: i64) -> bool {
+    let Some(Ok(found)) = MAP.get().map(|map| map.lookup(key, now)) else {
+        return false;
+    };
+    let (life, left) = (
+        found.until().saturating_sub(found.this_update()),
+        found.until().saturating_sub(now),
+    );
+    left > life / 4
+}

@@ -1,5 +1,6 @@
 //! Telling the agent which certificates are in use: each is left in the spool
-//! once per process, when it is loaded, never within a handshake.
+//! once per process, when it is loaded, never within a handshake. One whose response
+//! the live map has is known to the agent.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,12 +25,12 @@ const POLL: Duration = Duration::from_millis(10);
 /// grows; a child goes on with its parent's.
 static PUBLISHED: [AtomicU64; MAX_PUBLISHED] = [const { AtomicU64::new(0) }; MAX_PUBLISHED];
 
-/// Leaves a leaf, and its issuer if that is known, for the agent. Only leaves
-/// that name a responder and that a server may use. A leaf that was left without
+/// Leaves a leaf, and its issuer if that is known, for the agent, unless the map
+/// serves it. Only leaves that name a responder and that a server may use. A leaf that was left without
 /// its issuer is left again with it. Then waits, if the operator wants that
 /// (STAPLEGUN_WAIT), until the map has its response.
 pub fn certificate(x509: X509Ref<'_>, key: &Key, find_issuer: &dyn Fn() -> Option<OwnedX509>) {
-    if is_done(key) {
+    if is_done(key) || map::is_kept_fresh(key, output::seconds()) {
         return;
     }
     let Some(der) = x509.to_der(spool::MAX_FILE) else {
