@@ -8,7 +8,9 @@ use staplegun_ocsp::{Certificate, Fault, Response};
 use crate::config;
 use crate::log;
 
-use super::source::{self, Stamp, Unreadable};
+use super::directory::{self, When};
+use super::source::{self, Unreadable};
+use super::watch::Source;
 
 /// A response, not yet judged.
 pub struct Candidate {
@@ -21,8 +23,10 @@ pub struct Candidate {
 /// The files that were looked at for one certificate.
 pub struct Candidates {
     found: Vec<Found>,
-    /// What is to be looked at again, and what it was like.
-    pub watched: Vec<(PathBuf, Option<Stamp>)>,
+    /// Those of which only the files about the certificate are to be read.
+    directories: Vec<Source>,
+    watched: Vec<Source>,
+    when: When,
 }
 
 struct Found {
@@ -33,57 +37,96 @@ struct Found {
     bytes: Result<Vec<u8>, Unreadable>,
 }
 
+/// What was found about one certificate.
+pub struct About {
+    /// The responses whose serial number is the certificate's.
+    pub responses: Vec<Candidate>,
+    /// What is wrong with the rest.
+    pub complaints: Vec<Complaint>,
+    /// What is to be looked at again.
+    pub watched: Vec<Source>,
+}
+
 impl Candidates {
     /// Reads what STAPLEGUN_RESPONSE names, and what lies beside the certificate
     /// at `path`. The stamps are taken first: what changes meanwhile is read again.
-    pub fn gather(path: Option<&Path>) -> Candidates {
-        let mut candidates = Candidates {
-            found: Vec::new(),
-            watched: Vec::new(),
-        };
+    pub fn gather(path: Option<&Path>, when: When) -> Candidates {
+        let mut candidates = Candidates::none(when);
         for configured in &config::get().responses {
-            candidates
-                .watched
-                .push((configured.clone(), Stamp::of(configured)));
-            if configured.is_dir() {
-                for file in source::files_in(configured) {
-                    candidates.add(file, false);
-                }
-            } else {
-                candidates.add(configured.clone(), true);
-            }
+            candidates.add(Source::at(configured.clone()), true);
         }
         if let Some(path) = path {
-            let beside = source::beside(path, ".ocsp");
-            let stamp = Stamp::of(&beside);
-            candidates.watched.push((beside.clone(), stamp));
-            if stamp.is_some() {
-                candidates.add(beside, true);
+            let beside = Source::at(source::beside(path, ".ocsp"));
+            match beside.stamp {
+                Some(_) => candidates.add(beside, true),
+                None => candidates.watched.push(beside),
             }
         }
         candidates
     }
 
-    fn add(&mut self, path: PathBuf, named: bool) {
+    /// Reads what changed, in a handshake: nothing else.
+    pub fn of_changed(source: Source) -> Candidates {
+        let mut candidates = Candidates::none(When::Handshake);
+        candidates.add(source, true);
+        candidates
+    }
+
+    fn none(when: When) -> Candidates {
+        Candidates {
+            found: Vec::new(),
+            directories: Vec::new(),
+            watched: Vec::new(),
+            when,
+        }
+    }
+
+    fn add(&mut self, source: Source, named: bool) {
+        // What lies beside a certificate is to be a file.
+        let is_directory = source.stamp.is_some_and(|stamp| stamp.is_directory());
+        if is_directory && config::get().responses.contains(&source.path) {
+            self.directories.push(source);
+            return;
+        }
+        let path = source.path.clone();
         let bytes = source::read(&path, staplegun_ocsp::MAX_RESPONSE as u64);
         self.found.push(Found { path, named, bytes });
+        self.watched.push(source);
     }
 
     /// Whether there was no file at all.
     pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
+        self.found.is_empty() && self.directories.is_empty()
     }
 
-    /// The responses whose serial number is the certificate's, and what is
-    /// wrong with the rest.
-    pub fn about(self, leaf: &Certificate) -> (Vec<Candidate>, Vec<Complaint>) {
-        let (mut about, mut complaints) = (Vec::new(), Vec::new());
+    /// What is to be looked at again, if nothing is known of the certificate.
+    pub fn into_watched(self) -> Vec<Source> {
+        self.watched
+    }
+
+    /// What is about this certificate.
+    pub fn about(mut self, leaf: &Certificate) -> About {
+        for directory in std::mem::take(&mut self.directories) {
+            let Source { path, stamp } = directory;
+            let files = directory::files_about(&path, stamp, leaf.serial(), self.when);
+            // What cannot be told now counts as changed at the next look.
+            let stamp = stamp.filter(|_| files.is_some());
+            self.watched.push(Source { path, stamp });
+            for file in files.into_iter().flatten() {
+                self.add(Source::at(file), false);
+            }
+        }
+        let mut about = About {
+            responses: Vec::new(),
+            complaints: Vec::new(),
+            watched: self.watched,
+        };
         for Found { path, named, bytes } in self.found {
             let (what, of_another) = match bytes {
                 Err(unreadable) => (unreadable.to_string(), false),
                 Ok(der) => match is_about(&der, leaf) {
                     Ok(()) => {
-                        about.push(Candidate { path, der });
+                        about.responses.push(Candidate { path, der });
                         continue;
                     }
                     Err(fault) => {
@@ -92,14 +135,14 @@ impl Candidates {
                     }
                 },
             };
-            complaints.push(Complaint {
+            about.complaints.push(Complaint {
                 path,
                 what,
                 named,
                 of_another,
             });
         }
-        (about, complaints)
+        about
     }
 }
 

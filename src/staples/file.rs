@@ -5,9 +5,9 @@
 //! loaded it. A child may be confined so that even a look kills it. Handshakes
 //! read what was found from two slots and wait for nobody.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
 
 use once_cell::race::OnceBox;
 use staplegun_ocsp::{Certificate, Fault, Identity, Response, Status, Tolerance, Validity};
@@ -23,8 +23,9 @@ use crate::log;
 use crate::verify;
 
 use super::candidates::{Candidate, Candidates};
+use super::directory::When;
 use super::published::Published;
-use super::source::Stamp;
+use super::watch::Watch;
 
 /// Seconds between two looks.
 const INTERVAL: i64 = 1;
@@ -56,8 +57,7 @@ struct Facts {
 #[derive(Default)]
 struct Work {
     issuer: Option<(Identity, OwnedX509)>,
-    watched: Vec<(PathBuf, Option<Stamp>)>,
-    turn: usize,
+    watch: Watch,
     looked: bool,
     /// thisUpdate of what was taken last, be it good or revoked.
     newest: Option<i64>,
@@ -140,8 +140,8 @@ impl FileStaple {
 
     /// Looks for a response: the certificate was loaded, or its chain changed.
     pub fn look(&self, x509: X509Ref<'_>, path: Option<&Path>, find_issuer: FindIssuer<'_>) {
-        if let Ok(work) = self.work.try_lock() {
-            self.look_now(work, x509, path, find_issuer);
+        if let Ok(mut work) = self.work.try_lock() {
+            self.look_everywhere(&mut work, x509, path, When::Load, find_issuer);
         }
     }
 
@@ -166,36 +166,60 @@ impl FileStaple {
         if let Some(facts) = self.leaf.get() {
             self.judge_waiting(&mut work, facts, find_issuer, false);
         }
-        if config::get().recheck && self.origin.is_here() && work.is_due() {
-            self.look_now(work, x509, path, find_issuer);
+        if !config::get().recheck || !self.origin.is_here() {
+            return;
+        }
+        if !work.looked {
+            self.look_everywhere(&mut work, x509, path, When::Handshake, find_issuer);
+        } else if let Some(source) = work.watch.changed() {
+            // The rest of them is not looked at.
+            let candidates = Candidates::of_changed(source);
+            self.take_in(&mut work, x509, candidates, find_issuer);
         }
     }
 
-    fn look_now(
+    fn look_everywhere(
         &self,
-        mut work: MutexGuard<'_, Work>,
+        work: &mut Work,
         x509: X509Ref<'_>,
         path: Option<&Path>,
+        when: When,
         find_issuer: FindIssuer<'_>,
     ) {
-        let candidates = Candidates::gather(path);
-        work.watch(&candidates);
+        work.looked = true;
+        let candidates = Candidates::gather(path, when);
         self.next_look
             .store(output::seconds() + INTERVAL, Ordering::Relaxed);
         // Without files there is nothing to judge; a log wants the name.
         if candidates.is_empty() && !log::enabled(Level::Info) {
+            work.watch.set(candidates.into_watched());
             return;
         }
+        work.watch.set(Vec::new());
+        work.waiting.clear();
+        self.take_in(work, x509, candidates, find_issuer);
+    }
+
+    fn take_in(
+        &self,
+        work: &mut Work,
+        x509: X509Ref<'_>,
+        candidates: Candidates,
+        find_issuer: FindIssuer<'_>,
+    ) {
         let Some(facts) = self.facts(x509) else {
             return;
         };
-        let (waiting, complaints) = candidates.about(&facts.certificate);
-        let has_response = !waiting.is_empty();
-        work.waiting = waiting;
-        for complaint in complaints {
+        let about = candidates.about(&facts.certificate);
+        work.watch.add(about.watched);
+        let has_response = !about.responses.is_empty() || work.newest.is_some();
+        for complaint in about.complaints {
             complaint.log(&facts.name, has_response);
         }
-        self.judge_waiting(&mut work, facts, find_issuer, true);
+        let is_new = |old: &Candidate| about.responses.iter().all(|new| new.path != old.path);
+        work.waiting.retain(is_new);
+        work.waiting.extend(about.responses);
+        self.judge_waiting(work, facts, find_issuer, true);
     }
 
     fn facts(&self, x509: X509Ref<'_>) -> Option<&Facts> {
@@ -298,6 +322,7 @@ impl FileStaple {
             Err(fault) => return Err(Refusal::Fault(fault)),
         }
         work.newest = Some(single.this_update);
+        work.watch.is_in_use(&candidate.path);
         if publish(validity) {
             log::info!(
                 "{} is ready to be stapled for {}",
@@ -319,24 +344,6 @@ impl Work {
                 Some((Identity::new(leaf, &parsed)?, issuer))
             });
         }
-    }
-
-    fn watch(&mut self, candidates: &Candidates) {
-        self.looked = true;
-        self.watched.clear();
-        self.watched.extend(candidates.watched.iter().cloned());
-    }
-
-    /// Whether the files should be read: never done before, or the one whose
-    /// turn it is was changed. One system call a look.
-    fn is_due(&mut self) -> bool {
-        if !self.looked {
-            return true;
-        }
-        self.turn = self.turn.wrapping_add(1);
-        let watched = self.turn.checked_rem(self.watched.len());
-        let watched = watched.and_then(|turn| self.watched.get(turn));
-        watched.is_some_and(|(path, stamp)| Stamp::of(path) != *stamp)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The response for a certificate: from the live map, else from a file.
 
 mod candidates;
+mod directory;
 pub mod file;
 pub mod map;
 pub mod publish;
 mod published;
 pub mod source;
+mod watch;
 
 use std::path::Path;
 

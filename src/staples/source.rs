@@ -8,11 +8,6 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::log;
-
-/// At most so many files of a directory are looked at.
-const MAX_FILES: usize = 1024;
-
 /// Why a file was not read.
 #[derive(Debug)]
 pub enum Unreadable {
@@ -49,6 +44,7 @@ pub struct Stamp {
     inode: u64,
     size: u64,
     changed: (i64, i64),
+    is_directory: bool,
 }
 
 impl Stamp {
@@ -60,7 +56,19 @@ impl Stamp {
             inode: metadata.ino(),
             size: metadata.size(),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
+            is_directory: metadata.is_dir(),
         })
+    }
+
+    /// Whether it is a directory's.
+    pub fn is_directory(&self) -> bool {
+        self.is_directory
+    }
+
+    /// When what it is the stamp of was changed last, in seconds since 1970. A change
+    /// that follows at once may leave the stamp as it is: clocks of file systems are coarse.
+    pub fn changed(&self) -> i64 {
+        self.changed.0
     }
 }
 
@@ -124,21 +132,16 @@ fn only_a_file(metadata: &Metadata) -> Result<(), Unreadable> {
     }))
 }
 
-/// The files in a directory, in the order of their names.
-pub fn files_in(directory: &Path) -> Vec<PathBuf> {
+/// At most `limit` files of a directory, in the order of their names, and whether
+/// there are more.
+pub fn files_in(directory: &Path, limit: usize) -> (Vec<PathBuf>, bool) {
     let Ok(entries) = std::fs::read_dir(directory) else {
-        return Vec::new();
+        return (Vec::new(), false);
     };
     let mut entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> = entries.by_ref().take(MAX_FILES).collect();
-    if entries.next().is_some() {
-        log::warning!(
-            "{} has more than {MAX_FILES} files; only some of them are looked at",
-            directory.display()
-        );
-    }
+    let mut files: Vec<PathBuf> = entries.by_ref().take(limit).collect();
     files.sort();
-    files
+    (files, entries.next().is_some())
 }
 
 /// `path` with `suffix` appended: what lies beside a certificate.

@@ -7,12 +7,18 @@ use crate::config;
 use crate::host::ctx::SslCtx;
 use crate::host::ssl::Ssl;
 use crate::host::x509::{self, OwnedX509, X509Ref};
-use crate::staples::source;
+use crate::log;
+use crate::staples::source::{self, Stamp};
+
+use super::missing_issuers;
 
 /// A chain file or a bundle of issuers is read up to this size.
 const MAX_BUNDLE: u64 = 4 * 1024 * 1024;
 /// At most so many certificates of a file are looked at.
 const MAX_CERTIFICATES: usize = 1024;
+
+/// At most so many files of a directory are looked at.
+const MAX_BUNDLES: usize = 1024;
 
 /// Where to look, in this order: the chain that the program set, the rest of
 /// the file that the leaf came from, the context's store, `cert.pem.issuer`,
@@ -71,11 +77,27 @@ impl Search<'_> {
 
     fn in_configured(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
         let configured = config::get().issuers.as_deref().filter(|_| self.files)?;
-        if configured.is_dir() {
-            let files = source::files_in(configured);
-            return files.iter().find_map(|file| self.in_file(leaf, file));
+        let stamp = Stamp::of(configured)?;
+        let key = leaf.sha256()?;
+        if missing_issuers::is_known(&key, stamp) {
+            return None;
         }
-        self.in_file(leaf, configured)
+        let found = if stamp.is_directory() {
+            let (files, more) = source::files_in(configured, MAX_BUNDLES);
+            if more {
+                log::warning!(
+                    "{} has more than {MAX_BUNDLES} files; only some of them are looked at",
+                    configured.display()
+                );
+            }
+            files.iter().find_map(|file| self.in_file(leaf, file))
+        } else {
+            self.in_file(leaf, configured)
+        };
+        if found.is_none() {
+            missing_issuers::note(key, stamp);
+        }
+        found
     }
 
     fn in_file(&self, leaf: X509Ref<'_>, path: &Path) -> Option<OwnedX509> {

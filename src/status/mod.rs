@@ -8,4 +8,5 @@ pub mod client;
 pub mod connection;
 pub mod context;
 mod issuer;
+mod missing_issuers;
 mod server;
