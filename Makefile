@@ -61,11 +61,20 @@ check-c: library
 
 # Processes with several libssls, QUIC, and libssls that are not OpenSSL: wheels
 # from PyPI, MariaDB, and builds of some minutes that are cached like the images.
+# Then Debian's servers once more, on other OpenSSLs than Debian's.
 check-images: packages library
 	ctest/wheels/pairs --shim $(LIBRARY)
 	ctest/wheels/run --shim $(LIBRARY)
 	ctest/quic/run --shim $(LIBRARY)
 	ctest/other_libssl/run --shim $(LIBRARY)
+	copy=$$(mktemp -d) && trap 'rm -r "$$copy"' EXIT && \
+	    chmod 755 "$$copy" && cp $(LIBRARY) "$$copy" && \
+	    for version in 3.5 3.6; do \
+	        libssl=$$(tools/libssl-images $$version | cut -f 2) && \
+	        mkdir "$$copy/$$version" && cp "$$(dirname "$$libssl")"/lib*.so* "$$copy/$$version" && \
+	        STAPLEGUN_OPENSSL="$$copy/$$version" STAPLEGUN_LIB="$$copy/libstaplegun.so" \
+	            $(CARGO) test -p staplegun --locked --test programs || exit 1; \
+	    done
 
 check-examples: all
 	examples/check $(LIBRARY)

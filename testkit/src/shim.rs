@@ -21,6 +21,14 @@ pub fn library() -> PathBuf {
     })
 }
 
+/// The directory of another OpenSSL than the system's, on which the programs are to
+/// run: what STAPLEGUN_OPENSSL names. It must have the system's SONAMEs.
+pub fn other_openssl() -> Option<PathBuf> {
+    let named = std::env::var_os("STAPLEGUN_OPENSSL")?;
+    let directory = PathBuf::from(&named).canonicalize();
+    Some(directory.unwrap_or_else(|e| panic!("STAPLEGUN_OPENSSL: {}: {e}", named.display())))
+}
+
 /// How a program gets libstaplegun.so, if at all.
 #[derive(Clone, Debug)]
 pub struct Shim {
@@ -28,10 +36,14 @@ pub struct Shim {
 }
 
 impl Shim {
-    /// The program runs plainly, without us.
+    /// The program runs plainly, without us, on the OpenSSL that is to be used.
     pub fn absent() -> Self {
-        Self {
+        let plain = Self {
             environment: Vec::new(),
+        };
+        match other_openssl() {
+            Some(directory) => plain.env("LD_LIBRARY_PATH", directory),
+            None => plain,
         }
     }
 

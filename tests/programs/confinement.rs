@@ -75,6 +75,25 @@ pub fn assert_seen(server: &Server, wanted: &Confinement) {
     );
 }
 
+/// Waits until one of the server's processes has the libssl in `directory`.
+pub fn assert_runs_on(server: &Server, directory: &Path) {
+    let wanted = directory.join("libssl.so").display().to_string();
+    let _connection = TcpStream::connect(("127.0.0.1", server.port())).expect("it listens");
+    wait::until(
+        &format!("a process of the server has mapped {wanted}*"),
+        || {
+            let family = process::descendants(server.pid());
+            let mut family = family.into_iter().chain([server.pid()]);
+            family
+                .any(|pid| {
+                    let maps = fs::read_to_string(format!("/proc/{pid}/maps"));
+                    maps.is_ok_and(|maps| maps.contains(&wanted))
+                })
+                .then_some(())
+        },
+    );
+}
+
 /// Effective user, chroot, limit of a process, unless it has ended.
 fn observed(pid: u32) -> Option<(u32, bool, bool)> {
     let directory = format!("/proc/{pid}");

@@ -5,7 +5,8 @@
 //! With STAPLEGUN_PROGRAMS=full (`make check-programs`) each is also probed by
 //! gnutls-cli, started plainly and with a response file, its own stapling is
 //! turned on where it has that, and its row of docs/programs.md is compared.
-//! Else it is the quick part: s_client and the live map.
+//! Else it is the quick part: s_client and the live map. With STAPLEGUN_OPENSSL the
+//! servers run on the OpenSSL in that directory instead of the system's.
 
 mod confinement;
 mod document;

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
-use staplegun_testkit::{Host, Shim, Site, Spec, Tls, contract, wait};
+use staplegun_testkit::{Host, Shim, Site, Spec, Tls, contract, shim, wait};
 
 use crate::confinement::{self, Confinement};
 use crate::document::{self, Row};
@@ -165,6 +165,9 @@ fn live_map<H: Host>(case: &Case<H>, versions: &[Tls]) -> Live {
     };
     probe(&site, &server, &first);
     confinement::assert_seen(&server, &case.confined);
+    if let Some(directory) = shim::other_openssl() {
+        confinement::assert_runs_on(&server, &directory);
+    }
     let told = map.was_told_of(&site);
 
     let renewed = site.good().this_update(-60).der();
