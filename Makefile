@@ -5,6 +5,7 @@
 #   make check    runs every test, against real servers and every libssl
 #   make check-images  several libssls in one process, QUIC, BoringSSL, AWS-LC
 #   make check-programs  holds every server of docs/programs.md to its row
+#   make fuzz     looks for inputs that break a reader; docs/proof.md explains it
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
 #   make bench    measures what it costs; docs/performance.md explains the table
 #   make header   writes include/staplegun.h
@@ -22,7 +23,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-programs matrix bench bench-smoke header install packages clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-programs fuzz fuzz-smoke matrix bench bench-smoke header install packages clean dist check-images
 
 all: library program
 
@@ -39,7 +40,7 @@ packages:
 demo: packages all
 	tools/demo $(LIBRARY) $(TARGET)/release/staplegun
 
-check: packages all check-rust check-c check-examples
+check: packages all check-rust fuzz-smoke check-c check-examples
 
 # Formatting and lints stand first: they are the quickest to fail. The servers run
 # as other users, who need not be able to enter this directory: hence the copy.
@@ -84,6 +85,18 @@ check-examples: all
 check-programs: packages library
 	STAPLEGUN_LIB=$(abspath $(LIBRARY)) STAPLEGUN_PROGRAMS=full \
 	    $(CARGO) test -p staplegun --locked --test programs
+
+# SECONDS=600 for a longer run of each target, TARGETS="map response" for some.
+fuzz: packages
+	tools/fuzz --seconds $(or $(SECONDS),60) $(TARGETS)
+
+# What has been found stays mended: the corpus, and mutations of it that are the same
+# in each run. In the target directory of the rest, where most of it is built already.
+fuzz-smoke:
+	cd fuzz && $(CARGO) fmt --all --check
+	cd fuzz && $(CARGO) clippy --workspace --all-targets --locked --target-dir $(abspath $(TARGET)) \
+	    -- -D warnings
+	cd fuzz && $(CARGO) test --workspace --locked --target-dir $(abspath $(TARGET))
 
 # What MATRIX.md says is what the run has just held every image to.
 matrix: library

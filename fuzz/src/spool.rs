@@ -1,0 +1,51 @@
+//! `store` and the agent: what anybody may leave in the spool.
+//!
+//! Input: a count and that many bytes of the file's name, then its contents.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use staplegun_store::spool::{DropBox, MAX_FILE};
+
+use crate::fetch::Subject;
+use crate::scratch;
+use crate::take::Take;
+
+static SPOOL: LazyLock<PathBuf> = LazyLock::new(|| scratch::directory("spool").join("spool"));
+
+/// Whatever it is, the agent takes it or throws it away, and the spool is empty
+/// again; what it takes is what was left, cut where its own lengths say.
+pub fn run(data: &[u8]) {
+    let mut input = Take(data);
+    let count = usize::from(input.byte());
+    let (name, contents) = (input.bytes(count), input.0);
+    let usable = !name.is_empty() && !name.contains(&b'/') && !name.contains(&0);
+    if !usable || name == b"." || name == b".." {
+        return;
+    }
+    let mut spool = DropBox::open(&SPOOL).expect("the spool can be opened");
+    fs::write(SPOOL.join(OsStr::from_bytes(name)), contents).expect("anybody can leave a file");
+
+    // Late enough for a file that was never finished to be thrown away.
+    let pass = spool.take(i64::MAX).expect("the spool can be read");
+    assert!(pass.complete);
+    assert_eq!(pass.taken.len() + pass.refused.len(), 1);
+    assert_eq!(fs::read_dir(&*SPOOL).expect("it is there").count(), 0);
+    for refused in &pass.refused {
+        assert!(refused.removed && !refused.why.is_empty());
+    }
+    for taken in &pass.taken {
+        assert_eq!(taken.bytes, contents);
+        assert!((1..=MAX_FILE).contains(&contents.len()));
+        let Some(certificates) = taken.certificates() else {
+            continue;
+        };
+        assert_eq!(certificates.concat(), contents);
+        if let Ok(subject) = Subject::new(&certificates) {
+            assert_eq!(subject.ders()[0], certificates[0]);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Every target but the library's, on the corpus and some mutations of it.
+
+mod support;
+
+use std::time::Duration;
+
+use staplegun_fuzz::{TARGETS, answer, scratch};
+
+fn main() {
+    // SAFETY: this is the only thread so far.
+    unsafe { answer::prepare() };
+    support::replay(&TARGETS, Duration::from_secs(2), 10_000);
+    scratch::remove();
+}
