@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use crate::config::{self, Client};
 use crate::host::ctx::SslCtx;
 use crate::host::library::Library;
+use crate::host::library_context::LibraryContext;
 use crate::host::session::Session;
 use crate::host::types::{
     self, AnyFunction, SSL, SSL_CTX, SSL_METHOD, SSL_SESSION, StatusCallback,
@@ -201,7 +202,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new(method: *const SSL_METHOD) -> *mut S
     // SAFETY: the program's own argument, to the function it called.
     unsafe {
         let ctx = (library.entries.SSL_CTX_new)(method);
-        made(library, ctx);
+        made(library, ctx, std::ptr::null_mut());
         ctx
     }
 }
@@ -236,7 +237,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
                 return std::ptr::null_mut();
             }
         };
-        made(library, ctx);
+        made(library, ctx, library_context);
         ctx
     }
 }
@@ -284,8 +285,8 @@ fn library_of_method(
 }
 
 /// # Safety
-/// `ctx` must be NULL or a new SSL_CTX of `library`.
-unsafe fn made(library: &'static Library, ctx: *mut SSL_CTX) {
+/// `ctx` must be NULL or a new SSL_CTX of `library`, made in `library_context`.
+unsafe fn made(library: &'static Library, ctx: *mut SSL_CTX, library_context: *mut c_void) {
     let Some(ctx) = NonNull::new(ctx).filter(|_| !config::get().disabled) else {
         return;
     };
@@ -296,7 +297,9 @@ unsafe fn made(library: &'static Library, ctx: *mut SSL_CTX) {
     if let Some(handle) = handle {
         guard::quietly(handle.host().crypto, (), || {
             log::complain_about_configuration();
-            Context::of_new(&handle);
+            // SAFETY: the program keeps it as long as what was made in it.
+            let made_in = unsafe { LibraryContext::from_raw(library_context) };
+            Context::of_new(&handle, made_in);
         });
     }
 }

@@ -8,6 +8,7 @@ mod functions;
 pub mod guard;
 mod image;
 pub mod library;
+pub mod library_context;
 pub mod loaded;
 pub mod memory;
 pub mod ocsp;

@@ -169,6 +169,7 @@ function_table! {
             ERR_load_strings: fn(c_int, *mut ErrorString) -> c_int;
             i2d_OCSP_RESPONSE: fn(*const c_void, *mut *mut c_uchar) -> c_int;
             ERR_new: fn();
+            OSSL_LIB_CTX_set0_default: fn(*mut c_void) -> *mut c_void;
             ERR_set_error: fn(c_int, c_int, *const c_char);
             ERR_put_error: fn(c_int, c_int, c_int, *const c_char, c_int);
             d2i_OCSP_RESPONSE: fn(*mut *mut c_void, *mut *const c_uchar, c_long) -> *mut c_void;

@@ -15,6 +15,7 @@ use staplegun_store::slots::{Copied, Miss};
 
 use crate::config::{self, Level};
 use crate::host::buffer::Space;
+use crate::host::library_context::LibraryContext;
 use crate::host::memory::try_box;
 use crate::host::origin::Origin;
 use crate::host::output;
@@ -39,6 +40,7 @@ pub struct FileStaple {
     next_look: AtomicI64,
     waits_for_issuer: AtomicBool,
     origin: Origin,
+    library: LibraryContext,
     last_outcome: AtomicI64,
     last_complaint: AtomicUsize,
     leaf: OnceBox<Facts>,
@@ -66,10 +68,12 @@ struct Work {
 }
 
 impl FileStaple {
-    /// Nothing yet. Files will only be looked at in the process `origin`.
-    pub fn new(origin: Origin) -> FileStaple {
+    /// Nothing yet. Files will only be looked at in the process `origin`, and their
+    /// signatures in `library`.
+    pub fn new(origin: Origin, library: LibraryContext) -> FileStaple {
         FileStaple {
             origin,
+            library,
             published: Published::default(),
             next_look: AtomicI64::new(0),
             waits_for_issuer: AtomicBool::new(false),
@@ -291,7 +295,9 @@ impl FileStaple {
         if let Status::Unknown = single.status {
             return Err(Refusal::Fault(Fault::Unknown));
         }
-        verify::signed_for(issuer.as_ref(), &candidate.der)?;
+        self.library.within(issuer.as_ref().crypto(), || {
+            verify::signed_for(issuer.as_ref(), &candidate.der)
+        })?;
         if work
             .newest
             .is_some_and(|newest| single.this_update < newest)

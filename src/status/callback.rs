@@ -102,7 +102,11 @@ unsafe fn client_callback(
     // If the check itself fails, the operator's wish to check decides.
     let strict = config::get().client_policy() >= Client::Verify;
     let fallback = strict.then_some(Reason::Internal);
-    match guard::quietly(ssl.host().crypto, fallback, || client::judge(ssl)) {
+    let crypto = ssl.host().crypto;
+    let judged = guard::quietly(crypto, fallback, || {
+        Context::library_of(ssl.context().as_ref()).within(crypto, || client::judge(ssl))
+    });
+    match judged {
         None => answer,
         Some(reason) => {
             // On the queue before libssl's own entry, which says less.

@@ -23,9 +23,10 @@ pub fn loaded_into_context(ctx: &SslCtx, path: Option<&Path>) {
     let Some((context, x509)) = Context::of(ctx).zip(ctx.certificate()) else {
         return;
     };
-    if let Some(leaf) = context
-        .certificates
-        .find_or_add(x509, Origin::here(), When::Load)
+    if let Some(leaf) =
+        context
+            .certificates
+            .find_or_add(x509, Origin::here(), context.library, When::Load)
     {
         look_for_response(leaf, None, Some(ctx), path);
     }
@@ -48,9 +49,10 @@ pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
         Some(context) => context.origin,
         None => Origin::here(),
     };
+    let library = Context::library_of(ctx.as_ref());
     let Some(leaf) = connection
         .certificates
-        .find_or_add(x509, origin, When::Load)
+        .find_or_add(x509, origin, library, When::Load)
     else {
         return;
     };
@@ -91,7 +93,7 @@ pub fn presented<'s>(ssl: &'s Ssl, context: &'s Context) -> Option<&'s Leaf> {
         .and_then(|connection| connection.certificates.find(x509))
         .or_else(|| {
             let certificates = &context.certificates;
-            certificates.find_or_add(x509, context.origin, When::Handshake)
+            certificates.find_or_add(x509, context.origin, context.library, When::Handshake)
         })
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use once_cell::race::OnceBox;
 
+use crate::host::library_context::LibraryContext;
 use crate::host::memory::try_box;
 use crate::host::origin::Origin;
 use crate::host::x509::{OwnedX509, X509Ref};
@@ -86,9 +87,15 @@ impl Certificates {
     }
 
     /// What is known of this X509, which is added if it is new, to be looked for
-    /// in files by the process `origin` only. None for want of memory or when
-    /// the list is full.
-    pub fn find_or_add(&self, x509: X509Ref<'_>, origin: Origin, when: When) -> Option<&Leaf> {
+    /// in files by the process `origin` only, and verified in `library`. None for
+    /// want of memory or when the list is full.
+    pub fn find_or_add(
+        &self,
+        x509: X509Ref<'_>,
+        origin: Origin,
+        library: LibraryContext,
+        when: When,
+    ) -> Option<&Leaf> {
         if let Some(leaf) = self.find(x509) {
             return Some(leaf);
         }
@@ -96,7 +103,7 @@ impl Certificates {
             key: x509.sha256()?,
             x509: x509.to_owned()?,
             path: OnceBox::new(),
-            staple: FileStaple::new(origin),
+            staple: FileStaple::new(origin, library),
         })?;
         let limit = match when {
             When::Load => MAX_CHUNKS,

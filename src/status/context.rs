@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 use crate::config::{self, Client};
 use crate::host::Record;
 use crate::host::ctx::SslCtx;
+use crate::host::library_context::LibraryContext;
 use crate::host::origin::Origin;
 use crate::host::output;
 use crate::host::ssl::Ssl;
@@ -30,6 +31,8 @@ pub struct Context {
     program_type: AtomicI32,
     /// The process that it was made in, or first met.
     pub origin: Origin,
+    /// The library context that it was made in.
+    pub library: LibraryContext,
     /// Whether its method is a client's: it never staples.
     pub client_only: bool,
     /// The certificates that were loaded into it.
@@ -68,15 +71,15 @@ fn asks_everywhere() -> bool {
 const UNSET: c_int = c_int::MIN;
 
 impl Context {
-    /// The record of a context that was just made.
-    pub fn of_new(ctx: &SslCtx) -> Option<&Context> {
+    /// The record of a context that was just made in `library`.
+    pub fn of_new(ctx: &SslCtx, library: LibraryContext) -> Option<&Context> {
         staples::map::open();
-        Context::get(ctx).or_else(|| Context::adopt(ctx, true))
+        Context::get(ctx).or_else(|| Context::adopt(ctx, Some(library)))
     }
 
     /// The record of a context that may have been made unseen.
     pub fn of(ctx: &SslCtx) -> Option<&Context> {
-        Context::get(ctx).or_else(|| Context::adopt(ctx, false))
+        Context::get(ctx).or_else(|| Context::adopt(ctx, None))
     }
 
     /// The record, if there is one.
@@ -84,7 +87,15 @@ impl Context {
         ctx.record()
     }
 
-    fn adopt(ctx: &SslCtx, new: bool) -> Option<&Context> {
+    /// The library context that a context was made in, as far as is known.
+    pub fn library_of(ctx: Option<&SslCtx>) -> LibraryContext {
+        let context = ctx.and_then(Context::get);
+        context.map_or(LibraryContext::DEFAULT, |context| context.library)
+    }
+
+    /// `made_in` tells where one was made just now.
+    fn adopt(ctx: &SslCtx, made_in: Option<LibraryContext>) -> Option<&Context> {
+        let new = made_in.is_some();
         // Two threads may meet at a shared context that was made unseen. The
         // second one goes without for this call; nobody waits. Threads with
         // contexts of their own must not meet, or a set would fail: each context
@@ -112,6 +123,7 @@ impl Context {
                 argument: AtomicPtr::new(ptr::null_mut()),
                 program_type: AtomicI32::new(UNSET),
                 origin: Origin::here(),
+                library: made_in.unwrap_or(LibraryContext::DEFAULT),
                 client_only: ctx.is_client_only(),
                 certificates: Certificates::default(),
             })

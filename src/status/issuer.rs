@@ -10,6 +10,7 @@ use crate::host::x509::{self, OwnedX509, X509Ref};
 use crate::log;
 use crate::staples::source::{self, Stamp};
 
+use super::context::Context;
 use super::missing_issuers;
 
 /// A chain file or a bundle of issuers is read up to this size.
@@ -38,11 +39,13 @@ pub struct Search<'a> {
 impl Search<'_> {
     /// The issuer of `leaf`.
     pub fn issuer_of(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
-        self.in_chains(leaf)
-            .or_else(|| self.in_leaf_file(leaf))
-            .or_else(|| self.in_store(leaf))
-            .or_else(|| self.beside_leaf_file(leaf))
-            .or_else(|| self.in_configured(leaf))
+        Context::library_of(self.ctx).within(leaf.crypto(), || {
+            self.in_chains(leaf)
+                .or_else(|| self.in_leaf_file(leaf))
+                .or_else(|| self.in_store(leaf))
+                .or_else(|| self.beside_leaf_file(leaf))
+                .or_else(|| self.in_configured(leaf))
+        })
     }
 
     fn in_chains(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
