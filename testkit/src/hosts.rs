@@ -6,6 +6,7 @@ mod dovecot;
 mod gunicorn;
 mod haproxy;
 mod lighttpd;
+mod mariadb;
 mod memcached;
 mod mosquitto;
 mod nginx;
@@ -17,6 +18,7 @@ mod redis;
 mod s_server;
 mod squid;
 mod stunnel;
+mod unbound;
 mod vsftpd;
 
 pub use apache::{Apache, Mpm};
@@ -24,6 +26,7 @@ pub use dovecot::{Dovecot, Login};
 pub use gunicorn::Gunicorn;
 pub use haproxy::{HaProxy, HaProxyService};
 pub use lighttpd::Lighttpd;
+pub use mariadb::MariaDb;
 pub use memcached::Memcached;
 pub use mosquitto::Mosquitto;
 pub use nginx::Nginx;
@@ -35,6 +38,7 @@ pub use redis::Redis;
 pub use s_server::OpensslServer;
 pub use squid::Squid;
 pub use stunnel::Stunnel;
+pub use unbound::Unbound;
 pub use vsftpd::Vsftpd;
 
 use std::fs;
@@ -55,7 +59,8 @@ pub trait Host {
     fn start(&self, site: &Site, shim: &Shim) -> Server;
 
     /// The protocol that it speaks before TLS, by the name that `openssl
-    /// s_client -starttls` and `gnutls-cli --starttls-proto` have for it.
+    /// s_client -starttls` has for it, and `gnutls-cli --starttls-proto` if it
+    /// speaks that.
     fn starttls(&self) -> Option<&'static str> {
         None
     }

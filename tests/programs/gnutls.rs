@@ -10,6 +10,14 @@ pub struct Verdict {
     pub words: String,
 }
 
+/// The protocols before TLS that it does not speak.
+const UNKNOWN: [&str; 1] = ["mysql"];
+
+/// Whether it can talk to the server at all.
+pub fn can_visit(host: &impl Host) -> bool {
+    !host.starttls().is_some_and(|name| UNKNOWN.contains(&name))
+}
+
 /// Makes one handshake of that version.
 pub fn visit(host: &impl Host, server: &Server, site: &Site, tls: Tls) -> Verdict {
     let version = match tls {

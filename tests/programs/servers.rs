@@ -1,8 +1,9 @@
 //! One test for each server.
 
 use staplegun_testkit::hosts::{
-    Apache, Dovecot, Gunicorn, HaProxy, HaProxyService, Lighttpd, Login, Memcached, Mosquitto, Mpm,
-    Nginx, Node, OpensslServer, Postfix, Postgres, Python, Redis, Squid, Stunnel, Vsftpd,
+    Apache, Dovecot, Gunicorn, HaProxy, HaProxyService, Lighttpd, Login, MariaDb, Memcached,
+    Mosquitto, Mpm, Nginx, Node, OpensslServer, Postfix, Postgres, Python, Redis, Squid, Stunnel,
+    Unbound, Vsftpd,
 };
 
 use crate::confinement::user;
@@ -240,6 +241,30 @@ fn postgres_started_by_pg_ctlcluster() {
         package: "postgresql-15",
         host: Postgres::new().pg_ctlcluster(),
         confined: user("postgres"),
+        from_file: true,
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn mariadb() {
+    hold(Case {
+        name: "MariaDB",
+        package: "mariadb-server-core",
+        host: MariaDb::new(),
+        confined: user("nobody"),
+        from_file: true,
+        own: Own::Nothing,
+    });
+}
+
+#[test]
+fn unbound() {
+    hold(Case {
+        name: "Unbound (DNS over TLS)",
+        package: "unbound",
+        host: Unbound,
+        confined: user("unbound"),
         from_file: true,
         own: Own::Nothing,
     });
