@@ -2,7 +2,8 @@
 //!
 //! A target is a function that takes any bytes and panics when the code under test
 //! breaks its word. `targets/` hands them to libFuzzer, `tests/` replays the corpus
-//! with bounded mutations.
+//! with bounded mutations. The library's own targets stand in the crate `shim`,
+//! because a binary with them has OpenSSL's names.
 
 // The program's own modules, as it is built. What it does with the rest of them is
 // not looked at here.

@@ -197,4 +197,84 @@ fn main() {
     put("notes", "full", &[br#"{"responder":"http://responder.test/","last_attempt":1,"last_success":2,
         "last_error":"no answer","last_cause":"timeout","failures":3,"next_refresh":4,"this_update":5,"until":6}"#]);
     put("notes", "empty", &[b"{}"]);
+
+    put("environment", "nothing", &[&[0]]);
+    // In the order in which the library asks.
+    let values = [
+        "0",
+        "repair",
+        "verify",
+        "1",
+        "debug",
+        "/run/x",
+        "65536",
+        "5s",
+        "syslog",
+        "/a.der:/b",
+        "/c",
+    ];
+    let lengths = |value: &&str| {
+        [u8::try_from(value.len()).expect("short")]
+            .into_iter()
+            .chain(value.bytes())
+            .collect()
+    };
+    let values: Vec<Vec<u8>> = values.iter().map(lengths).collect();
+    put("environment", "everything", &[&[1], &values.concat()]);
+
+    // What each byte means stands in shim/src/controls.rs.
+    let server = [0x80, 0];
+    let client = [0x00, 0];
+    let asks = [0x08, 1, 0, 1, 0]; // the second SSL: SSL_ctrl, 1, set the type
+    let shake = [0x04, 0, 0];
+    put(
+        "controls",
+        "a-staple-of-ours",
+        &[&server, &client, &asks, &shake],
+    );
+    let cb = |side: u8, answer: u8| [side | 0x02, 0, 1, 0, 4, answer];
+    put(
+        "controls",
+        "a-new-one",
+        &[&cb(0x80, 2), &cb(0, 1), &server, &client, &asks, &shake],
+    );
+    put(
+        "controls",
+        "tls1.2-refused",
+        &[
+            &cb(0x80, 3),
+            &cb(0, 3),
+            &server,
+            &client,
+            &asks,
+            &[0x04, 0, 1],
+        ],
+    );
+    put(
+        "controls",
+        "fatal",
+        &[&cb(0x80, 4), &server, &client, &asks, &shake],
+    );
+    let set = [0x08, 0, 0, 3, 2, b'a', b'b', b'c'];
+    let again = [0x09, 0, 1, 2, 4];
+    put(
+        "controls",
+        "set-and-again",
+        &[&server, &set, &again, &[0x07, 0], &set, &[0x06, 0]],
+    );
+    put(
+        "controls",
+        "own-before",
+        &[&cb(0x80, 1), &server, &client, &set, &asks, &shake],
+    );
+    put(
+        "controls",
+        "others",
+        &[
+            &server,
+            &[0x03, 0, 0, 5],
+            &[0x05, 0, 3, 1],
+            &[0x05, 0, 200, 1],
+        ],
+    );
 }
