@@ -30,6 +30,7 @@ int main(int count, char **arguments)
     printf("# %s\n", libssl_version_text());
     fflush(stdout);
 
+    older_ssl_facts();
     context_facts();
     ssl_facts();
     buffer_facts();

@@ -6,6 +6,8 @@
 
 /* What the calls return and keep, without a handshake. */
 void context_facts(void);
+/* Of SSLs made before any response was set in the process: to be asked for first. */
+void older_ssl_facts(void);
 void ssl_facts(void);
 void buffer_facts(void);
 void bad_argument_facts(void);

@@ -138,6 +138,41 @@ static SSL *fresh_ssl(SSL_CTX **ctx)
     return L.SSL_new(*ctx);
 }
 
+static void response_fact(const char *label, SSL *ssl)
+{
+    char text[64];
+    describe_response(ssl, text, sizeof(text));
+    fact(label, "%s", text);
+}
+
+void older_ssl_facts(void)
+{
+    SSL_CTX *ctx;
+    SSL *first = fresh_ssl(&ctx), *second = L.SSL_new(ctx), *without = L.SSL_new(ctx);
+    SSL *copy_before = L.SSL_dup(first), *copy;
+
+    facts_prefix("response.older_ssl");
+    set_response(first, copy_of(&responses[STAPLE]), responses[STAPLE].length);
+    response_fact("set", first);
+    response_fact("another", second);
+    response_fact("copy_from_before", copy_before);
+    set_response(second, copy_of(&responses[TRY_LATER]), responses[TRY_LATER].length);
+    set_response(copy_before, copy_of(&responses[TRY_LATER]), responses[TRY_LATER].length);
+    copy = L.SSL_dup(first);
+    response_fact("copy", copy);
+    L.SSL_free(copy);
+    copy = L.SSL_dup(without);
+    response_fact("copy_without", copy);
+    L.SSL_free(copy);
+    L.SSL_free(without);
+    L.SSL_free(copy_before);
+    response_fact("after_copies_were_freed", first);
+    response_fact("another_after_set", second);
+    L.SSL_free(first);
+    L.SSL_free(second);
+    L.SSL_CTX_free(ctx);
+}
+
 void buffer_facts(void)
 {
     SSL_CTX *ctx;

@@ -125,31 +125,23 @@ unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c
 /// few instructions: this stands on the way of every call.
 #[inline(always)]
 fn hands_on(command: c_int) -> bool {
-    if command < 64 {
-        return command != types::EXTRA_CHAIN_CERT;
-    }
-    let bit = 1_u64 << (command & 63);
-    match command >> 6 {
-        1 => WATCHED[0] & bit == 0,
-        2 => WATCHED[1] & bit == 0,
-        _ => true,
-    }
+    !WATCHED
+        .get(command as usize)
+        .is_some_and(|&watched| watched)
 }
 
-/// The watched commands from 64 to 127 and from 128 to 191, a bit each.
-const WATCHED: [u64; 2] = {
-    let mut words = [0_u64; 2];
-    let mut command = 64;
-    while command < 192 {
-        let watched = entry::is_ssl_command(command)
-            || entry::is_ctx_command(command)
-            || is_chain_command(command);
-        if watched {
-            words[(command as usize >> 6) - 1] |= 1 << (command & 63);
-        }
+/// The commands that are looked at.
+static WATCHED: [bool; types::SET_OCSP_RESP_EX as usize + 1] = {
+    let mut table = [false; types::SET_OCSP_RESP_EX as usize + 1];
+    let mut command = 0;
+    while command < table.len() {
+        let number = command as c_int;
+        table[command] = entry::is_ssl_command(number)
+            || entry::is_ctx_command(number)
+            || is_chain_command(number);
         command += 1;
     }
-    words
+    table
 };
 
 /// The commands that add a certificate to a chain. On an SSL number 14 is none.

@@ -7,12 +7,13 @@
 use std::ffi::{c_int, c_long, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::library::Library;
 use super::memory;
 use super::route;
 use super::ssl::Ssl;
-use super::tables::{Crypto, ExFree, SslFunctions};
+use super::tables::{Crypto, ExDup, ExFree, ExNew, SslFunctions};
 use super::types::SSL;
 
 /// CRYPTO_EX_INDEX_SSL and its kin of 1.1.0 and later.
@@ -20,14 +21,44 @@ const CLASS_SSL: c_int = 0;
 const CLASS_SSL_CTX: c_int = 1;
 const CLASS_SSL_SESSION: c_int = 2;
 
-/// Our indices in one library.
+/// Our indices in one library. Those of an SSL and an SSL_SESSION are taken when
+/// something is first remembered: once a class has an index, libcrypto walks the
+/// class's list for each new object and sorts it for each free, and most servers
+/// need nothing remembered of their connections.
 pub struct Indices {
-    /// For an SSL.
-    pub ssl: c_int,
     /// For an SSL_CTX.
     pub ctx: c_int,
-    /// For an SSL_SESSION: a number, which is copied with the session.
-    pub session: c_int,
+    ssl: Late,
+    session: Late,
+    library: &'static Library,
+}
+
+/// An index that is taken at its first use, by any thread.
+struct Late(AtomicI32);
+
+impl Late {
+    /// 0 is the program's app_data on every libssl, never ours.
+    const NOT_YET: c_int = 0;
+
+    const fn new() -> Late {
+        Late(AtomicI32::new(Late::NOT_YET))
+    }
+
+    fn get(&self) -> Option<c_int> {
+        Some(self.0.load(Ordering::Acquire)).filter(|&index| index != Late::NOT_YET)
+    }
+
+    /// The index; `take` is asked if there is none, and answers -1 where no more
+    /// can be had.
+    fn get_or(&self, take: impl FnOnce() -> Option<c_int>) -> Option<c_int> {
+        self.get().or_else(|| {
+            let ours = take().filter(|&index| index > 0)?;
+            // If another thread was first, the one taken here stays unused.
+            let set =
+                (self.0).compare_exchange(Late::NOT_YET, ours, Ordering::AcqRel, Ordering::Acquire);
+            Some(set.map_or_else(|first| first, |_| ours))
+        })
+    }
 }
 
 /// What can be remembered for an SSL or an SSL_CTX.
@@ -99,46 +130,117 @@ pub fn install<'a, T: Record>(value: T, set: impl FnOnce(*mut c_void) -> bool) -
 }
 
 impl Indices {
-    /// Takes one index per class.
+    /// Takes the index of the SSL_CTX class, and where SSL_new has to be watched
+    /// (1.0.2) that of the SSL class.
     pub fn take(library: &'static Library, ssl: &SslFunctions, crypto: &Crypto) -> Option<Indices> {
-        let argp = ptr::from_ref(library).cast_mut().cast::<c_void>();
+        let taking = Taking::new(library, ssl, crypto);
+        let all = Indices {
+            ctx: taking.for_ctx().filter(|&index| index > 0)?,
+            ssl: Late::new(),
+            session: Late::new(),
+            library,
+        };
+        if taking.class_function.is_none() {
+            all.ssl.get_or(|| taking.for_ssl())?;
+        }
+        Some(all)
+    }
+
+    /// For an SSL, if anything was ever remembered of one.
+    pub fn ssl(&self) -> Option<c_int> {
+        self.ssl.get()
+    }
+
+    /// For an SSL, of which something is to be remembered. SSLs that are older
+    /// than the index have no place for it until the first set makes one.
+    pub fn ssl_or_taken(&self) -> Option<c_int> {
+        self.ssl.get_or(|| self.taking()?.for_ssl())
+    }
+
+    /// For an SSL_SESSION, if one was ever marked: a number, which is copied with
+    /// the session.
+    pub fn session(&self) -> Option<c_int> {
+        self.session.get()
+    }
+
+    /// For an SSL_SESSION, which is to be marked.
+    pub fn session_or_taken(&self) -> Option<c_int> {
+        self.session.get_or(|| self.taking()?.for_session())
+    }
+
+    fn taking(&self) -> Option<Taking<'static>> {
+        let host = self.library.already_ready()?;
+        Some(Taking::new(self.library, &host.lib.ssl, host.crypto))
+    }
+}
+
+type ClassFunction =
+    unsafe extern "C-unwind" fn(c_int, c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
+type OldFunction = unsafe extern "C-unwind" fn(c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
+
+/// How indices are taken from one library.
+struct Taking<'l> {
+    argp: *mut c_void,
+    ssl: &'l SslFunctions,
+    /// CRYPTO_get_ex_new_index. 1.0.2 has a function of this name too, with other
+    /// class numbers: None there.
+    class_function: Option<ClassFunction>,
+}
+
+impl<'l> Taking<'l> {
+    fn new(library: &'static Library, ssl: &'l SslFunctions, crypto: &Crypto) -> Taking<'l> {
+        Taking {
+            argp: ptr::from_ref(library).cast_mut().cast(),
+            ssl,
+            class_function: (crypto.CRYPTO_get_ex_new_index)
+                .filter(|_| ssl.OPENSSL_init_ssl.is_some()),
+        }
+    }
+
+    fn for_ssl(&self) -> Option<c_int> {
+        let old = self.ssl.SSL_get_ex_new_index;
         let free: ExFree = Some(release_record);
+        self.index(
+            CLASS_SSL,
+            old,
+            Some(ssl_was_created),
+            Some(keep_own_record),
+            free,
+        )
+    }
+
+    fn for_ctx(&self) -> Option<c_int> {
+        let old = self.ssl.SSL_CTX_get_ex_new_index;
+        self.index(CLASS_SSL_CTX, old, None, None, Some(release_record))
+    }
+
+    fn for_session(&self) -> Option<c_int> {
+        let old = self.ssl.SSL_SESSION_get_ex_new_index;
+        self.index(CLASS_SSL_SESSION, old, None, None, None)
+    }
+
+    /// `created` is called on 1.0.2 only.
+    fn index(
+        &self,
+        class: c_int,
+        old: Option<OldFunction>,
+        created: ExNew,
+        duplicated: ExDup,
+        freed: ExFree,
+    ) -> Option<c_int> {
         // SAFETY: argp is the library's table, which is never freed; the
         // callbacks are in this library, which is never unloaded.
         unsafe {
-            // 1.0.2 has a function of this name too, with other class numbers.
-            let new_index = crypto.CRYPTO_get_ex_new_index;
-            if let Some(new_index) = new_index.filter(|_| ssl.OPENSSL_init_ssl.is_some()) {
-                let all = Indices {
-                    ssl: new_index(CLASS_SSL, 0, argp, None, Some(keep_own_record), free),
-                    ctx: new_index(CLASS_SSL_CTX, 0, argp, None, None, free),
-                    session: new_index(CLASS_SSL_SESSION, 0, argp, None, None, None),
-                };
-                return all.taken();
+            if let Some(new_index) = self.class_function {
+                return Some(new_index(class, 0, self.argp, None, duplicated, freed));
             }
+            let new_index = old?;
+            // 1.0.2 hands out index 0 although SSL_set_app_data uses it. So one
+            // index of each class is taken first that nobody uses, without
+            // callbacks: they would be called for the program's data.
+            new_index(0, ptr::null_mut(), None, None, None);
+            Some(new_index(0, self.argp, created, duplicated, freed))
         }
-        let (for_ssl, for_ctx) = (ssl.SSL_get_ex_new_index?, ssl.SSL_CTX_get_ex_new_index?);
-        let for_session = ssl.SSL_SESSION_get_ex_new_index?;
-        // 1.0.2 hands out index 0 although SSL_set_app_data uses it. So one index
-        // of each class is taken first that nobody uses, without callbacks:
-        // they would be called for the program's data.
-        // SAFETY: as above.
-        let all = unsafe {
-            for_ssl(0, ptr::null_mut(), None, None, None);
-            for_ctx(0, ptr::null_mut(), None, None, None);
-            for_session(0, ptr::null_mut(), None, None, None);
-            Indices {
-                ssl: for_ssl(0, argp, Some(ssl_was_created), Some(keep_own_record), free),
-                ctx: for_ctx(0, argp, None, None, free),
-                session: for_session(0, argp, None, None, None),
-            }
-        };
-        all.taken()
-    }
-
-    /// They are -1 where no more can be had.
-    fn taken(self) -> Option<Indices> {
-        (self.ssl > 0 && self.ctx > 0 && self.session > 0).then_some(self)
     }
 }
 

@@ -36,14 +36,18 @@ impl Session {
 
     /// The mark; 0 if there is none.
     pub fn mark(&self) -> usize {
-        let index = self.host.indices.session;
+        let Some(index) = self.host.indices.session() else {
+            return 0;
+        };
         // SAFETY: the session is valid and the index is ours.
         unsafe { (self.host.lib.ssl.SSL_SESSION_get_ex_data)(self.ptr.as_ptr(), index) as usize }
     }
 
     /// Marks it. OpenSSL copies the mark with the session.
     pub fn set_mark(&self, mark: usize) -> bool {
-        let index = self.host.indices.session;
+        let Some(index) = self.host.indices.session_or_taken() else {
+            return false;
+        };
         // SAFETY: as above; what is stored is never followed as a pointer.
         unsafe {
             let mark = mark as *mut c_void;

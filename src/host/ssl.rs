@@ -214,25 +214,20 @@ impl Ssl {
 
     /// What we remember of it, if anything.
     pub fn record<T: Record>(&self) -> Option<&T> {
+        let index = self.host.indices.ssl()?;
         // SAFETY: our index holds a T or NULL; it lives until SSL_free.
         unsafe {
-            let stored =
-                (self.host.lib.ssl.SSL_get_ex_data)(self.ptr.as_ptr(), self.host.indices.ssl);
+            let stored = (self.host.lib.ssl.SSL_get_ex_data)(self.ptr.as_ptr(), index);
             ex_data::record(stored)
         }
     }
 
     /// Begins to remember `value` of it. None if there is no memory.
     pub fn remember<T: Record>(&self, value: T) -> Option<&T> {
+        let index = self.host.indices.ssl_or_taken()?;
         ex_data::install(value, |stored| {
             // SAFETY: the index is ours, and its free_func releases the record.
-            unsafe {
-                (self.host.lib.ssl.SSL_set_ex_data)(
-                    self.ptr.as_ptr(),
-                    self.host.indices.ssl,
-                    stored,
-                ) == 1
-            }
+            unsafe { (self.host.lib.ssl.SSL_set_ex_data)(self.ptr.as_ptr(), index, stored) == 1 }
         })
     }
 }

@@ -61,14 +61,19 @@ pub fn context_type(ctx: &SslCtx) -> c_int {
 
 /// `SSL_set_tlsext_status_type`.
 pub fn set_type(ssl: &Ssl, status_type: c_int) -> bool {
-    let Some(connection) = Connection::of(ssl).filter(|_| is_status_type(status_type)) else {
+    if !is_status_type(status_type) {
         return false;
-    };
-    let done = ssl.set_status_type(status_type);
-    if done {
-        connection.program_type.set(Some(status_type));
     }
-    done
+    if !context::remembers_types(ssl.host()) {
+        return ssl.set_status_type(status_type);
+    }
+    Connection::of(ssl).is_some_and(|connection| {
+        let done = ssl.set_status_type(status_type);
+        if done {
+            connection.program_type.set(Some(status_type));
+        }
+        done
+    })
 }
 
 /// `SSL_get_tlsext_status_type`.
@@ -89,6 +94,12 @@ pub fn set_response(ssl: &Ssl, given: Option<Buffer>) -> bool {
 
 /// `SSL_get_tlsext_status_ocsp_resp`: borrowed until the next set or SSL_free.
 pub fn response(ssl: &Ssl) -> Option<Lent> {
+    // What a client received is libssl's. Up to 3.5 its pointer is stable, and
+    // nothing need be remembered.
+    if Connection::get(ssl).is_none() && !ssl.is_server() && ssl.response_count().is_none() {
+        let received = ssl.response()?;
+        return Some((received.as_ptr().cast_mut(), received.len()));
+    }
     Connection::of(ssl)?.response(ssl)
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 use crate::config::{self, Client};
 use crate::host::Record;
 use crate::host::ctx::SslCtx;
+use crate::host::library::Ready;
 use crate::host::library_context::LibraryContext;
 use crate::host::origin::Origin;
 use crate::host::output;
@@ -65,6 +66,12 @@ fn wanted_everywhere() -> bool {
 /// Whether every client asks for a response, unless its program decides that.
 fn asks_everywhere() -> bool {
     config::get().client_policy() != Client::Off
+}
+
+/// Whether the type that the program sets is not simply what libssl holds: 1.0.2
+/// does not tell it, and a client policy sets one of its own.
+pub fn remembers_types(host: Ready) -> bool {
+    host.before_1_1() || asks_everywhere()
 }
 
 /// No status type was set.
@@ -184,7 +191,7 @@ impl Context {
     /// The status type as the program is to see it: its own, not what a client
     /// policy has set.
     pub fn visible_type(&self, ctx: &SslCtx) -> c_int {
-        if ctx.host().before_1_1() || asks_everywhere() {
+        if remembers_types(ctx.host()) {
             return self.program_type().unwrap_or(STATUS_TYPE_OFF);
         }
         ctx.status_type()
