@@ -1,22 +1,226 @@
-//! Heap blocks that may fail to be had. Rust aborts when its allocator fails;
-//! the host's process must not end for that.
+//! Memory that cannot be had. Rust aborts when its allocator fails, and the host's
+//! process must not end for us.
+//!
+//! What is kept, and what is large, is asked for by the functions here, which may
+//! fail; then our part is not done. What libraries take on the way (parsers, paths,
+//! messages) cannot fail: for that there is a reserve, which costs address space only
+//! as long as malloc gives what it is asked for.
 
-use std::alloc::Layout;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes in reserve. A certificate of usual size is parsed in some 10 KiB.
+const RESERVE: usize = 1024 * 1024;
+
+#[global_allocator]
+static ALLOCATOR: Allocator<RESERVE> = Allocator(Reserve::new());
 
 /// A box, or None for want of memory.
 pub fn try_box<T>(value: T) -> Option<Box<T>> {
-    let layout = Layout::new::<T>();
-    if layout.size() == 0 {
-        return Some(Box::new(value));
-    }
-    // SAFETY: the layout is not of size zero; the block is written before it
-    // becomes a Box, and came from the global allocator with T's layout.
+    let block = allocate::<T>(1)?;
+    // SAFETY: the block is new, fits T, and came from where a Box's comes from.
     unsafe {
-        let block = std::alloc::alloc(layout).cast::<T>();
-        if block.is_null() {
-            return None;
-        }
         block.write(value);
-        Some(Box::from_raw(block))
+        Some(Box::from_raw(block.as_ptr()))
+    }
+}
+
+/// A vector with room for `capacity`, or None for want of memory.
+pub fn try_vec<T>(capacity: usize) -> Option<Vec<T>> {
+    let block = allocate::<T>(capacity)?;
+    // SAFETY: the block is new, holds so many, and came from where a Vec's comes from.
+    Some(unsafe { Vec::from_raw_parts(block.as_ptr(), 0, capacity) })
+}
+
+/// So many zeros, or None for want of memory.
+pub fn try_zeroed(length: usize) -> Option<Vec<u8>> {
+    let mut bytes = try_vec(length)?;
+    bytes.resize(length, 0);
+    Some(bytes)
+}
+
+/// A block for so many, never of the reserve; released like every other.
+fn allocate<T>(count: usize) -> Option<NonNull<T>> {
+    let layout = Layout::array::<T>(count).ok()?;
+    if layout.size() == 0 {
+        return Some(NonNull::dangling());
+    }
+    // SAFETY: the layout is not of size zero.
+    NonNull::new(unsafe { System.alloc(layout) }.cast())
+}
+
+/// malloc, and a reserve for when it fails.
+struct Allocator<const SIZE: usize>(Reserve<SIZE>);
+
+// SAFETY: each block is malloc's or the reserve's, has the layout asked for, and goes
+// back where it came from, which its address tells.
+unsafe impl<const SIZE: usize> GlobalAlloc for Allocator<SIZE> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's layout.
+        let block = unsafe { System.alloc(layout) };
+        if block.is_null() {
+            return self.0.take(layout);
+        }
+        block
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's layout.
+        let block = unsafe { System.alloc_zeroed(layout) };
+        if !block.is_null() {
+            return block;
+        }
+        let block = self.0.take(layout);
+        if !block.is_null() {
+            // SAFETY: a block of the reserve has that size and is the caller's alone.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if self.0.holds(block) {
+            self.0.give_back();
+        } else {
+            // SAFETY: what is not of the reserve is malloc's.
+            unsafe { System.dealloc(block, layout) };
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller vouches for block, layout and size; both blocks are valid
+        // for what is copied, and the old one is released once.
+        unsafe {
+            if !self.0.holds(block) {
+                let moved = System.realloc(block, layout, size);
+                if !moved.is_null() {
+                    return moved;
+                }
+            }
+            let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+            if !moved.is_null() {
+                ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+            moved
+        }
+    }
+}
+
+/// Blocks are handed out one behind the other; when the last has come back, all of it
+/// is free again. No lock, so that a fork finds it whole.
+#[repr(align(16))]
+struct Reserve<const SIZE: usize> {
+    bytes: UnsafeCell<[MaybeUninit<u8>; SIZE]>,
+    /// How many bytes are handed out, and above them how many blocks.
+    used: AtomicU64,
+}
+
+/// One block, in `used`.
+const BLOCK: u64 = 1 << 32;
+
+// SAFETY: the bytes are only reached through blocks, each handed out to one caller.
+unsafe impl<const SIZE: usize> Sync for Reserve<SIZE> {}
+
+impl<const SIZE: usize> Reserve<SIZE> {
+    const fn new() -> Self {
+        Reserve {
+            bytes: UnsafeCell::new([MaybeUninit::uninit(); SIZE]),
+            used: AtomicU64::new(0),
+        }
+    }
+
+    /// A block, or NULL if too little is left.
+    fn take(&self, layout: Layout) -> *mut u8 {
+        let start = self.bytes.get().cast::<u8>();
+        let mut found = ptr::null_mut();
+        let taken = self
+            .used
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |used| {
+                let free = start.wrapping_add((used % BLOCK) as usize);
+                let from = (used % BLOCK) as usize + free.align_offset(layout.align());
+                let end = from.checked_add(layout.size()).filter(|&end| end <= SIZE)?;
+                found = start.wrapping_add(from);
+                Some((used / BLOCK + 1) * BLOCK + end as u64)
+            });
+        if taken.is_ok() {
+            found
+        } else {
+            ptr::null_mut()
+        }
+    }
+
+    fn holds(&self, block: *const u8) -> bool {
+        let start = self.bytes.get() as usize;
+        (start..start + SIZE).contains(&(block as usize))
+    }
+
+    /// One block came back.
+    fn give_back(&self) {
+        let _ = self
+            .used
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |used| {
+                let left = used - BLOCK;
+                Some(if left < BLOCK { 0 } else { left })
+            });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).expect("a layout")
+    }
+
+    #[test]
+    fn blocks_of_the_reserve_do_not_overlap_and_are_aligned() {
+        let reserve = Reserve::<256>::new();
+        let first = reserve.take(layout(3, 1)) as usize;
+        let second = reserve.take(layout(64, 32)) as usize;
+        assert!(second >= first + 3 && second.is_multiple_of(32));
+        assert!(reserve.holds(second as *const u8));
+        assert!(!reserve.holds(ptr::from_ref(&reserve).wrapping_add(1).cast()));
+    }
+
+    #[test]
+    fn a_reserve_gives_no_more_than_it_has_and_is_whole_again_when_all_came_back() {
+        let reserve = Reserve::<256>::new();
+        let all = reserve.take(layout(128, 1));
+        assert!(!all.is_null() && !reserve.take(layout(128, 1)).is_null());
+        assert!(reserve.take(layout(1, 1)).is_null());
+        assert!(reserve.take(layout(usize::MAX / 4, 1)).is_null());
+        reserve.give_back();
+        assert!(reserve.take(layout(1, 1)).is_null());
+        reserve.give_back();
+        assert_eq!(reserve.take(layout(256, 1)), all);
+    }
+
+    #[test]
+    fn a_block_of_the_reserve_moves_out_of_it_when_it_grows_and_keeps_its_bytes() {
+        let allocator = Allocator::<256>(Reserve::new());
+        let block = allocator.0.take(layout(4, 1));
+        // SAFETY: the block has 4 bytes, the moved one 1,000, released here.
+        unsafe {
+            block.copy_from_nonoverlapping([1, 2, 3, 4].as_ptr(), 4);
+            let moved = allocator.realloc(block, layout(4, 1), 1000);
+            assert!(!allocator.0.holds(moved));
+            assert_eq!(std::slice::from_raw_parts(moved, 4), [1, 2, 3, 4]);
+            assert_eq!(allocator.0.used.load(Ordering::Relaxed), 0);
+            allocator.dealloc(moved, layout(1000, 1));
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_for_any_memory_is_none_and_not_the_end() {
+        assert!(try_vec::<u64>(usize::MAX).is_none());
+        assert!(try_zeroed(isize::MAX as usize).is_none());
+        assert_eq!(try_zeroed(3), Some(vec![0; 3]));
+        assert_eq!(try_box(7).as_deref(), Some(&7));
+        assert_eq!(try_box(()).as_deref(), Some(&()));
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::{c_long, c_void};
 use std::ptr::{self, NonNull};
 
 use super::ctx::SslCtx;
+use super::memory::try_zeroed;
 use super::ssl::Ssl;
 use super::x509::{OwnedX509, X509Ref, X509Stack};
 
@@ -116,9 +117,8 @@ impl Ssl {
     /// the leaf's. Copies, since a get ends the life of what was lent before.
     pub fn responses(&self) -> Vec<Option<Vec<u8>>> {
         let copied = |bytes: &[u8]| {
-            let mut copy = Vec::new();
-            copy.try_reserve_exact(bytes.len()).ok()?;
-            copy.extend_from_slice(bytes);
+            let mut copy = try_zeroed(bytes.len())?;
+            copy.copy_from_slice(bytes);
             Some(copy)
         };
         let several = self.response_count().filter(|&count| count > 1);
@@ -145,10 +145,9 @@ impl Ssl {
                 .map(|at| {
                     let response = NonNull::new((crypto.OPENSSL_sk_value)(stack, at))?;
                     let length = encode(response.as_ptr(), ptr::null_mut());
-                    let mut der = vec![0; usize::try_from(length).ok()?];
+                    let mut der = try_zeroed(usize::try_from(length).ok().filter(|&l| l > 0)?)?;
                     let mut end = der.as_mut_ptr();
-                    encode(response.as_ptr(), &raw mut end);
-                    Some(der)
+                    (encode(response.as_ptr(), &raw mut end) == length).then_some(der)
                 })
                 .collect()
         }

@@ -12,6 +12,7 @@ use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+use super::guard;
 use super::image;
 use super::library::Library;
 use super::types::{SSL, SSL_CTX, SSL_METHOD};
@@ -145,10 +146,11 @@ fn at(address: usize) -> Option<&'static Library> {
         .iter()
         .map_while(known)
         .find(|library| library.contains(address))
-        .or_else(|| remember(Library::holding(address)?))
+        .or_else(|| guard::with_errno_kept(|| remember(Library::holding(address)?)))
 }
 
 fn remember(library: Library) -> Option<&'static Library> {
+    // Not try_box: without it the program's own call could not be handed on.
     let library = Box::into_raw(Box::new(library));
     for place in &TABLE {
         let swapped = place.compare_exchange(

@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_uchar, c_uint, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
+use super::memory::try_zeroed;
 use super::tables::Crypto;
 use super::types::X509;
 
@@ -97,9 +98,7 @@ impl<'a> X509Ref<'a> {
         let length = usize::try_from(length)
             .ok()
             .filter(|&l| l > 0 && l <= limit)?;
-        let mut der = Vec::new();
-        der.try_reserve_exact(length).ok()?;
-        der.resize(length, 0);
+        let mut der = try_zeroed(length)?;
         let mut end: *mut c_uchar = der.as_mut_ptr();
         // SAFETY: the target has room for the length just told.
         let written = unsafe { (self.crypto.i2d_X509)(self.ptr.as_ptr(), &raw mut end) };

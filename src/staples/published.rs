@@ -8,7 +8,7 @@ use staplegun_store::Key;
 use staplegun_store::slots::{Copied, Miss, Slots};
 
 use crate::host::buffer::Space;
-use crate::host::memory::try_box;
+use crate::host::memory::{try_box, try_vec};
 
 /// Slots for responses of up to this many bytes each; a longer response gets
 /// the next size. The last one is the longest response there may be.
@@ -78,8 +78,7 @@ impl Published {
 }
 
 fn zeroed(count: usize) -> Option<Vec<AtomicU64>> {
-    let mut words = Vec::new();
-    words.try_reserve_exact(count).ok()?;
+    let mut words = try_vec(count)?;
     words.resize_with(count, || AtomicU64::new(0));
     Some(words)
 }

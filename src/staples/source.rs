@@ -8,6 +8,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::host::memory::try_vec;
+
 /// Why a file was not read.
 #[derive(Debug)]
 pub enum Unreadable {
@@ -91,11 +93,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unreadable> {
 }
 
 fn read_at_most(file: File, expected: u64, limit: u64) -> Result<Vec<u8>, Unreadable> {
-    let mut bytes = Vec::new();
     let room = usize::try_from(expected.max(1)).unwrap_or(usize::MAX);
-    bytes
-        .try_reserve_exact(room)
-        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let mut bytes = try_vec(room).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut limited = file.take(limit.saturating_add(1));
     let mut part = [0; 4096];
     loop {
