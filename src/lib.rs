@@ -20,6 +20,9 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("panics must unwind: each entry turns a panic into the real function's behaviour");
 
+#[cfg(all(feature = "faults", not(debug_assertions)))]
+compile_error!("the feature `faults` is for tests: no release is built with it");
+
 mod abi;
 mod config;
 mod host;
@@ -31,12 +34,10 @@ mod verify;
 /// Runs when the library is loaded. It reads the environment, which programs
 /// clear later, and does nothing else.
 extern "C" fn constructor() {
-    host::guard::with_errno_kept(|| {
-        host::guard::silence_panics();
-        host::guard::contained((), || {
-            config::get();
-            host::output::remember_stderr();
-        });
+    host::guard::silence_panics();
+    host::guard::contained_with_errno_kept((), || {
+        config::get();
+        host::output::remember_stderr();
     });
 }
 

@@ -3,13 +3,14 @@
 //! answer.
 
 use std::ffi::{CStr, c_int, c_long, c_uchar, c_void};
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 use crate::config;
 use crate::host::buffer::Buffer;
 use crate::host::ctx::SslCtx;
 use crate::host::guard;
-use crate::host::library::Library;
+use crate::host::library::{Library, Ready};
 use crate::host::route;
 use crate::host::ssl::Ssl;
 use crate::host::types::{self, SSL, SSL_CTX, StatusCallback};
@@ -43,9 +44,7 @@ pub unsafe fn ssl_handle(ssl: *mut SSL) -> Option<Ssl> {
     }
     let ssl = NonNull::new(ssl)?;
     // SAFETY: the caller vouches for ssl.
-    guard::contained(None, || unsafe {
-        Ssl::from_raw(route::of_ssl(ssl.as_ptr())?, ssl)
-    })
+    unsafe { Ssl::from_raw(route::of_ssl(ssl.as_ptr())?, ssl) }
 }
 
 /// A handle on `ctx`, unless the shim is disabled or cannot work on its library.
@@ -58,9 +57,14 @@ pub unsafe fn ctx_handle(ctx: *mut SSL_CTX) -> Option<SslCtx> {
     }
     let ctx = NonNull::new(ctx)?;
     // SAFETY: the caller vouches for ctx.
-    guard::contained(None, || unsafe {
-        SslCtx::from_raw(route::of_ctx(ctx.as_ptr())?, ctx)
-    })
+    unsafe { SslCtx::from_raw(route::of_ctx(ctx.as_ptr())?, ctx) }
+}
+
+/// Our part of an operation. None if it could not be done, after a panic or for
+/// want of memory: then the real function is called, as without us.
+#[cfg_attr(feature = "faults", track_caller)]
+fn ours<R>(host: Ready, part: impl FnOnce() -> Option<R>) -> Option<R> {
+    guard::quietly(host.crypto, None, part)
 }
 
 /// What a command of the family answers when it fails.
@@ -128,25 +132,40 @@ pub unsafe fn family_of_ssl(
             return failure(command);
         }
         let host = handle.host();
+        let real = || handle.ctrl(command, larg, parg);
         match command {
-            types::SET_TYPE => c_long::from(guard::quietly(host.crypto, false, || {
-                as_int(larg).is_some_and(|status_type| api::set_type(&handle, status_type))
-            })),
-            types::GET_TYPE => {
-                c_long::from(guard::quietly(host.crypto, types::STATUS_TYPE_OFF, || {
-                    api::status_type(&handle)
-                }))
+            types::SET_TYPE => {
+                let Some(status_type) = as_int(larg) else {
+                    return 0;
+                };
+                match ours(host, || api::set_type(&handle, status_type)) {
+                    Some(done) => c_long::from(done),
+                    None => {
+                        let done = real();
+                        past_us(&handle, || api::type_went_past_us(&handle, status_type));
+                        done
+                    }
+                }
             }
+            types::GET_TYPE => c_long::from(api::status_type(&handle)),
             types::SET_OCSP_RESP => {
                 let Some(given) = given_response(handle, larg, parg.cast()) else {
                     return 0;
                 };
-                c_long::from(guard::quietly(host.crypto, false, || {
-                    api::set_response(&handle, given)
-                }))
+                // What is not taken stays the program's, whatever happens.
+                let mut given = ManuallyDrop::new(given);
+                match ours(host, || api::set_response(&handle, &mut given)) {
+                    Some(done) => c_long::from(done),
+                    None => {
+                        let done = real();
+                        past_us(&handle, || api::response_went_past_us(&handle));
+                        done
+                    }
+                }
             }
             types::GET_OCSP_RESP => {
-                let lent = guard::quietly(host.crypto, None, || api::response(&handle));
+                let lent = ours(host, || api::response(&handle));
+                let lent = lent.unwrap_or_else(|| api::response_without_record(&handle));
                 let (start, length) = lent.unwrap_or((ptr::null_mut(), 0));
                 *parg.cast::<*mut c_uchar>() = start;
                 if start.is_null() {
@@ -158,12 +177,12 @@ pub unsafe fn family_of_ssl(
             types::GET_OCSP_RESP_EX => {
                 *parg.cast::<*mut c_void>() = ptr::null_mut();
                 let visible =
-                    guard::quietly(host.crypto, false, || api::list_is_the_programs(&handle));
+                    guard::quietly(host.crypto, true, || api::list_is_the_programs(&handle));
                 let supported = visible && handle.response_count().is_some();
                 if !supported {
                     return -1;
                 }
-                match handle.ctrl(command, larg, parg) {
+                match real() {
                     count if count > 0 => count,
                     _ => {
                         *parg.cast::<*mut c_void>() = ptr::null_mut();
@@ -172,14 +191,14 @@ pub unsafe fn family_of_ssl(
                 }
             }
             types::SET_OCSP_RESP_EX => {
-                let done = handle.ctrl(command, larg, parg);
-                if done == 1 {
-                    guard::quietly(host.crypto, (), || api::list_was_set(&handle));
+                let done = real();
+                if done == 1 && ours(host, || api::list_was_set(&handle)).is_none() {
+                    past_us(&handle, || api::response_went_past_us(&handle));
                 }
                 done
             }
             // The setters and getters of ids and exts: libssl's own.
-            _ => handle.ctrl(command, larg, parg),
+            _ => real(),
         }
     }
 }
@@ -203,34 +222,48 @@ pub unsafe fn family_of_ctx(
             return failure(command);
         }
         let host = handle.host();
+        let real = || handle.ctrl(command, larg, parg);
         match command {
-            types::SET_TYPE => c_long::from(guard::quietly(host.crypto, false, || {
-                as_int(larg).is_some_and(|status_type| api::set_context_type(&handle, status_type))
-            })),
-            types::GET_TYPE => {
-                c_long::from(guard::quietly(host.crypto, types::STATUS_TYPE_OFF, || {
-                    api::context_type(&handle)
-                }))
+            types::SET_TYPE => {
+                let Some(status_type) = as_int(larg) else {
+                    return 0;
+                };
+                match ours(host, || api::set_context_type(&handle, status_type)) {
+                    Some(done) => c_long::from(done),
+                    None => {
+                        let done = real();
+                        if done == 1 {
+                            api::context_type_went_past_us(&handle, status_type);
+                        }
+                        done
+                    }
+                }
             }
+            types::GET_TYPE => c_long::from(api::context_type(&handle)),
             types::GET_CB => {
-                *parg.cast::<Option<StatusCallback>>() =
-                    guard::quietly(host.crypto, None, || api::callback(&handle));
-                1
+                let known = ours(host, || api::callback(&handle));
+                known
+                    .or_else(|| api::callback_without_record(&handle))
+                    .map_or(0, |callback| {
+                        *parg.cast::<Option<StatusCallback>>() = callback;
+                        1
+                    })
             }
             types::SET_ARG => {
-                let done = handle.ctrl(command, larg, parg);
+                let done = real();
                 if done == 1 {
                     guard::quietly(host.crypto, (), || api::argument_was_set(&handle, parg));
                 }
                 done
             }
             types::GET_ARG if host.before_1_1() => {
-                *parg.cast::<*mut c_void>() = guard::quietly(host.crypto, ptr::null_mut(), || {
-                    api::remembered_argument(&handle)
-                });
-                1
+                let remembered = ours(host, || Some(api::remembered_argument(&handle)));
+                remembered.map_or_else(real, |argument| {
+                    *parg.cast::<*mut c_void>() = argument;
+                    1
+                })
             }
-            _ => handle.ctrl(command, larg, parg),
+            _ => real(),
         }
     }
 }
@@ -243,10 +276,12 @@ pub unsafe fn set_callback(ctx: *mut SSL_CTX, callback: Option<StatusCallback>) 
     // SAFETY: the caller vouches for ctx; without us the real function stores
     // the callback as the pointer that it is declared to take.
     unsafe {
-        if let Some(handle) = ctx_handle(ctx) {
-            return c_long::from(guard::quietly(handle.host().crypto, false, || {
-                api::set_callback(&handle, callback)
-            }));
+        let done = ctx_handle(ctx).and_then(|handle| {
+            ours(handle.host(), || api::set_callback(&handle, callback))
+                .or_else(|| api::set_callback_without_record(&handle, callback))
+        });
+        if let Some(done) = done {
+            return c_long::from(done);
         }
         let library = (!ctx.is_null()).then(|| library_of_ctx(ctx, c"SSL_CTX_callback_ctrl"));
         match library
@@ -263,6 +298,12 @@ pub unsafe fn set_callback(ctx: *mut SSL_CTX, callback: Option<StatusCallback>) 
             None => 0,
         }
     }
+}
+
+/// Notes that libssl took something of the program's which has no record.
+#[cfg_attr(feature = "faults", track_caller)]
+fn past_us(ssl: &Ssl, note: impl FnOnce()) {
+    guard::quietly(ssl.host().crypto, (), note);
 }
 
 unsafe fn ssl_command_without_us(

@@ -269,11 +269,7 @@ fn library_of_method(
     method: *const SSL_METHOD,
     entry: &std::ffi::CStr,
 ) -> Option<&'static Library> {
-    guard::with_errno_kept(|| {
-        guard::contained(None, || {
-            route::of_method(method).or_else(|| route::without_object(entry))
-        })
-    })
+    route::of_method(method).or_else(|| route::without_object(entry))
 }
 
 /// # Safety
@@ -282,11 +278,8 @@ unsafe fn made(library: &'static Library, ctx: *mut SSL_CTX, library_context: *m
     let Some(ctx) = NonNull::new(ctx).filter(|_| !config::get().disabled) else {
         return;
     };
-    let handle = guard::with_errno_kept(|| {
-        // SAFETY: the caller vouches for ctx.
-        guard::contained(None, || unsafe { SslCtx::from_raw(library, ctx) })
-    });
-    if let Some(handle) = handle {
+    // SAFETY: the caller vouches for ctx.
+    if let Some(handle) = unsafe { SslCtx::from_raw(library, ctx) } {
         guard::quietly(handle.host().crypto, (), || {
             log::complain_about_configuration();
             // SAFETY: the program keeps it as long as what was made in it.

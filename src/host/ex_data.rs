@@ -5,10 +5,10 @@
 //! nothing of libssl.
 
 use std::ffi::{c_int, c_long, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use super::guard;
 use super::library::Library;
 use super::memory;
 use super::route;
@@ -237,8 +237,11 @@ impl<'l> Taking<'l> {
             let new_index = old?;
             // 1.0.2 hands out index 0 although SSL_set_app_data uses it. So one
             // index of each class is taken first that nobody uses, without
-            // callbacks: they would be called for the program's data.
-            new_index(0, ptr::null_mut(), None, None, None);
+            // callbacks: they would be called for the program's data. Without that
+            // one there is none for us: ours could be 0.
+            if new_index(0, ptr::null_mut(), None, None, None) < 0 {
+                return None;
+            }
             Some(new_index(0, self.argp, created, duplicated, freed))
         }
     }
@@ -257,10 +260,10 @@ unsafe extern "C-unwind" fn release_record(
     }
     // SAFETY: what is stored under our index is a Block, and OpenSSL releases
     // it once; it begins with its kind.
-    let _ = catch_unwind(AssertUnwindSafe(|| unsafe {
+    guard::contained((), || unsafe {
         let kind = *stored.cast::<&'static Kind>();
         (kind.release)(stored);
-    }));
+    });
 }
 
 /// SSL_dup copies the pointer of a record unless told otherwise: two frees of
@@ -294,7 +297,7 @@ unsafe extern "C-unwind" fn ssl_was_created(
     _argl: c_long,
     argp: *mut c_void,
 ) {
-    let _ = catch_unwind(AssertUnwindSafe(|| {
+    guard::contained((), || {
         // SAFETY: argp is the library that took the index.
         let library = unsafe { &*argp.cast::<Library>() };
         let (Some(host), Some(ssl)) = (library.already_ready(), NonNull::new(parent.cast::<SSL>()))
@@ -319,5 +322,5 @@ unsafe extern "C-unwind" fn ssl_was_created(
                 (kind.ssl_created)(stored, Ssl::new(host, ssl));
             }
         }
-    }));
+    });
 }

@@ -28,6 +28,12 @@ macro_rules! function_table {
             pub unsafe fn load(
                 find: &dyn Fn(&std::ffi::CStr) -> Option<std::ptr::NonNull<std::ffi::c_void>>,
             ) -> Option<Self> {
+                #[cfg(feature = "faults")]
+                let find = &|name: &std::ffi::CStr| {
+                    let table = concat!(stringify!($table), "\0");
+                    let table = std::ffi::CStr::from_bytes_with_nul(table.as_bytes());
+                    super::fault::function(table.unwrap_or_default(), name, find(name))
+                };
                 macro_rules! look_up {
                     ($name:ident) => {
                         find(

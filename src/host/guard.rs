@@ -12,7 +12,14 @@ use std::ptr;
 use super::tables::Crypto;
 
 /// Runs `work`; if it panics, the answer is `fallback`.
+#[cfg_attr(feature = "faults", track_caller)]
 pub fn contained<R>(fallback: R, work: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "faults")]
+    let work = super::fault::or_panic(work);
+    without_panics(fallback, work)
+}
+
+fn without_panics<R>(fallback: R, work: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(fallback)
 }
 
@@ -42,18 +49,32 @@ pub fn with_errno_kept<R>(work: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Runs `work` as `contained` does, with errno saved and with whatever it adds
-/// to this thread's error queue removed.
+/// Runs `work` as `contained` does, with errno saved.
+#[cfg_attr(feature = "faults", track_caller)]
+pub fn contained_with_errno_kept<R>(fallback: R, work: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "faults")]
+    let work = super::fault::or_panic(work);
+    with_errno_kept(|| without_panics(fallback, work))
+}
+
+/// The same, with whatever it adds to this thread's error queue removed.
+#[cfg_attr(feature = "faults", track_caller)]
 pub fn quietly<R>(crypto: &Crypto, fallback: R, work: impl FnOnce() -> R) -> R {
-    with_errno_kept(|| {
-        // SAFETY: these functions have no preconditions. On an empty queue no
-        // mark can be set, and then the pop empties it again.
-        unsafe { (crypto.ERR_set_mark)() };
-        let answer = contained(fallback, work);
-        // SAFETY: as above.
-        unsafe { (crypto.ERR_pop_to_mark)() };
-        answer
-    })
+    #[cfg(feature = "faults")]
+    let work = super::fault::or_panic(work);
+    with_errno_kept(|| with_errors_kept(crypto, || without_panics(fallback, work)))
+}
+
+/// Runs `work`, which does not panic, with whatever it adds to this thread's error
+/// queue removed.
+pub fn with_errors_kept<R>(crypto: &Crypto, work: impl FnOnce() -> R) -> R {
+    // SAFETY: these functions have no preconditions. On an empty queue no mark can be
+    // set, and then the pop empties it again.
+    unsafe { (crypto.ERR_set_mark)() };
+    let answer = work();
+    // SAFETY: as above.
+    unsafe { (crypto.ERR_pop_to_mark)() };
+    answer
 }
 
 /// Empties this thread's error queue after work in a handshake that queues

@@ -6,7 +6,9 @@ use std::ptr::{self, NonNull};
 use once_cell::race::OnceBox;
 
 use super::ex_data::Indices;
+use super::guard;
 use super::image::{self, Image};
+use super::memory::try_box;
 use super::reasons::Reasons;
 use super::tables::{Crypto, Entries, NativeFamily, SslFunctions};
 use super::types::{SSL, SSL_CTX};
@@ -15,9 +17,26 @@ use super::types::{SSL, SSL_CTX};
 pub struct OpenSsl {
     /// Its own functions.
     pub ssl: SslFunctions,
-    crypto: OnceBox<Crypto>,
-    indices: OnceBox<Indices>,
+    /// None where it cannot be had: for good, since each try costs time and indices.
+    bound: OnceBox<Option<Bound>>,
     reasons: OnceBox<Reasons>,
+}
+
+/// What a libssl is bound to, and what we have in it.
+struct Bound {
+    crypto: Crypto,
+    indices: Indices,
+}
+
+impl OpenSsl {
+    fn ready(&'static self) -> Option<Ready> {
+        let bound = self.bound.get()?.as_ref()?;
+        Some(Ready {
+            lib: self,
+            crypto: &bound.crypto,
+            indices: &bound.indices,
+        })
+    }
 }
 
 /// One loaded libssl.
@@ -42,6 +61,7 @@ impl Library {
     pub fn holding(address: usize) -> Option<Library> {
         let image = Image::holding(address)?;
         let find = |name: &CStr| image.own_symbol(name);
+        // Nothing here panics: without the real functions nothing could be done.
         // SAFETY: `find` gives only what this pinned image defines under the name.
         let tables = unsafe {
             (
@@ -66,8 +86,7 @@ impl Library {
             native,
             openssl: openssl.map(|ssl| OpenSsl {
                 ssl,
-                crypto: OnceBox::new(),
-                indices: OnceBox::new(),
+                bound: OnceBox::new(),
                 reasons: OnceBox::new(),
             }),
             image,
@@ -100,42 +119,23 @@ impl Library {
     /// `ctx` must be a valid SSL_CTX of this library.
     pub unsafe fn ready(&'static self, ctx: NonNull<SSL_CTX>) -> Option<Ready> {
         let lib = self.openssl.as_ref()?;
-        if let (Some(crypto), Some(indices)) = (lib.crypto.get(), lib.indices.get()) {
-            return Some(Ready {
-                lib,
-                crypto,
-                indices,
+        if lib.bound.get().is_none() {
+            guard::contained_with_errno_kept((), || {
+                // SAFETY: the caller vouches for ctx.
+                let bound = unsafe { self.find_crypto(lib, ctx) }.and_then(|crypto| {
+                    let indices = Indices::take(self, &lib.ssl, &crypto)?;
+                    Some(Bound { crypto, indices })
+                });
+                // Another thread may have been first: its indices are used.
+                let _ = try_box(bound).map(|bound| lib.bound.set(bound));
             });
         }
-        // SAFETY: the caller vouches for ctx.
-        let find = || unsafe { self.find_crypto(lib, ctx) };
-        let crypto = lib
-            .crypto
-            .get_or_try_init(|| find().map(Box::new).ok_or(()))
-            .ok()?;
-        let indices = lib
-            .indices
-            .get_or_try_init(|| {
-                Indices::take(self, &lib.ssl, crypto)
-                    .map(Box::new)
-                    .ok_or(())
-            })
-            .ok()?;
-        Some(Ready {
-            lib,
-            crypto,
-            indices,
-        })
+        lib.ready()
     }
 
     /// What `ready` found before; for callbacks that come without a context.
     pub fn already_ready(&'static self) -> Option<Ready> {
-        let lib = self.openssl.as_ref()?;
-        Some(Ready {
-            lib,
-            crypto: lib.crypto.get()?,
-            indices: lib.indices.get()?,
-        })
+        self.openssl.as_ref()?.ready()
     }
 
     /// Finds the libcrypto that this libssl is really bound to.
@@ -222,7 +222,7 @@ impl Ready {
     /// This library's number for our own reasons, with their strings loaded.
     /// None where an application cannot have reasons of its own.
     pub fn reasons(&self) -> Option<&'static Reasons> {
-        let load = || Reasons::load(self.crypto).map(Box::new).ok_or(());
+        let load = || Reasons::load(self.crypto).and_then(try_box).ok_or(());
         self.lib.reasons.get_or_try_init(load).ok()
     }
 

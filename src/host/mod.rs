@@ -4,6 +4,8 @@
 pub mod buffer;
 pub mod ctx;
 mod ex_data;
+#[cfg(feature = "faults")]
+mod fault;
 mod functions;
 pub mod guard;
 mod image;

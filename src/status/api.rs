@@ -1,5 +1,7 @@
 //! One function per operation of the family. The exported names and the
-//! interposed commands both end here, so that they cannot differ.
+//! interposed commands both end here, so that they cannot differ. None: what is to
+//! be remembered cannot be, for want of memory; nothing has happened yet, and the
+//! real function is to be called.
 
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::Ordering;
@@ -18,13 +20,28 @@ fn is_status_type(status_type: c_int) -> bool {
 }
 
 /// `SSL_CTX_set_tlsext_status_cb`.
-pub fn set_callback(ctx: &SslCtx, callback: Option<StatusCallback>) -> bool {
-    Context::of(ctx).is_some_and(|context| context.set_program_callback(ctx, callback))
+pub fn set_callback(ctx: &SslCtx, callback: Option<StatusCallback>) -> Option<bool> {
+    Context::of(ctx).map(|context| context.set_program_callback(ctx, callback))
+}
+
+/// The same for a context that is known already, without guard: nothing is made, and
+/// nothing here panics.
+pub fn set_callback_without_record(ctx: &SslCtx, callback: Option<StatusCallback>) -> Option<bool> {
+    Context::get(ctx).map(|context| context.set_program_callback(ctx, callback))
 }
 
 /// `SSL_CTX_get_tlsext_status_cb`: the program's, never ours.
-pub fn callback(ctx: &SslCtx) -> Option<StatusCallback> {
-    Context::of(ctx)?.program_callback()
+pub fn callback(ctx: &SslCtx) -> Option<Option<StatusCallback>> {
+    Context::of(ctx).map(Context::program_callback)
+}
+
+/// The same without a new record, as libssl tells it. Ours, called by the program,
+/// would call the program.
+pub fn callback_without_record(ctx: &SslCtx) -> Option<Option<StatusCallback>> {
+    let theirs = ctx
+        .callback()?
+        .filter(|&held| !super::callback::is_ours(held));
+    Some(theirs.or_else(|| Context::get(ctx)?.program_callback()))
 }
 
 /// Remembers the argument that libssl was given, for 1.0.2.
@@ -43,77 +60,123 @@ pub fn remembered_argument(ctx: &SslCtx) -> *mut c_void {
 }
 
 /// `SSL_CTX_set_tlsext_status_type`. 1.0.2 has none: new SSLs get it from us.
-pub fn set_context_type(ctx: &SslCtx, status_type: c_int) -> bool {
-    let Some(context) = Context::of(ctx).filter(|_| is_status_type(status_type)) else {
-        return false;
-    };
+pub fn set_context_type(ctx: &SslCtx, status_type: c_int) -> Option<bool> {
+    if !is_status_type(status_type) {
+        return Some(false);
+    }
+    let context = Context::of(ctx)?;
     let done = ctx.host().before_1_1() || ctx.set_status_type(status_type);
     if done {
         context.set_program_type(status_type);
     }
-    done
+    Some(done)
 }
 
-/// `SSL_CTX_get_tlsext_status_type`.
+/// After a set that only libssl knows of.
+pub fn context_type_went_past_us(ctx: &SslCtx, status_type: c_int) {
+    if let Some(context) = Context::get(ctx) {
+        context.set_program_type(status_type);
+    }
+}
+
+/// `SSL_CTX_get_tlsext_status_type`. Makes no record.
 pub fn context_type(ctx: &SslCtx) -> c_int {
-    Context::of(ctx).map_or(STATUS_TYPE_OFF, |context| context.visible_type(ctx))
+    match Context::get(ctx) {
+        Some(context) => context.visible_type(ctx),
+        None if ctx.host().before_1_1() => STATUS_TYPE_OFF,
+        None => ctx.status_type(),
+    }
 }
 
 /// `SSL_set_tlsext_status_type`.
-pub fn set_type(ssl: &Ssl, status_type: c_int) -> bool {
+pub fn set_type(ssl: &Ssl, status_type: c_int) -> Option<bool> {
     if !is_status_type(status_type) {
-        return false;
+        return Some(false);
     }
     if !context::remembers_types(ssl.host()) {
-        return ssl.set_status_type(status_type);
+        return Some(ssl.set_status_type(status_type));
     }
-    Connection::of(ssl).is_some_and(|connection| {
-        let done = ssl.set_status_type(status_type);
-        if done {
-            connection.program_type.set(Some(status_type));
-        }
-        done
-    })
+    let connection = Connection::of(ssl)?;
+    let done = ssl.set_status_type(status_type);
+    if done {
+        connection.program_type.set(Some(status_type));
+    }
+    Some(done)
 }
 
-/// `SSL_get_tlsext_status_type`.
+/// After a set that only libssl knows of.
+pub fn type_went_past_us(ssl: &Ssl, status_type: c_int) {
+    match Connection::get(ssl) {
+        Some(connection) => connection.program_type.set(Some(status_type)),
+        None => note_in_context(ssl),
+    }
+}
+
+/// `SSL_get_tlsext_status_type`. Makes no record.
 pub fn status_type(ssl: &Ssl) -> c_int {
     context::visible_type(ssl)
 }
 
-/// `SSL_set_tlsext_status_ocsp_resp`: ownership passes if the answer is true.
-pub fn set_response(ssl: &Ssl, given: Option<Buffer>) -> bool {
-    match Connection::of(ssl) {
-        Some(connection) => connection.set(ssl, given),
-        None => {
-            given.map(Buffer::into_raw);
-            false
-        }
-    }
+/// `SSL_set_tlsext_status_ocsp_resp`: what was given is taken if it succeeds.
+pub fn set_response(ssl: &Ssl, given: &mut Option<Buffer>) -> Option<bool> {
+    Connection::of(ssl)?.set(ssl, given).then_some(true)
 }
 
 /// `SSL_get_tlsext_status_ocsp_resp`: borrowed until the next set or SSL_free.
-pub fn response(ssl: &Ssl) -> Option<Lent> {
+pub fn response(ssl: &Ssl) -> Option<Option<Lent>> {
     // What a client received is libssl's. Up to 3.5 its pointer is stable, and
     // nothing need be remembered.
     if Connection::get(ssl).is_none() && !ssl.is_server() && ssl.response_count().is_none() {
-        let received = ssl.response()?;
-        return Some((received.as_ptr().cast_mut(), received.len()));
+        return Some(lent(ssl));
     }
-    Connection::of(ssl)?.response(ssl)
+    Connection::of(ssl).map(|connection| connection.response(ssl))
+}
+
+/// The same without a new record: the program's, as far as it is known.
+pub fn response_without_record(ssl: &Ssl) -> Option<Lent> {
+    if holds_ours(ssl) {
+        return Connection::get(ssl)?.held();
+    }
+    lent(ssl)
+}
+
+/// What libssl holds, as libssl lends it.
+fn lent(ssl: &Ssl) -> Option<Lent> {
+    let held = ssl.response()?;
+    Some((held.as_ptr().cast_mut(), held.len()))
 }
 
 /// Before `SSL_get0_tlsext_status_ocsp_resp_ex`: whether there is anything that
 /// the program may see in libssl's list.
 pub fn list_is_the_programs(ssl: &Ssl) -> bool {
-    Connection::of(ssl).is_some_and(|connection| !connection.ours_in_libssl())
+    !Connection::of(ssl).map_or_else(|| holds_ours(ssl), Connection::ours_in_libssl)
+}
+
+/// Whether libssl holds a response of ours, as far as is known without a new record.
+fn holds_ours(ssl: &Ssl) -> bool {
+    let known = Connection::get(ssl).map(Connection::ours_in_libssl);
+    known.unwrap_or_else(|| Connection::unrecorded_is_ours(ssl))
 }
 
 /// After `SSL_set0_tlsext_status_ocsp_resp_ex`: libssl's list is the answer now.
-pub fn list_was_set(ssl: &Ssl) {
+pub fn list_was_set(ssl: &Ssl) -> Option<()> {
     // A record must be there from now on: without one, what libssl holds on a
     // server is taken for ours.
-    if let Some(connection) = Connection::of(ssl) {
-        connection.forget();
+    Connection::of(ssl).map(Connection::forget)
+}
+
+/// After a set that only libssl knows of.
+pub fn response_went_past_us(ssl: &Ssl) {
+    match Connection::get(ssl) {
+        Some(connection) => connection.forget(),
+        None => note_in_context(ssl),
+    }
+}
+
+/// What is set on an SSL without a record is known for all SSLs of its context.
+fn note_in_context(ssl: &Ssl) {
+    let ctx = ssl.context();
+    if let Some(context) = ctx.as_ref().and_then(Context::get) {
+        context.went_past_us.store(true, Ordering::Relaxed);
     }
 }

@@ -37,11 +37,9 @@ pub fn from_stored(stored: *mut c_void) -> Option<StatusCallback> {
 /// # Safety
 /// libssl calls it during a handshake with the SSL and the context's argument.
 unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void) -> c_int {
-    let handle = guard::contained(None, || {
-        let ssl = NonNull::new(ssl)?;
-        // SAFETY: libssl passes a valid SSL.
-        unsafe { Ssl::from_raw(route::of_ssl(ssl.as_ptr())?, ssl) }
-    });
+    // SAFETY: libssl passes a valid SSL.
+    let handle = NonNull::new(ssl)
+        .and_then(|ssl| unsafe { Ssl::from_raw(route::of_ssl(ssl.as_ptr())?, ssl) });
     let Some(handle) = handle else {
         // NOACK on a server; on a client it accepts, as without a callback.
         return SSL_TLSEXT_ERR_NOACK;
@@ -53,27 +51,28 @@ unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void
         // SAFETY: the program's callback and argument.
         return unsafe { client_callback(&handle, program, argument) };
     }
-    ours(|| server::before_program(&handle, program.is_some()), ());
+    // A server's part sees to the error queue by itself.
+    let sound = guard::contained_with_errno_kept(false, || {
+        server::before_program(&handle, program.is_some());
+        true
+    });
     let answer = match program {
         // SAFETY: the program's callback, called as libssl would call it.
         Some(program) => unsafe { program(ssl, argument) },
         None => SSL_TLSEXT_ERR_NOACK,
     };
+    if !sound {
+        return answer;
+    }
     // Looked up again: the program may have switched contexts, and the one that
     // was in use may be gone.
     let ctx = handle.context();
     match ctx.as_ref().and_then(|ctx| Some((ctx, Context::get(ctx)?))) {
-        Some((ctx, context)) => ours(
-            || server::after_program(&handle, ctx, context, answer),
-            answer,
-        ),
+        Some((ctx, context)) => guard::contained_with_errno_kept(answer, || {
+            server::after_program(&handle, ctx, context, answer)
+        }),
         None => answer,
     }
-}
-
-/// Our own work in a server's callback. It sees to the error queue by itself.
-fn ours<R>(work: impl FnOnce() -> R, fallback: R) -> R {
-    guard::with_errno_kept(|| guard::contained(fallback, work))
 }
 
 /// The client's part: the program's callback, then the operator's policy.
@@ -90,8 +89,7 @@ unsafe fn client_callback(
     if ssl.session_reused() {
         return ACCEPT;
     }
-    let asked = guard::contained(true, || context::program_asked(ssl));
-    let answer = match program.filter(|_| asked) {
+    let answer = match program.filter(|_| context::program_asked(ssl)) {
         // SAFETY: the program's callback, called as libssl would call it.
         Some(program) => unsafe { program(ssl.raw(), argument) },
         None => ACCEPT,

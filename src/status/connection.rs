@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
+use std::sync::atomic::Ordering;
 
 use crate::config;
 use crate::host::Record;
@@ -14,6 +15,7 @@ use crate::host::buffer::Buffer;
 use crate::host::ssl::Ssl;
 
 use super::certificates::Certificates;
+use super::context::Context;
 
 /// The record of an SSL. Like the SSL, used by one thread at a time.
 pub struct Connection {
@@ -34,13 +36,9 @@ impl Connection {
     /// The record, made now if need be. None for want of memory.
     pub fn of(ssl: &Ssl) -> Option<&Connection> {
         Connection::get(ssl).or_else(|| {
-            // Each set of the program's makes a record, so what libssl holds without
-            // one is ours, stapled while the context had no callback. It may have
-            // one by now, or the SSL another context.
-            let ours = config::get().staples() && ssl.is_server() && ssl.has_response();
             ssl.remember(Connection {
                 held: RefCell::new(None),
-                ours_in_libssl: Cell::new(ours),
+                ours_in_libssl: Cell::new(Connection::unrecorded_is_ours(ssl)),
                 program_type: Cell::new(None),
                 certificates: Certificates::default(),
             })
@@ -50,6 +48,18 @@ impl Connection {
     /// The record, if there is one.
     pub fn get(ssl: &Ssl) -> Option<&Connection> {
         ssl.record()
+    }
+
+    /// Each set of the program's makes a record, so what libssl holds on a server
+    /// without one is ours, stapled while the context had no callback. It may have
+    /// one by now, or the SSL another context.
+    pub fn unrecorded_is_ours(ssl: &Ssl) -> bool {
+        let gone_past = || {
+            let ctx = ssl.context();
+            let context = ctx.as_ref().and_then(Context::get);
+            context.is_some_and(|context| context.went_past_us.load(Ordering::Relaxed))
+        };
+        config::get().staples() && ssl.is_server() && ssl.has_response() && !gone_past()
     }
 
     /// What the program set, or what it was last shown.
@@ -66,13 +76,12 @@ impl Connection {
 
     /// Takes the program's response, or clears it; libssl gets a copy. False,
     /// with the buffer left to the program, if that cannot be had.
-    pub fn set(&self, ssl: &Ssl, given: Option<Buffer>) -> bool {
+    pub fn set(&self, ssl: &Ssl, given: &mut Option<Buffer>) -> bool {
         let bytes = given
             .as_ref()
             .map(Buffer::as_slice)
             .filter(|bytes| !bytes.is_empty());
         if !ssl.put_response(bytes) {
-            given.map(Buffer::into_raw);
             return false;
         }
         self.ours_in_libssl.set(false);
@@ -87,7 +96,7 @@ impl Connection {
             // The same block twice: it changes hands and is not freed.
             old.map(Buffer::into_raw);
         }
-        *held = given.filter(|_| has_bytes);
+        *held = given.take().filter(|_| has_bytes);
         true
     }
 
@@ -100,8 +109,12 @@ impl Connection {
     /// Takes ours out of libssl again and puts the program's back.
     pub fn restore(&self, ssl: &Ssl) {
         if self.ours_in_libssl.replace(false) {
-            let held = self.held.borrow();
-            ssl.put_response(held.as_ref().map(Buffer::as_slice));
+            let mut held = self.held.borrow_mut();
+            if !ssl.put_response(held.as_ref().map(Buffer::as_slice)) {
+                // Without memory for a copy libssl gets the program's own, as
+                // without us.
+                held.take().map(|own| ssl.hand_over_response(own));
+            }
         }
     }
 

@@ -28,6 +28,9 @@ pub struct Context {
     /// What `SSL_CTX_set_tlsext_status_arg` was given. libssl has it too, but
     /// 1.0.2 does not give it back.
     pub argument: AtomicPtr<c_void>,
+    /// Whether the program set something on an SSL that no record could be made for.
+    /// Without one, what is in libssl is then taken for the program's.
+    pub went_past_us: AtomicBool,
     /// The status type that the program set, or UNSET.
     program_type: AtomicI32,
     /// The process that it was made in, or first met.
@@ -128,6 +131,7 @@ impl Context {
                 }),
                 ours_is_installed: AtomicBool::new(false),
                 argument: AtomicPtr::new(ptr::null_mut()),
+                went_past_us: AtomicBool::new(false),
                 program_type: AtomicI32::new(UNSET),
                 origin: Origin::here(),
                 library: made_in.unwrap_or(LibraryContext::DEFAULT),
@@ -205,13 +209,14 @@ pub fn program_asked(ssl: &Ssl) -> bool {
         return true;
     }
     let of_ssl = Connection::get(ssl).and_then(|connection| connection.program_type.get());
-    let of_ctx = || {
-        ssl.context()
-            .as_ref()
-            .and_then(Context::get)?
-            .program_type()
-    };
-    of_ssl.or_else(of_ctx) == Some(TLSEXT_STATUSTYPE_ocsp)
+    let ctx = ssl.context();
+    let context = ctx.as_ref().and_then(Context::get);
+    let known = of_ssl.or_else(|| context?.program_type());
+    known.map_or_else(
+        // Without a record of the context no policy has asked either.
+        || context.is_none_or(|context| context.went_past_us.load(Ordering::Relaxed)),
+        |status_type| status_type == TLSEXT_STATUSTYPE_ocsp,
+    )
 }
 
 /// The status type of an SSL as the program is to see it.

@@ -22,7 +22,7 @@ pub fn before_program(ssl: &Ssl, has_callback: bool) {
         known => known,
     };
     if let Some(connection) = connection.filter(|own| own.ours_in_libssl()) {
-        guard::quietly(ssl.host().crypto, (), || connection.restore(ssl));
+        guard::with_errors_kept(ssl.host().crypto, || connection.restore(ssl));
     }
     // The callback runs because the client asked; from 1.1.0 on libssl tells so.
     if ssl.host().before_1_1()
