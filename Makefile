@@ -3,8 +3,8 @@
 #   make          builds the library and the program
 #   make demo     shows a server that cannot staple, stapling
 #   make check    runs every test, against real servers and every libssl
+#   make check-faults  breaks the library inside a host, in every way
 #   make check-images  several libssls in one process, QUIC, BoringSSL, AWS-LC
-#   make check-judges  test-suites of others, with the library and without
 #   make check-programs  holds every server of docs/programs.md to its row
 #   make fuzz     looks for inputs that break a reader; docs/proof.md explains it
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
@@ -24,7 +24,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs fuzz fuzz-smoke matrix bench bench-smoke header install packages clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-programs check-faults faults-smoke fuzz fuzz-smoke matrix bench bench-smoke header install packages clean dist check-images
 
 all: library program
 
@@ -41,7 +41,7 @@ packages:
 demo: packages all
 	tools/demo $(LIBRARY) $(TARGET)/release/staplegun
 
-check: packages all check-rust fuzz-smoke check-c check-examples check-judges-quick
+check: packages all check-rust fuzz-smoke check-c faults-smoke check-examples
 
 # Formatting and lints stand first: they are the quickest to fail. The servers run
 # as other users, who need not be able to enter this directory: hence the copy.
@@ -60,6 +60,13 @@ check-c: library
 	ctest/header-check
 	ctest/run --shim $(LIBRARY)
 	ctest/hosts/run --shim $(LIBRARY)
+
+# Panics, failing functions and memory that cannot be had, on every libssl; the smoke run
+# on two. The test build is one that a release refuses to be.
+check-faults faults-smoke: library
+	$(CARGO) build --locked -p staplegun --features faults
+	ctest/faults/run --shim $(LIBRARY) --test-build $(TARGET)/debug/libstaplegun.so \
+	    $(if $(filter faults-smoke,$@),--quick)
 
 # Processes with several libssls, QUIC, and libssls that are not OpenSSL: wheels
 # from PyPI, MariaDB, and builds of some minutes that are cached like the images.
@@ -80,13 +87,6 @@ check-images: packages library
 
 check-examples: all
 	examples/check $(LIBRARY)
-
-# CPython, pyOpenSSL, Perl, Ruby and PHP must find with the library what they find
-# without. The suites are fetched once, from Debian and PyPI; check has a part of each.
-check-judges check-judges-quick: packages library
-	$(CARGO) build --release --locked -p staplegun-store --features agent --example publish
-	ctest/judges/run --shim $(LIBRARY) --publish $(TARGET)/release/examples/publish \
-	    $(if $(filter check-judges-quick,$@),--quick)
 
 # Every server from its start to its stop; check has the quick part of it.
 # STAPLEGUN_WRITE_PROGRAMS=1 writes the table of docs/programs.md anew.

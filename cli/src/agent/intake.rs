@@ -194,7 +194,11 @@ impl Daemon {
         };
         let has_responder = !responders_of(&subject, &self.manner.overrides).is_empty();
         let trust = &self.trust;
-        let trusted = || trust.covers(&subject.ders());
+        let trusted = || {
+            subject
+                .issuer()
+                .is_some_and(|issuer| trust.covers(&issuer.der, subject.others()))
+        };
         let now = clock::now();
         self.roster
             .examine(&subject, source, has_responder, trusted, &quota, now)?;
