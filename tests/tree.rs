@@ -138,3 +138,36 @@ fn the_readme_has_a_row_for_each_variable_and_none_besides() {
     assert!(read.contains("STAPLEGUN_LOG"), "{read:?}");
     assert_eq!(read, described);
 }
+
+/// The tests that a text names, as `path::name` in backquotes.
+fn named_tests(text: &str) -> Vec<(&str, &str)> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted
+        .filter_map(|words| words.split_once(".rs::"))
+        .collect()
+}
+
+/// Those of them that are not there.
+fn missing_tests<'t>(text: &'t str, root: &Path) -> Vec<(&'t str, &'t str)> {
+    let is_there = |(path, name): &(&str, &str)| {
+        let source = std::fs::read_to_string(root.join(format!("{path}.rs"))).unwrap_or_default();
+        let lines: Vec<&str> = source.lines().map(str::trim).collect();
+        let begins = format!("fn {name}(");
+        lines
+            .windows(2)
+            .any(|pair| pair[0].starts_with('#') && pair[1].starts_with(&begins))
+    };
+    let mut named = named_tests(text);
+    named.retain(|test| !is_there(test));
+    named
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = include_str!("../docs/security.md");
+    assert!(named_tests(page).len() > 50);
+    assert_eq!(missing_tests(page, root), []);
+    let wrong = "`tests/tree.rs::no_such_test` `tests/tree.rs::named_tests` `no/such.rs::test`";
+    assert_eq!(missing_tests(wrong, root).len(), 3);
+}

@@ -187,6 +187,31 @@ fn a_directory_that_cannot_be_removed_does_no_harm() {
     assert!(left.exists());
 }
 
+/// What docs/security.md advises where local users are not trusted.
+#[test]
+fn a_full_spool_on_a_file_system_of_its_own_is_emptied() {
+    let scene = scene();
+    scene.store.list(&scene.leaf, &[&scene.ca]);
+    let spool = scene.spool().display().to_string();
+    let file = name(&scene.leaf, NOBODY);
+    let script = format!(
+        "mkdir {spool}
+         mount -t tmpfs -o size=32k,nr_inodes=16,mode=1733 none {spool}
+         ! setpriv --reuid {NOBODY} --clear-groups sh -c 'cat /dev/zero >{spool}/{file}' 2>/dev/null
+         test -s {spool}/{file}"
+    );
+    let agent = scene.store.start_apart(PATIENT, &script);
+    wait::until("the agent serves the response", || {
+        (scene.store.served(&scene.leaf).as_ref() == Ok(&scene.good)).then_some(())
+    });
+    wait::until("what filled the spool is refused", || {
+        let log = scene.store.log();
+        log.contains("it does not hold certificates in DER")
+            .then_some(())
+    });
+    drop(agent);
+}
+
 #[test]
 fn a_flood_from_one_user_holds_nobody_up() {
     let scene = scene();
