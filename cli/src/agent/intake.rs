@@ -194,11 +194,7 @@ impl Daemon {
         };
         let has_responder = !responders_of(&subject, &self.manner.overrides).is_empty();
         let trust = &self.trust;
-        let trusted = || {
-            subject
-                .issuer()
-                .is_some_and(|issuer| trust.covers(&issuer.der, subject.others()))
-        };
+        let trusted = || trust.covers(&subject.ders());
         let now = clock::now();
         self.roster
             .examine(&subject, source, has_responder, trusted, &quota, now)?;

@@ -28,6 +28,8 @@ pub struct Watched {
     pub turn: usize,
     /// The file in `staples/` as it was seen last.
     pub stamp: Option<Stamp>,
+    /// Who named it.
+    source: Source,
 }
 
 /// Who named a certificate.
@@ -179,6 +181,7 @@ impl Roster {
             asking: false,
             turn: 0,
             stamp: None,
+            source,
             subject,
         };
         self.entries.insert(watched.subject.key(), watched);
@@ -213,9 +216,18 @@ impl Roster {
             .filter(|(_, watched)| watched.subject.leaf.not_after() < now && !watched.asking)
             .map(|(key, _)| *key)
             .collect();
-        over.iter()
+        let removed: Vec<Watched> = over
+            .iter()
             .filter_map(|key| self.entries.remove(key))
-            .collect()
+            .collect();
+        for watched in &removed {
+            if let Source::User(uid) = watched.source
+                && let Some(count) = self.left_by.get_mut(&uid)
+            {
+                *count = count.saturating_sub(1);
+            }
+        }
+        removed
     }
 
     /// Those whose time has come, not yet asked for.
@@ -241,5 +253,34 @@ impl Roster {
     /// Whether a fetch is under way.
     pub fn is_asking(&self) -> bool {
         self.entries.values().any(|watched| watched.asking)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::clock;
+    use staplegun_testkit::{Identity, Spec};
+
+    #[test]
+    fn what_has_expired_counts_no_more_against_its_users_quota() {
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let subject = || {
+            let leaf = ca.issue(&Spec::server()).der();
+            Subject::new(&[&leaf, &ca.der()]).expect("a certificate")
+        };
+        let (user, now) = (Source::User(65534), clock::now());
+        let quota = Quota {
+            total: 10,
+            per_user: 1,
+        };
+        let mut roster = Roster::default();
+        let examine =
+            |roster: &Roster| roster.examine(&subject(), user, true, || true, &quota, now);
+        assert_eq!(examine(&roster), Ok(()));
+        assert!(roster.admit(subject(), user, Notes::default(), Instant::now()));
+        assert_eq!(examine(&roster), Err(Refusal::UserQuota));
+        assert_eq!(roster.remove_expired(UnixTime::MAX).len(), 1);
+        assert_eq!(examine(&roster), Ok(()));
     }
 }

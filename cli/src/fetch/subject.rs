@@ -140,11 +140,6 @@ impl Subject {
         self.issuer.as_ref()
     }
 
-    /// What came along with the leaf, in DER.
-    pub fn others(&self) -> &[Vec<u8>] {
-        &self.others
-    }
-
     /// Leaf, issuer and the rest, each in DER: as the spool takes them.
     pub fn ders(&self) -> Vec<&[u8]> {
         let issuer = self.issuer.as_ref().map(|issuer| issuer.der.as_slice());

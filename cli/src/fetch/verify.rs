@@ -175,16 +175,20 @@ impl Trust {
         })
     }
 
-    /// Whether `issuer` (DER) is trusted, or was issued by somebody who is;
-    /// `others` may help to build the chain.
-    pub fn covers(&self, issuer: &[u8], others: &[Vec<u8>]) -> bool {
+    /// Whether a certificate was issued by an authority that is trusted, or by one
+    /// that such an authority certified. The certificate itself is verified, not its
+    /// issuer: else anybody's certificate would do for an authority's. `chain` (DER)
+    /// has it first; the others may help.
+    pub fn covers(&self, chain: &[&[u8]]) -> bool {
         let verified = || -> Result<bool, ErrorStack> {
-            let issuer = X509::from_der(issuer)?;
-            let mut chain = Stack::new()?;
-            for other in others {
-                chain.push(X509::from_der(other)?)?;
+            let mut certificates = Stack::new()?;
+            for der in chain {
+                certificates.push(X509::from_der(der)?)?;
             }
-            X509StoreContext::new()?.init(&self.store, &issuer, &chain, |context| {
+            let Some(leaf) = certificates.get(0) else {
+                return Ok(false);
+            };
+            X509StoreContext::new()?.init(&self.store, leaf, &certificates, |context| {
                 context.verify_cert()
             })
         };

@@ -135,6 +135,21 @@ fn a_trusted_issuer_that_did_not_sign_the_leaf_opens_no_door() {
 }
 
 #[test]
+fn a_trusted_certificate_that_is_no_authority_opens_no_door() {
+    let scene = scene();
+    let anchors = scene.store.directory.write("anchors.pem", scene.ca.pem());
+    let trusting = format!("trusted-issuers = ['{}']\n{PATIENT}", anchors.display());
+    let agent = scene.store.start(&trusting);
+    // Anybody can have a server's certificate from a trusted authority, and its key.
+    let server = scene.ca.issue(&Spec::server());
+    let forged = server.issue(&Spec::server().ocsp_url(&scene.responder.url()));
+    scene.leave_as(NOBODY, &forged, &[&server, &scene.ca]);
+    agent.wait_until_logged("its issuer is not trusted");
+    scene.assert_still_works(&agent);
+    assert_eq!(scene.responder.requests().len(), 1, "for the one of root");
+}
+
+#[test]
 fn squatted_names_links_fifos_and_huge_files_are_refused_and_hold_nothing_up() {
     let scene = scene();
     let agent = scene.store.start(PATIENT);
