@@ -5,6 +5,7 @@
 #   make check    runs every test, against real servers and every libssl
 #   make check-faults  breaks the library inside a host, in every way
 #   make check-images  several libssls in one process, QUIC, BoringSSL, AWS-LC
+#   make check-judges  test-suites of others, with the library and without
 #   make check-programs  holds every server of docs/programs.md to its row
 #   make fuzz     looks for inputs that break a reader; docs/proof.md explains it
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
@@ -24,7 +25,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-programs check-faults faults-smoke fuzz fuzz-smoke matrix bench bench-smoke header install packages clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke fuzz fuzz-smoke matrix bench bench-smoke header install packages clean dist check-images
 
 all: library program
 
@@ -41,7 +42,7 @@ packages:
 demo: packages all
 	tools/demo $(LIBRARY) $(TARGET)/release/staplegun
 
-check: packages all check-rust fuzz-smoke check-c faults-smoke check-examples
+check: packages all check-rust fuzz-smoke check-c faults-smoke check-examples check-judges-quick
 
 # Formatting and lints stand first: they are the quickest to fail. The servers run
 # as other users, who need not be able to enter this directory: hence the copy.
@@ -87,6 +88,13 @@ check-images: packages library
 
 check-examples: all
 	examples/check $(LIBRARY)
+
+# CPython, pyOpenSSL, Perl, Ruby and PHP must find with the library what they find
+# without. The suites are fetched once, from Debian and PyPI; check has a part of each.
+check-judges check-judges-quick: packages library
+	$(CARGO) build --release --locked -p staplegun-store --features agent --example publish
+	ctest/judges/run --shim $(LIBRARY) --publish $(TARGET)/release/examples/publish \
+	    $(if $(filter check-judges-quick,$@),--quick)
 
 # Every server from its start to its stop; check has the quick part of it.
 # STAPLEGUN_WRITE_PROGRAMS=1 writes the table of docs/programs.md anew.

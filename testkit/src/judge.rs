@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::directory::Directory;
+
 /// A protocol version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
@@ -99,13 +101,13 @@ impl Client {
             .arg("--cacert")
             .arg(&self.ca_file)
             .arg(format!("https://localhost:{}/", self.port));
-        Verdict::of(curl)
+        Verdict::of(&mut curl)
     }
 
     /// What `gnutls-cli` says to the server: it fails if a response that is no
     /// good is stapled, or none for a must-staple certificate.
     pub fn gnutls(&self) -> Verdict {
-        Verdict::of(self.gnutls_command())
+        Verdict::of(self.gnutls_command().arg("127.0.0.1"))
     }
 
     fn gnutls_command(&self) -> Command {
@@ -119,16 +121,32 @@ impl Client {
                 "localhost",
             ])
             .arg("--x509cafile")
-            .arg(&self.ca_file)
-            .arg("127.0.0.1");
+            .arg(&self.ca_file);
         gnutls
+    }
+
+    /// As [`Client::gnutls`], in that protocol version, and the response that it
+    /// received and saved, in DER; its words tell what it read there.
+    pub fn gnutls_saving(&self, version: Tls) -> (Verdict, Option<Vec<u8>>) {
+        let directory = Directory::new();
+        let file = directory.path().join("received.der");
+        let only = match version {
+            Tls::V1_2 => "NORMAL:-VERS-ALL:+VERS-TLS1.2",
+            Tls::V1_3 => "NORMAL:-VERS-ALL:+VERS-TLS1.3",
+        };
+        let mut gnutls = self.gnutls_command();
+        gnutls.args(["--verbose", "--priority", only, "--save-ocsp"]);
+        let verdict = Verdict::of(gnutls.arg(&file).arg("127.0.0.1"));
+        // It makes the file at once, and writes into it what comes.
+        let saved = std::fs::read(file).ok().filter(|der| !der.is_empty());
+        (verdict, saved)
     }
 
     /// As [`Client::gnutls`], and then connects again and resumes the session.
     pub fn gnutls_twice(&self) -> Verdict {
         let mut again = self.gnutls_command();
-        again.arg("--resume");
-        Verdict::of(again)
+        again.args(["--resume", "127.0.0.1"]);
+        Verdict::of(&mut again)
     }
 }
 
@@ -142,7 +160,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn of(mut client: Command) -> Self {
+    fn of(client: &mut Command) -> Self {
         let output = client
             .env_remove("LD_PRELOAD")
             .stdin(Stdio::null())
