@@ -2,7 +2,7 @@
 #
 #   make          builds the library and the program
 #   make demo     shows a server that cannot staple, stapling
-#   make check    runs every test, against real servers and every libssl
+#   make check    runs the tests, against real servers and every libssl
 #   make check-faults  breaks the library inside a host, in every way
 #   make check-images  several libssls in one process, QUIC, BoringSSL, AWS-LC
 #   make check-judges  test-suites of others, with the library and without

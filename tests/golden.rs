@@ -325,3 +325,22 @@ fn every_declared_function_is_exported() {
     let refusal = header_is_exported(&more, SYMBOLS).expect_err("a declaration too many is seen");
     assert!(refusal.contains("SSL_one_more"), "{refusal}");
 }
+
+/// The README's figure, in thousands of bytes, may lag behind by a tenth.
+#[test]
+fn the_readme_tells_how_large_it_is() {
+    let readme = include_str!("../README.md");
+    let (_, row) = readme
+        .split_once("| size of the library, and of the program | ")
+        .expect("the row is there");
+    let (told, _) = row
+        .split_once(" KB")
+        .expect("the library's size comes first");
+    let told: u64 = told.parse().expect("a number");
+    let built = std::fs::metadata(shim::library())
+        .expect("it is built")
+        .len()
+        / 1000;
+    let differ = told.abs_diff(built) * 10 > built;
+    assert!(!differ, "README.md says {told} KB, and it has {built} KB");
+}
