@@ -1,0 +1,34 @@
+"""Debian's servers: processor time for a TLS 1.3 handshake, with the library and without."""
+
+import os
+import shutil
+
+from .common import ratio, run
+
+SERVERS = {
+    "nginx": ("nginx", "native stapling"),
+    "haproxy": ("HAProxy", "native stapling"),
+    "postgres": ("PostgreSQL", "no stapling"),
+    "redis": ("Redis", "no stapling"),
+}
+
+
+def measure(bench, _sites):
+    program = bench.built("servers")
+    load = bench.compile("load", "-lssl", "-lcrypto")
+    # The servers run as other users, who need not be able to enter where it was built.
+    library = bench.path("libstaplegun.so")
+    shutil.copy(bench.library, library)
+    os.chmod(bench.work, 0o755)
+    os.chmod(library, 0o755)
+    rounds, connections = bench.count("server rounds"), bench.count("connections")
+    for server, (name, other) in SERVERS.items():
+        lines = run([program, server, str(rounds), str(connections), load],
+                    STAPLEGUN_LIB=library).splitlines()
+        pairs = [tuple(float(word) for word in line.split()) for line in lines]
+        for at, what in enumerate(("under the shim", other)):
+            bench.row("servers", f"{name}, CPU for a handshake, {what}",
+                      sum(pair[at] for pair in pairs) / len(pairs), "µs")
+        times, interval = ratio(pairs)
+        bench.row("servers", f"{name}, shim over {other}", times, "times",
+                  "interval includes 1 or lies below", interval[0] <= 1, interval)
