@@ -62,6 +62,16 @@ impl Connection {
         config::get().staples() && ssl.is_server() && ssl.has_response() && !gone_past()
     }
 
+    /// Whether libssl holds a response of the program's that there is no other copy of:
+    /// a list, or one that went past us.
+    pub fn only_in_libssl(ssl: &Ssl) -> bool {
+        ssl.has_response()
+            && match Connection::get(ssl) {
+                Some(own) => !own.ours_in_libssl() && own.held().is_none(),
+                None => !Connection::unrecorded_is_ours(ssl),
+            }
+    }
+
     /// What the program set, or what it was last shown.
     pub fn held(&self) -> Option<Lent> {
         let held = self.held.borrow();

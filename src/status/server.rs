@@ -45,6 +45,10 @@ pub fn after_program(ssl: &Ssl, ctx: &SslCtx, context: &Context, answer: c_int) 
         }
         return answer;
     }
+    // It may be wanted at the next call, after a HelloRetryRequest.
+    if context.program_callback().is_some() && Connection::only_in_libssl(ssl) {
+        return answer;
+    }
     if staple(ssl, ctx, context) {
         SSL_TLSEXT_ERR_OK
     } else {
