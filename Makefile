@@ -4,6 +4,8 @@
 #   make demo     shows a server that cannot staple, stapling
 #   make check    runs the tests, against real servers and every libssl
 #   make check-faults  breaks the library inside a host, in every way
+#   make check-memory  everything under valgrind, and 10,000 handshakes
+#   make soak     500,000 handshakes while responses are renewed; COUNT=
 #   make check-images  several libssls in one process, QUIC, BoringSSL, AWS-LC
 #   make check-judges  test-suites of others, with the library and without
 #   make check-programs  holds every server of docs/programs.md to its row
@@ -25,7 +27,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke fuzz fuzz-smoke matrix bench bench-smoke header install packages clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak fuzz fuzz-smoke matrix bench bench-smoke header install packages clean dist check-images
 
 all: library program
 
@@ -42,7 +44,7 @@ packages:
 demo: packages all
 	tools/demo $(LIBRARY) $(TARGET)/release/staplegun
 
-check: packages all check-rust fuzz-smoke check-c faults-smoke check-examples check-judges-quick bench-smoke
+check: packages all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke
 
 # Formatting and lints stand first: they are the quickest to fail. The servers run
 # as other users, who need not be able to enter this directory: hence the copy.
@@ -68,6 +70,18 @@ check-faults faults-smoke: library
 	$(CARGO) build --locked -p staplegun --features faults
 	ctest/faults/run --shim $(LIBRARY) --test-build $(TARGET)/debug/libstaplegun.so \
 	    $(if $(filter faults-smoke,$@),--quick)
+
+# What is left behind: leaks and errors of memory, and growth. The smoke run has counts
+# that are enough to show a leak per handshake.
+check-memory: packages library
+	ctest/run --valgrind --quick --shim $(LIBRARY)
+	ctest/memory/run --shim $(LIBRARY) --valgrind 10000
+
+soak: library
+	ctest/memory/run --shim $(LIBRARY) --soak $(or $(COUNT),500000)
+
+memory-smoke: packages library
+	ctest/memory/run --shim $(LIBRARY) --valgrind 40 --soak 3000
 
 # Processes with several libssls, QUIC, and libssls that are not OpenSSL: wheels
 # from PyPI, MariaDB, and builds of some minutes that are cached like the images.
