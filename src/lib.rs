@@ -9,6 +9,7 @@
 //! | the status_request family, `staplegun_version` | `abi/status.rs`, `include/staplegun.h` | callers that look functions up by name; C programs that link us |
 //! | `SSL_ctrl`, `SSL_CTX_ctrl`, `SSL_CTX_callback_ctrl` | `abi/interpose.rs` | compiled programs, for which each name of the family is a macro over these |
 //! | `SSL_CTX_new`, `SSL_CTX_new_ex` | `abi/interpose.rs` | contexts get our callback when they are made |
+//! | `OPENSSL_init_ssl` | `abi/init.rs` | the live map is mapped when a program starts, before it enters a chroot |
 //! | `SSL_set_session` | `abi/interpose.rs` | a client offers only sessions that were checked |
 //! | `SSL[_CTX]_use_certificate` and its variants, `SSL[_CTX]_use_cert_and_key` | `abi/loaders.rs` | a response is looked for when its certificate is loaded |
 //!

@@ -14,6 +14,7 @@ typedef struct bio_st BIO;
 WEAK const void *TLS_method(void);
 WEAK const void *TLSv1_2_method(void);
 WEAK int SSL_library_init(void);
+WEAK int OPENSSL_init_ssl(unsigned long long, const void *);
 SSL_CTX *SSL_CTX_new(const void *);
 void SSL_CTX_free(SSL_CTX *);
 long SSL_CTX_ctrl(SSL_CTX *, int, long, void *);
@@ -109,6 +110,9 @@ const char *direct_staple(const char *pki)
 {
     if (SSL_library_init) {
         SSL_library_init();
+    }
+    if (OPENSSL_init_ssl && OPENSSL_init_ssl(0, NULL) != 1) {
+        return "no initialisation";
     }
     const void *method = TLS_method ? TLS_method() : TLSv1_2_method();
     SSL_CTX *client = SSL_CTX_new(method), *server = SSL_CTX_new(method);

@@ -169,11 +169,16 @@ static void callback_after(enum protocol protocol)
     pair_free(&pair);
 }
 
-/* The responses that a program set on a server's SSL without a callback are there. */
+/*
+ * The responses that a program set on a server's SSL without a callback are there. As a
+ * list they are its answer: with NOACK none goes out, ours neither, with OK they do.
+ */
 static void responses_after(void)
 {
+    struct script script = {.answer = ANSWER_NOACK, .saw = "nothing"};
     struct pair pair;
     struct peers peers;
+    char got[64];
     STACK *mine = stack_new(), *found = NULL;
     const unsigned char *at = responses[SECOND].bytes;
     stack_push(mine, L.d2i_OCSP_RESPONSE(NULL, &at, responses[SECOND].length));
@@ -182,6 +187,22 @@ static void responses_after(void)
     long set = set0_responses(peers.server, mine), count = get0_responses(peers.server, &found);
     check(set == 1 && count == 1 && found == mine, "the program's responses",
           "set %ld, get %ld, %s", set, count, found ? "others" : "none");
+    ctx_set_status_cb(pair.server, scripted_callback);
+    ctx_set_status_arg(pair.server, &script);
+    for (int turn = 0; turn < 2; turn++) {
+        if (turn == 1) {
+            script.answer = ANSWER_OK;
+            L.SSL_clear(peers.client);
+            L.SSL_clear(peers.server);
+            L.SSL_set_session(peers.client, NULL);
+            peers_connect(&peers);
+        }
+        set_status_type(peers.client, TYPE_OCSP);
+        check_text("a handshake with a list", peers_handshake(&peers), "done");
+        describe_response(peers.client, got, sizeof(got));
+        check_text(turn == 0 ? "a list and NOACK" : "a list and OK", got,
+                   turn == 0 ? "none" : "second");
+    }
     peers_free(&peers);
     pair_free(&pair);
 }

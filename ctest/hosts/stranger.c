@@ -2,13 +2,16 @@
  * A host of fake_libssl.c. Calls that it has are handed on as they are, family or not;
  * those that it lacks fail; nothing crashes.
  *
- *     stranger FAKE-LIBSSL PKI preloaded
+ *     stranger FAKE-LIBSSL PKI preloaded DIRECTORY-OF-COPIES
  */
 #define _GNU_SOURCE
 #include "host.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
+
+enum { STRANGERS = 100, COPIES = 20 };
 
 static void *shim_function(const char *name)
 {
@@ -17,6 +20,46 @@ static void *shim_function(const char *name)
         broken(name);
     }
     return found;
+}
+
+/* A libssl that calls itself is what is called, whatever else there is. */
+static void initialised_from_within(void *fake)
+{
+    int (*init)(int);
+    *(void **)&init = dlsym(fake, "fake_init_from_within");
+    int *initialised = dlsym(fake, "fake_initialised");
+    int answer = init(7), before = *initialised;
+    check(answer == 7 && before == 1, "a libssl that initialises itself", "%d, %d times",
+          answer, before);
+}
+
+/*
+ * Many objects that nobody made, then more libssls than the shim has places for at first:
+ * each gets its own calls. HOST.more[0] is a directory with copies of the fake one.
+ */
+static void copies_after_strangers(const struct host *host)
+{
+    long nothing[64] = {0};
+    for (int i = 0; i < STRANGERS; i++) {
+        nothing[0] = i;
+        L.SSL_ctrl((SSL *)nothing, 33, 5, NULL);
+    }
+    for (int i = 0; i < COPIES; i++) {
+        char path[4096], label[64];
+        snprintf(path, sizeof(path), "%s/%d/libssl.so.3", host->more[0], i);
+        void *fake = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        const SSL_METHOD *(*method)(void);
+        *(void **)&method = fake ? dlsym(fake, "TLS_method") : NULL;
+        long *number = fake ? dlsym(fake, "fake_number") : NULL;
+        if (!method || !number) {
+            broken(path);
+        }
+        *number = 1000000L * (i + 1);
+        SSL_CTX *ctx = L.SSL_CTX_new(method());
+        long answer = ctx ? L.SSL_CTX_ctrl(ctx, 33, 5, NULL) : -1;
+        snprintf(label, sizeof(label), "copy %d gets its own calls", i);
+        check(answer == *number + 33005, label, "%ld", answer);
+    }
 }
 
 int main(int count, char **arguments)
@@ -61,6 +104,8 @@ int main(int count, char **arguments)
     void (*free_ctx)(SSL_CTX *);
     *(void **)&free_ctx = dlsym(fake, "SSL_CTX_free");
     free_ctx(ctx);
+    initialised_from_within(fake);
+    copies_after_strangers(&host);
     peers_unload();
     return 0;
 }

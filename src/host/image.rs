@@ -16,11 +16,32 @@ unsafe impl Send for Image {}
 // SAFETY: as above; the two numbers never change.
 unsafe impl Sync for Image {}
 
-struct Search {
+/// An image as the loader tells of it.
+struct Found {
     address: usize,
     start: usize,
     end: usize,
     name: *const libc::c_char,
+}
+
+impl Found {
+    /// The image that holds `address`. Takes the loader's lock.
+    fn holding(address: usize) -> Option<Found> {
+        let mut found = Found {
+            address,
+            start: 0,
+            end: 0,
+            name: ptr::null(),
+        };
+        // SAFETY: `visit` matches the type that dl_iterate_phdr asks for, and
+        // `found` outlives the call.
+        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut found).cast()) };
+        (!found.name.is_null()).then_some(found)
+    }
+
+    fn contains(&self, address: usize) -> bool {
+        (self.start..self.end).contains(&address)
+    }
 }
 
 impl Image {
@@ -28,18 +49,7 @@ impl Image {
     ///
     /// Takes the loader's lock: for the first sight of an image only.
     pub fn holding(address: usize) -> Option<Image> {
-        let mut search = Search {
-            address,
-            start: 0,
-            end: 0,
-            name: ptr::null(),
-        };
-        // SAFETY: `visit` matches the type that dl_iterate_phdr asks for, and
-        // `search` outlives the call.
-        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
-        if search.name.is_null() {
-            return None;
-        }
+        let search = Found::holding(address)?;
         // The executable has an empty name and is had by NULL. RTLD_NOLOAD loads
         // nothing: it adds the reference that keeps libssl where our table says.
         // SAFETY: the loader's name is a C string that lives as long as the
@@ -84,6 +94,32 @@ impl Image {
     }
 }
 
+/// The address of `name` as the image that holds `address`, and its dependencies, define
+/// it; None for the executable, whose scope is the global one, and if that is ourselves.
+/// The image is not pinned.
+pub fn symbol_of_holder(address: usize, name: &CStr) -> Option<NonNull<c_void>> {
+    let holder = Found::holding(address)?;
+    // SAFETY: the loader's name is a C string that lives as long as the image, whose code
+    // is calling; RTLD_NOLOAD loads nothing; the handle is closed here.
+    let found = unsafe {
+        if *holder.name == 0 {
+            return None;
+        }
+        let handle = NonNull::new(libc::dlopen(
+            holder.name,
+            libc::RTLD_LAZY | libc::RTLD_NOLOAD,
+        ));
+        handle.and_then(|handle| {
+            let found = NonNull::new(libc::dlsym(handle.as_ptr(), name.as_ptr()));
+            libc::dlclose(handle.as_ptr());
+            found
+        })
+    };
+    clear_dlerror();
+    let ours = Found::holding(symbol_of_holder as *const () as usize)?;
+    found.filter(|found| !ours.contains(found.as_ptr() as usize))
+}
+
 /// The next definition of `name` after this library in the global scope.
 pub fn next_in_scope(name: &CStr) -> Option<NonNull<c_void>> {
     // SAFETY: the name is a C string; RTLD_NEXT is meant for this use.
@@ -105,8 +141,8 @@ unsafe extern "C" fn visit(
     data: *mut c_void,
 ) -> c_int {
     // SAFETY: the loader passes a valid description of one image and the
-    // pointer to the Search that `holding` gave it.
-    let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
+    // pointer to the Found that `holding` gave it.
+    let (info, search) = unsafe { (&*info, &mut *data.cast::<Found>()) };
     // SAFETY: dlpi_phdr points to dlpi_phnum program headers of a loaded image.
     let headers =
         unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };

@@ -12,24 +12,40 @@ use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+use once_cell::race::OnceBox;
+
 use super::guard;
 use super::image;
 use super::library::Library;
 use super::types::{SSL, SSL_CTX, SSL_METHOD};
 
-/// More images than any process was seen with; further ones are not reached.
-const MAX_LIBRARIES: usize = 16;
+/// More images than any process was seen with; further ones take longer to find.
+const PLACES: usize = 16;
 
 /// An SSL's first SSL_METHOD pointer is within so many words of its start.
 const SSL_WORDS: usize = 4;
 /// The same for an SSL_CTX.
 const CTX_WORDS: usize = 2;
 
-/// After so many objects that no libssl owns, the loader is not asked again.
+/// After so many objects that no libssl owns, the loader is asked for methods only: each
+/// SSL_CTX comes of one, so that no libssl is missed, and few calls have one.
 const MAX_STRANGERS: u32 = 64;
 
-static TABLE: [AtomicPtr<Library>; MAX_LIBRARIES] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LIBRARIES];
+struct Table {
+    places: [AtomicPtr<Library>; PLACES],
+    more: OnceBox<Table>,
+}
+
+impl Table {
+    const fn new() -> Table {
+        Table {
+            places: [const { AtomicPtr::new(ptr::null_mut()) }; PLACES],
+            more: OnceBox::new(),
+        }
+    }
+}
+
+static TABLE: Table = Table::new();
 static STRANGERS: AtomicU32 = AtomicU32::new(0);
 
 /// The library that made `ssl`, if it is one of the two that were met first: more
@@ -87,12 +103,30 @@ pub fn of_method(method: *const SSL_METHOD) -> Option<&'static Library> {
     if method.is_null() {
         return None;
     }
-    of_words(&[method as usize])
+    let address = method as usize;
+    known_holding(address).or_else(|| at(address))
+}
+
+/// The library that `address` lies in, if it was met before.
+pub fn known_holding(address: usize) -> Option<&'static Library> {
+    let tables = std::iter::successors(Some(&TABLE), |table| table.more.get());
+    let mut known = tables.flat_map(|table| &table.places).map_while(known);
+    known.find(|library| library.contains(address))
+}
+
+/// The library that the code at `caller` reaches as `entry`: itself, or what its image is
+/// linked with, else the next one in the global scope, else as without an object.
+#[cold]
+pub fn of_caller(caller: usize, entry: &CStr) -> Option<&'static Library> {
+    image::symbol_of_holder(caller, entry)
+        .or_else(|| image::next_in_scope(entry))
+        .and_then(|found| at(found.as_ptr() as usize))
+        .or_else(|| without_object(entry))
 }
 
 #[inline(always)]
 fn early_if_of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Library> {
-    let [first, second, ..] = &TABLE;
+    let [first, second, ..] = &TABLE.places;
     let owns = |library: &&Library| words.iter().any(|&word| library.contains(word));
     known(first)
         .filter(owns)
@@ -101,7 +135,7 @@ fn early_if_of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Libr
 
 #[inline]
 fn of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Library> {
-    let mut known = TABLE.iter().map_while(known);
+    let mut known = TABLE.places.iter().map_while(known);
     known
         .find(|library| words.iter().any(|&word| library.contains(word)))
         .or_else(|| discover(words))
@@ -118,7 +152,8 @@ fn known(place: &AtomicPtr<Library>) -> Option<&'static Library> {
 /// only libssl in the process, else the next one in the global scope.
 #[cold]
 pub fn without_object(entry: &CStr) -> Option<&'static Library> {
-    if let (Some(only), None) = (known(&TABLE[0]), known(&TABLE[1])) {
+    let [first, second, ..] = &TABLE.places;
+    if let (Some(only), None) = (known(first), known(second)) {
         return Some(only);
     }
     at(image::next_in_scope(entry)?.as_ptr() as usize)
@@ -127,8 +162,9 @@ pub fn without_object(entry: &CStr) -> Option<&'static Library> {
 #[cold]
 #[inline(never)]
 fn discover(words: &[usize]) -> Option<&'static Library> {
-    if STRANGERS.load(Ordering::Relaxed) >= MAX_STRANGERS {
-        return None;
+    let met = words.iter().find_map(|&word| known_holding(word));
+    if met.is_some() || STRANGERS.load(Ordering::Relaxed) >= MAX_STRANGERS {
+        return met;
     }
     let found = words.iter().find_map(|&word| at(word));
     if found.is_none() {
@@ -142,35 +178,33 @@ fn at(address: usize) -> Option<&'static Library> {
     if address == 0 {
         return None;
     }
-    TABLE
-        .iter()
-        .map_while(known)
-        .find(|library| library.contains(address))
+    known_holding(address)
         .or_else(|| guard::with_errno_kept(|| remember(Library::holding(address)?)))
 }
 
 fn remember(library: Library) -> Option<&'static Library> {
     // Not try_box: without it the program's own call could not be handed on.
     let library = Box::into_raw(Box::new(library));
-    for place in &TABLE {
-        let swapped = place.compare_exchange(
-            ptr::null_mut(),
-            library,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        // SAFETY: either ours, just leaked, or one that another thread leaked.
-        let there = unsafe { &*swapped.map_or_else(|other| other, |_| library) };
-        // SAFETY: ours is still ours unless it was swapped in.
-        if swapped.is_ok() || there.start() == unsafe { (*library).start() } {
-            if swapped.is_err() {
-                // SAFETY: another thread was first; ours was never shared.
-                drop(unsafe { Box::from_raw(library) });
+    let mut table = &TABLE;
+    loop {
+        for place in &table.places {
+            let swapped = place.compare_exchange(
+                ptr::null_mut(),
+                library,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            // SAFETY: either ours, just leaked, or one that another thread leaked.
+            let there = unsafe { &*swapped.map_or_else(|other| other, |_| library) };
+            // SAFETY: ours is still ours unless it was swapped in.
+            if swapped.is_ok() || there.start() == unsafe { (*library).start() } {
+                if swapped.is_err() {
+                    // SAFETY: another thread was first; ours was never shared.
+                    drop(unsafe { Box::from_raw(library) });
+                }
+                return Some(there);
             }
-            return Some(there);
         }
+        table = table.more.get_or_init(|| Box::new(Table::new()));
     }
-    // SAFETY: the table is full; ours was never shared.
-    drop(unsafe { Box::from_raw(library) });
-    None
 }

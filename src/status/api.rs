@@ -162,13 +162,13 @@ fn holds_ours(ssl: &Ssl) -> bool {
 pub fn list_was_set(ssl: &Ssl) -> Option<()> {
     // A record must be there from now on: without one, what libssl holds on a
     // server is taken for ours.
-    Connection::of(ssl).map(Connection::forget)
+    Connection::of(ssl).map(|connection| connection.forget(ssl))
 }
 
 /// After a set that only libssl knows of.
 pub fn response_went_past_us(ssl: &Ssl) {
     match Connection::get(ssl) {
-        Some(connection) => connection.forget(),
+        Some(connection) => connection.forget(ssl),
         None => note_in_context(ssl),
     }
 }

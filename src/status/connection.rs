@@ -21,6 +21,9 @@ use super::context::Context;
 pub struct Connection {
     held: RefCell<Option<Buffer>>,
     ours_in_libssl: Cell<bool>,
+    /// Whether libssl alone holds what the program set: a list. Replaced, it could not
+    /// be put back.
+    only_in_libssl: Cell<bool>,
     /// The status type that the program set, or inherited from its context.
     pub program_type: Cell<Option<c_int>>,
     /// The certificates that were loaded into the SSL itself.
@@ -39,6 +42,7 @@ impl Connection {
             ssl.remember(Connection {
                 held: RefCell::new(None),
                 ours_in_libssl: Cell::new(Connection::unrecorded_is_ours(ssl)),
+                only_in_libssl: Cell::new(false),
                 program_type: Cell::new(None),
                 certificates: Certificates::default(),
             })
@@ -95,6 +99,7 @@ impl Connection {
             return false;
         }
         self.ours_in_libssl.set(false);
+        self.only_in_libssl.set(false);
         let has_bytes = bytes.is_some();
         let mut held = self.held.borrow_mut();
         let same = held
@@ -110,10 +115,11 @@ impl Connection {
         true
     }
 
-    /// Forgets the program's response without touching libssl's.
-    pub fn forget(&self) {
+    /// Forgets the program's response: libssl has another one of its, or none.
+    pub fn forget(&self, ssl: &Ssl) {
         self.held.borrow_mut().take();
         self.ours_in_libssl.set(false);
+        self.only_in_libssl.set(ssl.has_response());
     }
 
     /// Takes ours out of libssl again and puts the program's back.
@@ -128,8 +134,12 @@ impl Connection {
         }
     }
 
-    /// Gives libssl a response of ours. The program's stays what it sees.
+    /// Gives libssl a response of ours. The program's stays what it sees. A list that
+    /// it set stays altogether.
     pub fn staple(&self, ssl: &Ssl, response: Buffer) -> bool {
+        if self.only_in_libssl.get() {
+            return false;
+        }
         let done = ssl.hand_over_response(response);
         self.ours_in_libssl.set(done);
         done

@@ -33,28 +33,18 @@ fn dovecot() {
     });
 }
 
+/// It makes its first context when it is in the chroot, where files cannot be reached;
+/// the live map is mapped before.
 #[test]
-fn dovecot_with_the_map_linked_into_its_logins_chroot() {
+fn dovecot_with_its_login_in_a_chroot() {
     hold(Case {
-        name: "Dovecot (imaps, the map linked into the login's chroot)",
+        name: "Dovecot (imaps, login in its chroot)",
         package: "dovecot-imapd",
-        host: Dovecot::new(Login::ChrootWithMap),
+        host: Dovecot::new(Login::Chroot),
         confined: user("dovenull").chroot().limited(),
         from_file: false,
         own: Own::Nothing,
     });
-}
-
-/// It makes its first context when it is in the chroot, where the live map and
-/// files cannot be reached.
-#[test]
-fn dovecot_with_its_login_in_a_chroot_is_not_reached() {
-    hold_unreached(
-        "Dovecot (imaps, login in its chroot)",
-        "dovecot-imapd",
-        &Dovecot::new(Login::Chroot),
-        "its first context is made in the chroot",
-    );
 }
 
 #[test]

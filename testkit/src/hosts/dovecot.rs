@@ -2,7 +2,6 @@
 //! environment that import_environment leaves.
 
 use std::fs;
-use std::path::Path;
 
 use rustix::process::Signal;
 
@@ -17,8 +16,6 @@ use crate::site::Site;
 pub enum Login {
     /// In its chroot, as it does by default.
     Chroot,
-    /// In its chroot, into which the live map has been linked.
-    ChrootWithMap,
     /// In no chroot.
     Outside,
 }
@@ -37,30 +34,11 @@ impl Dovecot {
     }
 }
 
-/// Links the map of the store in STAPLEGUN_DIR to the same path below `chroot`,
-/// which Dovecot keeps if it is there.
-fn link_map(chroot: &Path, shim: &Shim) {
-    let assignments = shim.assignments();
-    let mut directories = assignments.iter().filter_map(|assignment| {
-        let directory = assignment.strip_prefix("STAPLEGUN_DIR=/")?;
-        Some(directory.to_owned())
-    });
-    let Some(directory) = directories.next() else {
-        return;
-    };
-    fs::create_dir_all(chroot.join(&directory)).expect("directories can be made");
-    let map = format!("{directory}/map.v1");
-    fs::hard_link(format!("/{map}"), chroot.join(&map)).expect("on the same file system");
-}
-
 impl Host for Dovecot {
     fn start(&self, site: &Site, shim: &Shim) -> Server {
         let dovecot = installed(&["/usr/sbin/dovecot"], "dovecot-imapd");
         let directory = Directory::new();
         fs::create_dir(directory.join("run")).expect("a new directory");
-        if self.login == Login::ChrootWithMap {
-            link_map(&directory.join("run/login"), shim);
-        }
         let mut server = Program::start_on_free_port(|port| {
             let configuration = format!(
                 "base_dir = {run}
@@ -92,7 +70,7 @@ import_environment = $import_environment {environment}
                 chain = site.path("chain.pem").display(),
                 key = site.path("key.pem").display(),
                 chroot = match self.login {
-                    Login::Chroot | Login::ChrootWithMap => "login",
+                    Login::Chroot => "login",
                     Login::Outside => "",
                 },
                 environment = shim.assignments().join(" "),

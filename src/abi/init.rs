@@ -1,0 +1,57 @@
+//! `OPENSSL_init_ssl`, which programs call when they start: the last chance to map the
+//! live map where the first SSL_CTX is made in a chroot, as by Dovecot's login.
+//!
+//! It has no object that would tell which libssl is meant, so the caller's address tells:
+//! a libssl that calls itself means itself, and other code what it is linked with. The
+//! address is taken before any code of ours runs. Where that is not known how to be done,
+//! the function is not exported.
+
+use std::ffi::{c_int, c_void};
+
+use crate::config;
+use crate::host::library::Library;
+use crate::host::{guard, route};
+use crate::staples;
+
+/// `OPENSSL_init_ssl` (1.1.0 and later), and on 1.0.2 `SSL_library_init`. If no libssl is
+/// found, 1: every libssl that has this function initialises itself when it is used.
+///
+/// # Safety
+/// As for the function of that name in libssl.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn OPENSSL_init_ssl(options: u64, settings: *const c_void) -> c_int {
+    #[cfg(target_arch = "x86_64")]
+    std::arch::naked_asm!("mov rdx, [rsp]", "jmp {}", sym init_ssl);
+    #[cfg(target_arch = "aarch64")]
+    std::arch::naked_asm!("mov x2, x30", "b {}", sym init_ssl);
+}
+
+/// # Safety
+/// As for `OPENSSL_init_ssl`, which adds the address that it returns to.
+unsafe extern "C-unwind" fn init_ssl(
+    options: u64,
+    settings: *const c_void,
+    caller: usize,
+) -> c_int {
+    // libssl's own calls, of which some come within a handshake.
+    let library = route::known_holding(caller).or_else(|| called_from_outside(caller));
+    match library.map(|library| library.entries.OPENSSL_init_ssl) {
+        // SAFETY: the program's own arguments, to the function it called.
+        Some(Some(real)) => unsafe { real(options, settings) },
+        Some(None) => 0,
+        None => 1,
+    }
+}
+
+#[cold]
+fn called_from_outside(caller: usize) -> Option<&'static Library> {
+    guard::with_errno_kept(|| {
+        let library = route::of_caller(caller, c"OPENSSL_init_ssl");
+        let by_itself = library.is_some_and(|library| library.contains(caller));
+        if !by_itself && !config::get().disabled {
+            guard::contained((), staples::map::open);
+        }
+        library
+    })
+}
