@@ -13,8 +13,9 @@
 // The map is read with relaxed loads of eight bytes from memory that is mapped
 // read-only. On 32-bit targets Rust does not define that, and some of them write.
 #[cfg(not(target_pointer_width = "64"))]
-compile_error!("staplegun-store needs a 64-bit target: see src/slots.rs");
+compile_error!("staplegun-store needs a 64-bit target: see src/slots/mod.rs");
 
+mod atomic;
 mod checksum;
 #[cfg(feature = "agent")]
 pub mod files;

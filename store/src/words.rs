@@ -1,8 +1,8 @@
 //! Bytes as words and back: everything in the map is read and written by words.
 
 use crate::Key;
+use crate::atomic::{AtomicU64, Ordering};
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The key as words, in the machine's byte order.
 #[inline]

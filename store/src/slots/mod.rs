@@ -24,11 +24,11 @@
 //! is mapped read-only.
 
 use crate::Key;
+use crate::atomic::{AtomicU64, Ordering, fence};
 use crate::checksum::Checksum;
 use crate::steps::step;
 use crate::words::{block_of, key_words, load_block};
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 pub(crate) use reading::read;
 pub use reading::{Copied, Found};
