@@ -139,6 +139,15 @@ fn code_is_read_only(path: &Path) -> Outcome {
     }
 }
 
+/// The test build lets its host break it; a release knows nothing of that.
+fn has_no_faults(path: &Path) -> Outcome {
+    let strings = tool("strings", &["--all"], path);
+    match strings.lines().find(|line| line.contains("staplegun_fault")) {
+        None => Ok(()),
+        Some(line) => Err(format!("it is a test build, with {line}")),
+    }
+}
+
 fn glibc_at_most(path: &Path, limit: (u32, u32)) -> Outcome {
     let imports = imports(path);
     let newest = imports
@@ -248,6 +257,12 @@ fn no_function_is_called_that_a_guest_must_leave_alone() {
     let source =
         "#include <pthread.h>\nint f(void) { pthread_t t; return pthread_create(&t, 0, 0, 0); }";
     holds(leaves_the_host_alone, source, &[], "pthread_create");
+}
+
+#[test]
+fn nothing_of_the_test_build_is_in_a_release() {
+    let source = "const char *f(void) { return \"staplegun_fault_point\"; }";
+    holds(has_no_faults, source, &[], "test build");
 }
 
 #[test]
