@@ -142,7 +142,10 @@ fn code_is_read_only(path: &Path) -> Outcome {
 /// The test build lets its host break it; a release knows nothing of that.
 fn has_no_faults(path: &Path) -> Outcome {
     let strings = tool("strings", &["--all"], path);
-    match strings.lines().find(|line| line.contains("staplegun_fault")) {
+    match strings
+        .lines()
+        .find(|line| line.contains("staplegun_fault"))
+    {
         None => Ok(()),
         Some(line) => Err(format!("it is a test build, with {line}")),
     }
