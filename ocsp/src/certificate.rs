@@ -70,6 +70,69 @@ impl From<NotDer> for CertificateError {
     }
 }
 
+/// What of a certificate is signed, and how (RFC 5280, 4.1.1). Borrows from its DER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed<'a> {
+    /// The DER of tbsCertificate: what is signed.
+    pub signed: &'a [u8],
+    /// The content octets of the signature algorithm's object identifier.
+    pub algorithm: &'a [u8],
+    /// The signature, the BIT STRING's content without the number of unused bits.
+    pub signature: &'a [u8],
+}
+
+impl<'a> Signed<'a> {
+    /// Takes a DER certificate of at most [`MAX_RESPONSE`] bytes apart. Verifies
+    /// nothing, but that the algorithm outside is the one that is signed, as RFC
+    /// 5280, 4.1.1.2 wants it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Certificate::from_der`].
+    pub fn from_der(der: &'a [u8]) -> Result<Signed<'a>, CertificateError> {
+        let [tbs, algorithm, signature] = outer(der)?;
+        let mut inside = tbs.inside();
+        inside.explicit(TagNumber::N0, Tag::Integer, "version")?;
+        inside.take(Tag::Integer, "serialNumber")?;
+        if inside.take(Tag::Sequence, "signature")?.raw != algorithm.raw {
+            return Err(NotDer("signatureAlgorithm").into());
+        }
+        let identifier = algorithm
+            .inside()
+            .take(Tag::ObjectIdentifier, "signatureAlgorithm")?;
+        Ok(Signed {
+            signed: tbs.raw,
+            algorithm: identifier.content,
+            signature: bits(signature, "signatureValue")?,
+        })
+    }
+}
+
+/// The three parts of a Certificate.
+fn outer(der: &[u8]) -> Result<[Element<'_>; 3], CertificateError> {
+    if der.is_empty() {
+        return Err(CertificateError::Empty);
+    }
+    if der.len() > MAX_RESPONSE {
+        return Err(CertificateError::TooLarge { length: der.len() });
+    }
+    if der.trim_ascii_start().starts_with(b"-----BEGIN") {
+        return Err(CertificateError::Pem);
+    }
+    let mut input = Cursor::new(der);
+    let mut outer = input.take(Tag::Sequence, "Certificate")?.inside();
+    if !input.is_empty() {
+        return Err(CertificateError::TrailingBytes {
+            count: input.rest().len(),
+        });
+    }
+    let tbs = outer.take(Tag::Sequence, "tbsCertificate")?;
+    let algorithm = outer.take(Tag::Sequence, "signatureAlgorithm")?;
+    let signature = outer.take(Tag::BitString, "signatureValue")?;
+    outer.end("Certificate")?;
+    Ok([tbs, algorithm, signature])
+}
+
 /// The facts of one X.509 certificate. Owns what it holds; nothing in it was
 /// verified, neither its signature nor its validity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,26 +155,7 @@ impl Certificate {
     /// A [`CertificateError`] if the bytes are anything but exactly one
     /// certificate, or if one of the extensions that are read is malformed.
     pub fn from_der(der: &[u8]) -> Result<Certificate, CertificateError> {
-        if der.is_empty() {
-            return Err(CertificateError::Empty);
-        }
-        if der.len() > MAX_RESPONSE {
-            return Err(CertificateError::TooLarge { length: der.len() });
-        }
-        if der.trim_ascii_start().starts_with(b"-----BEGIN") {
-            return Err(CertificateError::Pem);
-        }
-        let mut input = Cursor::new(der);
-        let mut outer = input.take(Tag::Sequence, "Certificate")?.inside();
-        if !input.is_empty() {
-            return Err(CertificateError::TrailingBytes {
-                count: input.rest().len(),
-            });
-        }
-        let tbs = outer.take(Tag::Sequence, "tbsCertificate")?;
-        outer.take(Tag::Sequence, "signatureAlgorithm")?;
-        outer.take(Tag::BitString, "signatureValue")?;
-        outer.end("Certificate")?;
+        let [tbs, ..] = outer(der)?;
         Ok(Self::from_tbs(der, tbs)?)
     }
 

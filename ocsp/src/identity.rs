@@ -6,6 +6,7 @@ use crate::certificate::Certificate;
 use crate::text::hex;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use std::sync::Arc;
 
 /// The hash in a certID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -104,12 +105,19 @@ pub enum Difference {
 }
 
 /// A certificate as OCSP sees it: its serial number and its issuer's name and
-/// key. The hashes in common use are computed once, when it is made.
+/// key. The hashes in common use are computed once, when it is made; clones and
+/// [siblings](Identity::sibling) share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    issuer_name: Vec<u8>,
-    issuer_key: Vec<u8>,
+    issuer: Arc<IssuerId>,
     serial: Vec<u8>,
+}
+
+/// What is the same for all certificates of an issuer.
+#[derive(Debug, PartialEq, Eq)]
+struct IssuerId {
+    name: Vec<u8>,
+    key: Vec<u8>,
     sha1: IssuerHashes,
     sha256: IssuerHashes,
 }
@@ -131,12 +139,26 @@ impl Identity {
         // RFC 6960, 4.1.1: the name as it stands in the certificate being checked.
         let name = leaf.issuer_name();
         let key = issuer.public_key_bits();
-        Some(Identity {
-            issuer_name: name.to_vec(),
-            issuer_key: key.to_vec(),
-            serial: leaf.serial().to_vec(),
+        let issuer = IssuerId {
+            name: name.to_vec(),
+            key: key.to_vec(),
             sha1: IssuerHashes::compute(HashAlgorithm::Sha1, name, key),
             sha256: IssuerHashes::compute(HashAlgorithm::Sha256, name, key),
+        };
+        Some(Identity {
+            issuer: Arc::new(issuer),
+            serial: leaf.serial().to_vec(),
+        })
+    }
+
+    /// The identity of another leaf under the same issuer, without hashing again;
+    /// `None` if it does not give its issuer the same name octet by octet, which
+    /// [`Identity::new`] may still accept. That the issuer's key really signed the
+    /// leaf is for the caller to verify, as there.
+    pub fn sibling(&self, leaf: &Certificate) -> Option<Identity> {
+        (leaf.issuer_name() == self.issuer.name).then(|| Identity {
+            issuer: Arc::clone(&self.issuer),
+            serial: leaf.serial().to_vec(),
         })
     }
 
@@ -195,12 +217,12 @@ impl Identity {
         use_hashes: impl FnOnce(&IssuerHashes) -> T,
     ) -> T {
         match hash_algorithm {
-            HashAlgorithm::Sha1 => use_hashes(&self.sha1),
-            HashAlgorithm::Sha256 => use_hashes(&self.sha256),
+            HashAlgorithm::Sha1 => use_hashes(&self.issuer.sha1),
+            HashAlgorithm::Sha256 => use_hashes(&self.issuer.sha256),
             rare => use_hashes(&IssuerHashes::compute(
                 rare,
-                &self.issuer_name,
-                &self.issuer_key,
+                &self.issuer.name,
+                &self.issuer.key,
             )),
         }
     }

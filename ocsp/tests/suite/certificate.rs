@@ -1,6 +1,7 @@
 //! What is read from certificates.
 
 use crate::mint::{CertificateSpec, common_name, der, extension, name, oid};
+use staplegun_ocsp::certificate::Signed;
 use staplegun_ocsp::{Certificate, CertificateError, MAX_RESPONSE};
 use staplegun_testkit::pki::{Identity, Spec};
 
@@ -301,4 +302,29 @@ fn what_is_no_certificate_is_refused_with_a_reason() {
         }
     );
     assert!(refusal(b"-----BEGIN").to_string().contains("openssl x509"));
+}
+
+#[test]
+fn what_is_signed_is_taken_apart_and_must_name_its_algorithm_inside_and_outside() {
+    let der = CertificateSpec::leaf().der();
+    let signed = Signed::from_der(&der).expect("a certificate");
+    assert_eq!(signed.algorithm, [0x2a, 3]);
+    assert_eq!(signed.signature, b"signature");
+    // Right behind the outer header, which is of three bytes or four.
+    assert!(der[3..].starts_with(signed.signed) || der[4..].starts_with(signed.signed));
+    let inside = der
+        .windows(4)
+        .position(|part| part == [6, 2, 0x2a, 3])
+        .expect("the algorithm");
+    let mut other = der.clone();
+    other[inside + 3] = 4;
+    assert_eq!(
+        Signed::from_der(&other),
+        Err(CertificateError::Malformed {
+            part: "signatureAlgorithm"
+        })
+    );
+    for length in 0..der.len() {
+        assert!(Signed::from_der(&der[..length]).is_err());
+    }
 }

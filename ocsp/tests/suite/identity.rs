@@ -201,3 +201,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn siblings_are_what_they_would_be_by_themselves() {
+    let ca = CertificateSpec::ca();
+    let other = CertificateSpec {
+        serial: vec![9],
+        ..CertificateSpec::leaf()
+    };
+    let whole = Identity::new(&other.read(), &ca.read()).expect("its issuer");
+    assert_eq!(leaf_identity().sibling(&other.read()), Some(whole));
+    // The same name to RFC 5280, and other octets to a responder.
+    let shouted = CertificateSpec {
+        issuer: common_name("MINT CA"),
+        ..other
+    };
+    assert_eq!(leaf_identity().sibling(&shouted.read()), None);
+}
