@@ -14,13 +14,14 @@
 #   make bench    measures what it costs; docs/performance.md explains the table
 #   make header   writes include/staplegun.h
 #   make dist     builds the release for old systems too, and checks it
-#   make install  DESTDIR= PREFIX=/usr/local
+#   make install  DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
 #
 # demo and check install the Debian packages that they need; each says which.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
+SYSCONFDIR ?= /etc
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -163,6 +164,17 @@ install: all
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 	    packaging/staplegun.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/staplegun.pc
 	install -m 755 $(TARGET)/release/staplegun $(DESTDIR)$(PREFIX)/bin/staplegun
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d \
+	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(SYSCONFDIR)/staplegun
+	for unit in staplegun.service staplegun-fill.service; do \
+	    sed 's|/usr/bin/staplegun|$(PREFIX)/bin/staplegun|' packaging/systemd/$$unit \
+	        > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+	done
+	install -m 644 packaging/sysusers.d/staplegun.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	install -m 644 packaging/tmpfiles.d/staplegun.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	# What the operator wrote stays.
+	test -e $(DESTDIR)$(SYSCONFDIR)/staplegun/agent.toml || \
+	    install -m 644 packaging/agent.toml $(DESTDIR)$(SYSCONFDIR)/staplegun/agent.toml
 
 clean:
 	$(CARGO) clean
