@@ -8,6 +8,7 @@ use staplegun_store::spool;
 
 use crate::agent::Place;
 use crate::agent::list;
+use crate::fetch::Issuers;
 
 /// Name certificates that the agent is to look after
 ///
@@ -34,7 +35,7 @@ pub const FAILED: u8 = 1;
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let layout = args.place.layout()?;
     let mut paths = Vec::new();
-    let mut subjects = Vec::new();
+    let (mut subjects, issuers) = (Vec::new(), Issuers::default());
     for path in &args.paths {
         let path = std::path::absolute(path)
             .with_context(|| format!("cannot use the path {}", path.display()))?;
@@ -42,7 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         if unfit {
             bail!("the path {path:?} cannot stand in the list: rename it");
         }
-        let found = list::Seen::default().look_at(&path)?;
+        let found = list::Seen::default().look_at(&path, &issuers)?;
         if found.is_empty() {
             eprintln!(
                 "staplegun: {} holds no certificate yet; it is looked at again when it changes",

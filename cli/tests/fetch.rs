@@ -130,7 +130,8 @@ fn a_failure_names_responder_and_cause_and_stores_nothing() {
 fn a_file_that_is_no_certificate_is_named_with_what_is_wrong() {
     let scene = scene();
     for (contents, word) in [
-        (b"garbage".to_vec(), "not a DER certificate"),
+        (b"garbage".to_vec(), "neither in PEM nor in DER"),
+        (b"0garbage".to_vec(), "not a DER certificate"),
         (Vec::new(), "empty"),
         (scene.ca.key.pem().as_bytes().to_vec(), "no certificate"),
         (vec![b'x'; 2 << 20], "too many"),

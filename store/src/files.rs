@@ -9,14 +9,20 @@
 //! Only the agent writes them. A file is written under another name, brought to
 //! the disk, renamed, and the directory brought to the disk: after a crash there is
 //! the old file or the new one. Symbolic links are not followed: everything is done
-//! relative to the directory's descriptor.
+//! relative to the directory's descriptor. Of many files each step is taken for
+//! all before the next one ([`Files::apply`]), so that the disk is waited for once.
+
+mod batch;
+mod notes;
+
+pub use batch::{Change, What, Which};
+pub use notes::Notes;
 
 use crate::steps::step;
 use crate::{Key, name};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +54,16 @@ impl Files {
         })
     }
 
+    /// Opens the store in the directory `lasting` to be read, whoever owns it: makes
+    /// nothing, removes nothing.
+    pub fn open_to_read(lasting: &Path) -> Result<Self, FileError> {
+        Ok(Self {
+            certificates: Directory::open_existing(lasting.join("certs"), "pem")?,
+            staples: Directory::open_existing(lasting.join("staples"), "der")?,
+            state: Directory::open_existing(lasting.join("state"), "json")?,
+        })
+    }
+
     /// The notes for `key`; None if there are none.
     pub fn notes(&self, key: &Key) -> Result<Option<Notes>, FileError> {
         let Some(bytes) = self.state.read(key)? else {
@@ -57,39 +73,6 @@ impl Files {
             .map(Some)
             .map_err(|error| FileError::new("understand", &self.state.path_of(key), error.into()))
     }
-
-    /// Writes the notes for `key`.
-    pub fn write_notes(&self, key: &Key, notes: &Notes) -> Result<(), FileError> {
-        let mut bytes = serde_json::to_vec_pretty(notes)
-            .map_err(|error| FileError::new("write", &self.state.path_of(key), error.into()))?;
-        bytes.push(b'\n');
-        self.state.write(key, &bytes)
-    }
-}
-
-/// What the agent remembers of one certificate. Times are seconds since 1970.
-/// Fields that a file lacks have their default, and unknown ones are ignored.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Notes {
-    /// The responder that was asked last.
-    pub responder: Option<String>,
-    /// When it was asked last.
-    pub last_attempt: Option<i64>,
-    /// When a good response came last.
-    pub last_success: Option<i64>,
-    /// Why the last attempt failed; None if it did not.
-    pub last_error: Option<String>,
-    /// The kind of that failure, one word.
-    pub last_cause: Option<String>,
-    /// Failures in a row.
-    pub failures: u32,
-    /// When the responder will be asked next.
-    pub next_refresh: Option<i64>,
-    /// thisUpdate of the response that is kept.
-    pub this_update: Option<i64>,
-    /// Its nextUpdate, or the end of the life it was given without one.
-    pub until: Option<i64>,
 }
 
 /// What failed, on which file.
@@ -155,23 +138,31 @@ impl Directory {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed("create the directory", errno)),
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = fs::open(&path, flags, Mode::empty())
-            .map_err(|errno| failed("open the directory (never through a symbolic link)", errno))?;
-        let stat = fs::fstat(&directory).map_err(|errno| failed("examine", errno))?;
+        let this = Self::open_existing(path.clone(), suffix)?;
+        let stat = fs::fstat(&this.directory).map_err(|errno| failed("examine", errno))?;
         let own = rustix::process::geteuid().as_raw();
         if (stat.st_uid != own && stat.st_uid != 0) || stat.st_mode & 0o022 != 0 {
             let why = "it must belong to the agent's user or root, and others may not write it";
             let cause = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why);
             return Err(FileError::new("trust the directory", &path, cause));
         }
-        let this = Self {
-            directory,
-            path,
-            suffix,
-        };
         this.clean()?;
         Ok(this)
+    }
+
+    fn open_existing(path: PathBuf, suffix: &'static str) -> Result<Self, FileError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match fs::open(&path, flags, Mode::empty()) {
+            Ok(directory) => Ok(Self {
+                directory,
+                path,
+                suffix,
+            }),
+            Err(errno) => {
+                let doing = "open the directory (never through a symbolic link)";
+                Err(FileError::new(doing, &path, errno.into()))
+            }
+        }
     }
 
     /// The path of the file for `key`, for messages.
@@ -212,47 +203,76 @@ impl Directory {
     /// Writes the file for `key`, whole or not at all; it is on the disk when this
     /// returns. On an error the old file stands.
     pub fn write(&self, key: &Key, bytes: &[u8]) -> Result<(), FileError> {
-        let failed = self.failed("write", key);
-        let file_name = self.file_name(key);
-        let temporary = format!(".{file_name}");
-        let written = self.write_as(&temporary, bytes).and_then(|()| {
-            step();
-            fs::renameat(&self.directory, &temporary, &self.directory, &file_name)
-        });
-        if let Err(errno) = written {
-            let _ = fs::unlinkat(&self.directory, &temporary, AtFlags::empty());
-            return Err(failed(errno));
-        }
-        step();
-        fs::fsync(&self.directory).map_err(failed)
+        let unfinished = self.begin(key, bytes)?;
+        unfinished.bring_to_disk()?;
+        unfinished.finish()?;
+        self.bring_to_disk()
     }
 
-    fn write_as(&self, temporary: &str, bytes: &[u8]) -> Result<(), Errno> {
-        step();
-        match fs::unlinkat(&self.directory, temporary, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno),
-        }
+    /// The first step of writing: a whole file under another name.
+    fn begin(&self, key: &Key, bytes: &[u8]) -> Result<Unfinished<'_>, FileError> {
+        let unfinished = |file| Unfinished {
+            directory: self,
+            key: *key,
+            file,
+        };
+        let temporary = self.temporary_name(key);
+        self.write_as(&temporary, bytes)
+            .map(unfinished)
+            .map_err(|errno| {
+                let _ = fs::unlinkat(&self.directory, &temporary, AtFlags::empty());
+                self.failed("write", key)(errno)
+            })
+    }
+
+    fn temporary_name(&self, key: &Key) -> String {
+        format!(".{}", self.file_name(key))
+    }
+
+    fn write_as(&self, temporary: &str, bytes: &[u8]) -> Result<OwnedFd, Errno> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        step();
-        let file = fs::openat(&self.directory, temporary, flags, Mode::RUSR | Mode::WUSR)?;
+        let create = || {
+            step();
+            fs::openat(&self.directory, temporary, flags, Mode::RUSR | Mode::WUSR)
+        };
+        let file = match create() {
+            Err(Errno::EXIST) => {
+                step();
+                fs::unlinkat(&self.directory, temporary, AtFlags::empty())?;
+                create()?
+            }
+            file => file?,
+        };
         step();
         crate::io::write_all(file.as_fd(), bytes)?;
         step();
         fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
-        fs::fsync(&file)
+        Ok(file)
     }
 
     /// Removes the file for `key`; false if there was none.
     pub fn remove(&self, key: &Key) -> Result<bool, FileError> {
-        let failed = self.failed("remove", key);
-        match fs::unlinkat(&self.directory, self.file_name(key), AtFlags::empty()) {
-            Err(Errno::NOENT) => return Ok(false),
-            done => done.map_err(&failed)?,
+        let was_there = self.unlink(key)?;
+        if was_there {
+            self.bring_to_disk()?;
         }
-        fs::fsync(&self.directory).map_err(failed)?;
-        Ok(true)
+        Ok(was_there)
+    }
+
+    fn unlink(&self, key: &Key) -> Result<bool, FileError> {
+        step();
+        match fs::unlinkat(&self.directory, self.file_name(key), AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(false),
+            done => done.map(|()| true).map_err(self.failed("remove", key)),
+        }
+    }
+
+    /// Brings to the disk which files there are.
+    fn bring_to_disk(&self) -> Result<(), FileError> {
+        step();
+        let failed = |errno: Errno| FileError::new("bring to the disk", &self.path, errno.into());
+        fs::fsync(&self.directory).map_err(failed)
     }
 
     /// The keys of all files here; names that are no key's are passed over.
@@ -287,6 +307,38 @@ impl Directory {
             }
         }
         Ok(())
+    }
+}
+
+/// A file that is written, but under another name.
+struct Unfinished<'a> {
+    directory: &'a Directory,
+    key: Key,
+    file: OwnedFd,
+}
+
+impl Unfinished<'_> {
+    /// Before it gets its name: the name must never lead to less than all of it.
+    fn bring_to_disk(&self) -> Result<(), FileError> {
+        step();
+        self.result(fs::fsync(&self.file))
+    }
+
+    fn finish(&self) -> Result<(), FileError> {
+        let Directory { directory, .. } = self.directory;
+        let temporary = self.directory.temporary_name(&self.key);
+        let file_name = self.directory.file_name(&self.key);
+        step();
+        self.result(fs::renameat(directory, temporary, directory, file_name))
+    }
+
+    /// On an error nothing is left of it.
+    fn result(&self, done: Result<(), Errno>) -> Result<(), FileError> {
+        done.map_err(|errno| {
+            let temporary = self.directory.temporary_name(&self.key);
+            let _ = fs::unlinkat(&self.directory.directory, temporary, AtFlags::empty());
+            self.directory.failed("write", &self.key)(errno)
+        })
     }
 }
 

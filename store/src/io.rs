@@ -19,9 +19,18 @@ pub(crate) fn write_all(file: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno>
 /// Reads to the end of the file, but at most `limit` bytes.
 #[cfg(feature = "agent")]
 pub(crate) fn read_up_to(file: BorrowedFd, limit: usize) -> Result<Vec<u8>, Errno> {
-    let mut bytes = vec![0; limit];
+    // One byte more than the file should have, to see its end.
+    let size = usize::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; size.saturating_add(1).min(limit)];
     let mut length = 0;
-    while length < limit {
+    loop {
+        if length == bytes.len() {
+            if length == limit {
+                break;
+            }
+            // It has grown since.
+            bytes.resize(limit, 0);
+        }
         match rustix::io::read(file, &mut bytes[length..]) {
             Ok(0) => break,
             Ok(count) => length += count,

@@ -43,7 +43,7 @@ fn notes_come_back_and_older_or_newer_ones_are_understood() {
         next_refresh: Some(1_800_000_000),
         ..Notes::default()
     };
-    files.write_notes(&key(1), &notes).unwrap();
+    files.state.write(&key(1), &notes.to_json()).unwrap();
     assert_eq!(files.notes(&key(1)).unwrap(), Some(notes));
     let path = files.state.path_of(&key(1));
     fs::write(&path, r#"{"failures": 2, "later": [1]}"#).unwrap();

@@ -6,27 +6,31 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use staplegun_store::Key;
 use staplegun_store::layout::Layout;
 use staplegun_store::spool::DropBox;
 
 use super::clock;
 use super::counters::Counters;
-use super::decision::overslept;
+use super::decision::overslept as has_overslept;
 use super::event::Event;
 use super::keeper::Keeper;
 use super::list;
+use super::metrics;
 use super::metrics::Metrics;
 use super::pool::{Job, Pool};
 use super::roster::Roster;
 use super::settings::Settings;
 use super::systemd::Manager;
-use super::watch::Watch;
-use crate::fetch::{Manner, Trust, responders_of};
+use super::watch::{Changes, Watch};
+use crate::fetch::{Issuers, Manner, Trust, responders_of};
 
 /// How long notices of changes are gathered before anything is looked at.
 const GATHERING: Duration = Duration::from_millis(50);
-/// How often the metrics are written at most.
+/// How often the file of the metrics is written at most, and which part of the time
+/// that may take.
 const METRICS_PAUSE: Duration = Duration::from_secs(1);
+const METRICS_PART: u32 = 20;
 
 /// Everything that the main thread has.
 pub struct Daemon {
@@ -34,6 +38,7 @@ pub struct Daemon {
     pub(super) settings: Settings,
     pub(super) manner: Arc<Manner>,
     pub(super) trust: Trust,
+    pub(super) issuers: Arc<Issuers>,
     pub(super) keeper: Keeper,
     pub(super) roster: Roster,
     pub(super) spool: Option<DropBox>,
@@ -70,14 +75,24 @@ pub enum Until {
 struct Agenda {
     sweep: Instant,
     look: Option<Instant>,
+    /// Look there whether or not the watch tells of changes.
+    elsewhere: bool,
     /// None while nothing has changed.
     metrics: Option<Instant>,
+    metrics_pause: Duration,
 }
 
 impl Agenda {
     /// Something happened: the metrics tell it soon, and not too often.
     fn note_change(&mut self) {
-        self.metrics.get_or_insert(Instant::now() + METRICS_PAUSE);
+        self.metrics
+            .get_or_insert(Instant::now() + self.metrics_pause);
+    }
+
+    /// Everything but `staples/` is to be looked at then.
+    fn look_elsewhere(&mut self, at: Instant) {
+        self.look = Some(at);
+        self.elsewhere = true;
     }
 }
 
@@ -96,6 +111,7 @@ impl Daemon {
         Ok(Self {
             manner: Arc::new(settings.manner()),
             trust: Trust::new(&settings.trusted_issuers)?,
+            issuers: Arc::default(),
             layout,
             settings,
             keeper,
@@ -112,7 +128,9 @@ impl Daemon {
         let mut agenda = Agenda {
             sweep: Instant::now(),
             look: None,
+            elsewhere: false,
             metrics: Some(Instant::now()),
+            metrics_pause: METRICS_PAUSE,
         };
         // Who waits for this may leave certificates at once.
         self.open_spool();
@@ -120,9 +138,11 @@ impl Daemon {
         loop {
             self.look_where_due(&mut threads, &mut agenda);
             self.start_due(&threads.pool);
-            if agenda.metrics.is_some_and(|at| at <= Instant::now()) {
+            let begun = Instant::now();
+            if agenda.metrics.is_some_and(|at| at <= begun) {
                 threads.metrics.update(&self);
                 agenda.metrics = None;
+                agenda.metrics_pause = METRICS_PAUSE.max(begun.elapsed() * METRICS_PART);
             }
             if until == Until::Settled && !self.roster.is_asking() {
                 threads.metrics.update(&self);
@@ -139,10 +159,14 @@ impl Daemon {
                 Event::Changed => {
                     agenda.look.get_or_insert(Instant::now() + GATHERING);
                 }
+                Event::Metrics(wanted) => {
+                    // Who asked may have left.
+                    let _ = wanted.try_send(metrics::render(&self));
+                }
                 Event::Reload => {
                     threads.manager.reloading();
                     self.read_settings();
-                    agenda.look = Some(Instant::now());
+                    agenda.look_elsewhere(Instant::now());
                     threads.manager.ready("read the configuration again");
                 }
                 Event::Stop(why) => {
@@ -163,19 +187,32 @@ impl Daemon {
         }
         agenda.look = None;
         agenda.note_change();
-        if let Some(watch) = &threads.watch {
-            watch.seen();
-        }
+        let mut changes = match &threads.watch {
+            Some(watch) => watch.take(),
+            None => Changes::default(),
+        };
         if is_sweep {
             agenda.sweep = now + self.settings.sweep();
+            changes = Changes::everything();
             self.sweep();
         }
+        if std::mem::take(&mut agenda.elsewhere) || changes.elsewhere {
+            self.look_elsewhere(threads, agenda);
+        }
+        if changes.all_staples {
+            let all: Vec<Key> = self.roster.iter().map(|(key, _)| *key).collect();
+            self.take_dropped(all);
+        } else {
+            self.take_dropped(changes.staples);
+        }
+    }
+
+    fn look_elsewhere(&mut self, threads: &mut Threads, agenda: &mut Agenda) {
         if !self.take_spool() {
             // More than one pass holds: others get their turn first.
-            agenda.look = Some(now + GATHERING);
+            agenda.look_elsewhere(Instant::now() + GATHERING);
         }
         self.take_listed();
-        self.take_dropped();
         if let Some(watch) = &mut threads.watch {
             watch.set(&self.directories());
         }
@@ -203,18 +240,22 @@ impl Daemon {
         }
         let roster = &self.roster;
         self.keeper.drop_expired(|key| roster.contains(key), now);
-        for (_, watched) in self.roster.iter_mut() {
-            let Some((known, due)) = watched.known.as_ref().zip(watched.due) else {
+        let mut overslept = Vec::new();
+        for (key, watched) in self.roster.iter() {
+            let Some((known, due)) = watched.known.as_ref().zip(watched.waits_until()) else {
                 continue;
             };
             let left = due.saturating_duration_since(at);
-            if watched.notes.failures == 0 && known.is_good() && overslept(known, now, left) {
+            if watched.notes.failures == 0 && known.is_good() && has_overslept(known, now, left) {
                 tracing::info!(
                     certificate = %watched.subject.leaf.display_subject(),
                     "the clock was set forward, or the machine slept: asking now"
                 );
-                watched.due = Some(at);
+                overslept.push(*key);
             }
+        }
+        for key in overslept {
+            self.roster.set_due(&key, Some(at));
         }
         self.open_spool();
     }
@@ -241,17 +282,17 @@ impl Daemon {
             let responders = responders_of(&watched.subject, &self.manner.overrides);
             let Some(responder) = responders.into_iter().next() else {
                 // Its responses may still be brought by somebody else.
-                watched.due = None;
+                self.roster.set_due(&key, None);
                 continue;
             };
-            watched.asking = true;
             watched.notes.last_attempt = Some(clock::now());
-            pool.add(Job {
-                subject: watched.subject.clone(),
-                responder,
+            let job = Job {
+                subject: Arc::clone(&watched.subject),
                 manner: Arc::clone(&self.manner),
                 turn: watched.turn,
-            });
+            };
+            self.roster.begin(&key);
+            pool.add(&responder, job);
         }
     }
 
@@ -276,8 +317,8 @@ impl Daemon {
                 self.trust = trust;
                 // There may be a responder now where there was none.
                 self.listed = list::Seen::default();
-                for (_, watched) in self.roster.iter_mut() {
-                    watched.due.get_or_insert_with(Instant::now);
+                for key in self.roster.unplanned() {
+                    self.roster.set_due(&key, Some(Instant::now()));
                 }
                 tracing::info!("read the configuration again");
             }

@@ -1,5 +1,7 @@
 //! What the agent's main thread is told by the others.
 
+use std::sync::mpsc::SyncSender;
+
 use staplegun_store::Key;
 
 use crate::fetch::Fetched;
@@ -14,9 +16,10 @@ pub enum Event {
         /// What came of it.
         fetched: Option<Box<Fetched>>,
     },
-    /// Something may lie in the spool, in `staples/`, or have changed in the
-    /// list of certificates or in what it names.
+    /// Files changed; the watch tells which.
     Changed,
+    /// Somebody wants the metrics.
+    Metrics(SyncSender<String>),
     /// Read the configuration again.
     Reload,
     /// End; why.

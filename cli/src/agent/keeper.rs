@@ -1,28 +1,28 @@
 //! What the agent holds: the live map, and the plain files that last.
 //!
-//! Files that cannot be written stop nothing: responses are served from the map,
-//! and the trouble is told once, not at every attempt.
+//! Files that cannot be written stop nothing: responses are served from the map.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Context;
 use staplegun_ocsp::UnixTime;
-use staplegun_store::files::{FileError, Files, Notes};
+use staplegun_store::files::{Change, Files, Notes, What, Which};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{MapError, Writer, WriterLock};
 use staplegun_store::slots::{State, Summary};
 use staplegun_store::{Key, name};
 
+use super::scribe::Scribe;
 use crate::fetch::Staple;
 
 /// The map and the files.
 #[derive(Debug)]
 pub struct Keeper {
+    /// None if the directories cannot be used. The first to be dropped: what waits is
+    /// written while no other agent can have the lock that the map's writer holds.
+    scribe: Option<Scribe>,
     writer: Writer,
-    /// None if the directories cannot be used.
-    files: Option<Files>,
-    /// The last attempt to write a file failed.
-    failing: bool,
 }
 
 impl Keeper {
@@ -43,9 +43,8 @@ impl Keeper {
             "the live map is open"
         );
         Ok(Self {
+            scribe: None,
             writer,
-            files: None,
-            failing: false,
         })
     }
 
@@ -59,91 +58,85 @@ impl Keeper {
         Ok(self.writer.close_descriptor()?)
     }
 
-    /// Opens the files of the store.
-    pub fn open_files(&mut self, layout: &Layout) {
+    /// Opens the files of the store, and starts the thread that writes them.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread; directories that cannot be used are no error.
+    pub fn open_files(&mut self, layout: &Layout) -> std::io::Result<()> {
         match Files::open(layout.lasting()) {
-            Ok(files) => self.files = Some(files),
+            Ok(files) => self.scribe = Some(Scribe::start(files)?),
             Err(error) => tracing::error!(
                 cause = "store",
                 "{error}; responses are served, but will not survive a restart"
             ),
         }
+        Ok(())
     }
 
-    /// The certificates that the files know.
-    pub fn keys(&self) -> Vec<Key> {
-        let Some(files) = &self.files else {
-            return Vec::new();
-        };
-        files.certificates.keys().unwrap_or_else(|error| {
-            tracing::error!(cause = "store", "{error}");
-            Vec::new()
-        })
-    }
-
-    /// The PEM of a certificate; None if there is none, or it cannot be read.
-    pub fn certificate(&self, key: &Key) -> Option<Vec<u8>> {
-        said(self.files.as_ref()?.certificates.read(key))
-    }
-
-    /// The response in the files; None if there is none, or it cannot be read.
-    pub fn response(&self, key: &Key) -> Option<Vec<u8>> {
-        said(self.files.as_ref()?.staples.read(key))
-    }
-
-    /// The notes of an earlier agent.
-    pub fn notes(&self, key: &Key) -> Notes {
-        let notes = self.files.as_ref().map(|files| files.notes(key));
-        notes.and_then(said).unwrap_or_default()
+    /// The files, to be read; None if they cannot be used.
+    pub fn files(&self) -> Option<Arc<Files>> {
+        self.scribe
+            .as_ref()
+            .map(|scribe| Arc::clone(scribe.files()))
     }
 
     /// Writes a certificate's PEM.
-    pub fn write_certificate(&mut self, key: &Key, pem: &[u8]) {
-        self.write(|files| files.certificates.write(key, pem));
+    pub fn write_certificate(&self, key: &Key, pem: Vec<u8>) {
+        self.change(Which::Certificate, key, What::Write(pem));
     }
 
-    /// Writes a response, if it does not stand there already. False if it could
-    /// not be written.
-    pub fn write_response(&mut self, key: &Key, der: &[u8]) -> bool {
-        let there = self.files.as_ref().map(|files| files.staples.read(key));
-        if matches!(there, Some(Ok(Some(there))) if there == der) {
-            return true;
+    /// Writes a response.
+    pub fn write_response(&self, key: &Key, der: &[u8]) {
+        self.change(Which::Staple, key, What::Write(der.to_vec()));
+    }
+
+    /// Whether a response has yet to be written.
+    pub fn is_writing_response(&self, key: &Key) -> bool {
+        let scribe = self.scribe.as_ref();
+        scribe.is_some_and(|scribe| scribe.is_pending(Which::Staple, key))
+    }
+
+    /// Puts the evidence of a revocation in the place of the good response, and
+    /// waits for the disk: nobody shall find the good one there any more. On a full
+    /// disk it is removed, which works where writing does not.
+    pub fn replace_response(&self, key: &Key, der: &[u8]) {
+        let Some(scribe) = &self.scribe else {
+            return;
+        };
+        let change = |what| Change {
+            which: Which::Staple,
+            key: *key,
+            what,
+        };
+        let is_gone = scribe.make(&change(What::Write(der.to_vec()))).is_ok()
+            || scribe.make(&change(What::Remove)).is_ok();
+        if !is_gone {
+            tracing::error!(
+                cause = "store",
+                key = %name::of_key(key),
+                "the good response in staples/ can neither be replaced nor removed: remove it                  before the machine restarts, or it is stapled again until its responder is asked"
+            );
         }
-        self.write(|files| files.staples.write(key, der))
-    }
-
-    /// Removes a response: on a full disk that works where writing does not.
-    pub fn remove_response(&mut self, key: &Key) {
-        self.write(|files| files.staples.remove(key).map(drop));
     }
 
     /// Writes the notes.
-    pub fn write_notes(&mut self, key: &Key, notes: &Notes) {
-        self.write(|files| files.write_notes(key, notes));
+    pub fn write_notes(&self, key: &Key, notes: &Notes) {
+        self.change(Which::Notes, key, What::Write(notes.to_json()));
     }
 
     /// Forgets a certificate and all that belongs to it.
     pub fn forget(&mut self, key: &Key) {
         self.writer.remove(key);
-        self.write(|files| {
-            files.certificates.remove(key)?;
-            files.staples.remove(key)?;
-            files.state.remove(key).map(drop)
-        });
+        for which in [Which::Certificate, Which::Staple, Which::Notes] {
+            self.change(which, key, What::Remove);
+        }
     }
 
-    fn write(&mut self, change: impl FnOnce(&Files) -> Result<(), FileError>) -> bool {
-        let Some(files) = &self.files else {
-            return false;
-        };
-        let changed = change(files);
-        match &changed {
-            Ok(()) if self.failing => tracing::info!("the store can be written again"),
-            Err(error) if !self.failing => tracing::error!(cause = "store", "{error}"),
-            _ => {}
+    fn change(&self, which: Which, key: &Key, what: What) {
+        if let Some(scribe) = &self.scribe {
+            scribe.add(which, key, what);
         }
-        self.failing = changed.is_err();
-        changed.is_ok()
     }
 
     /// Staples `staple` from now on.
@@ -194,14 +187,6 @@ impl Keeper {
             self.writer.remove(&key);
         }
     }
-}
-
-/// The value; an error is logged and counts as none.
-fn said<T>(read: Result<Option<T>, FileError>) -> Option<T> {
-    read.unwrap_or_else(|error| {
-        tracing::warn!(cause = "store", "{error}");
-        None
-    })
 }
 
 /// Makes the directories of the store and takes the right to write the map.

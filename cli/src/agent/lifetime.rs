@@ -2,12 +2,14 @@
 //! program, and then as long as a process that it may inspect has the map, since
 //! servers leave their first process behind.
 
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::event::Event;
@@ -16,44 +18,69 @@ use super::mapped;
 /// How often it is looked whether the map is still in use.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Whether there is such a process, were it another user's.
-pub fn is_alive(pid: i32) -> bool {
-    let pid = Pid::from_raw(pid);
-    pid.is_some_and(|pid| {
-        !matches!(
-            rustix::process::test_kill_process(pid),
-            Err(rustix::io::Errno::SRCH)
-        )
-    })
+/// A process, and no other that may have its number later.
+#[derive(Debug)]
+pub struct Program {
+    pid: i32,
+    /// None if it had ended already.
+    process: Option<OwnedFd>,
 }
 
-/// Sends [`Event::Stop`] when the process `pid` has ended and nobody has `map` any
-/// more.
+impl Program {
+    /// The process with the number `pid` now.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be watched; one that has ended is no error.
+    pub fn open(pid: i32) -> anyhow::Result<Self> {
+        let number = Pid::from_raw(pid).context("--watch-pid wants the number of a process")?;
+        let process = match pidfd_open(number, PidfdFlags::empty()) {
+            Ok(process) => Some(process),
+            Err(Errno::SRCH) => None,
+            Err(errno) => return Err(errno).with_context(|| format!("cannot watch process {pid}")),
+        };
+        Ok(Self { pid, process })
+    }
+
+    /// Whether it has ended, were it not waited for yet.
+    pub fn has_ended(&self) -> bool {
+        let Some(process) = &self.process else {
+            return true;
+        };
+        let now = Timespec::default();
+        matches!(
+            poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&now)),
+            Ok(1..)
+        )
+    }
+
+    fn wait(&self) {
+        if let Some(process) = &self.process {
+            // Readable when it has ended; a signal only starts the wait anew.
+            while let Err(Errno::INTR) = poll(&mut [PollFd::new(process, PollFlags::IN)], None) {}
+        }
+    }
+}
+
+/// Whether programs have the map: agents, which write it, do not count.
+pub fn is_in_use(map: &Path) -> bool {
+    let mapped = mapped::processes(map);
+    mapped.processes.iter().any(|process| !process.writes)
+}
+
+/// Sends [`Event::Stop`] when `program` has ended and no other has `map` any more.
 ///
 /// # Errors
 ///
-/// If the process cannot be watched; one that has ended already is no error.
-pub fn watch(pid: i32, map: PathBuf, events: &Sender<Event>) -> anyhow::Result<()> {
-    let process = match pidfd_open(
-        Pid::from_raw(pid).context("--watch-pid wants the number of a process")?,
-        PidfdFlags::empty(),
-    ) {
-        Ok(process) => Some(process),
-        Err(rustix::io::Errno::SRCH) => None,
-        Err(errno) => return Err(errno).with_context(|| format!("cannot watch process {pid}")),
-    };
+/// If the system gives no thread.
+pub fn watch(program: Program, map: PathBuf, events: &Sender<Event>) -> std::io::Result<()> {
     let events = events.clone();
     std::thread::Builder::new()
         .name("lifetime".to_owned())
         .spawn(move || {
-            if let Some(process) = process {
-                // Readable when it has ended; a signal only starts the wait anew.
-                while let Err(rustix::io::Errno::INTR) =
-                    poll(&mut [PollFd::new(&process, PollFlags::IN)], None)
-                {}
-            }
-            tracing::debug!(pid, "the program has ended");
-            while !mapped::processes(&map).processes.is_empty() {
+            program.wait();
+            tracing::debug!(pid = program.pid, "the program has ended");
+            while is_in_use(&map) {
                 std::thread::sleep(PAUSE);
             }
             // The agent may be ending by itself.

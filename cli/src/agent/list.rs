@@ -6,14 +6,15 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use staplegun_store::layout::Layout;
 
 use super::stamp::Stamp;
-use crate::fetch::{Subject, issuer_beside};
+use crate::fetch::{Issuers, Subject, issuer_beside};
 
-/// The most files that are looked at in a directory that was named.
-const MAX_FILES: usize = 4096;
+/// The most files that are looked at in a directory that was named: more than one
+/// for each certificate, for keys may lie beside them.
+const MAX_FILES: usize = 65_536;
 /// How deep: one directory for each site is common.
 const MAX_DEPTH: usize = 2;
 
@@ -86,6 +87,14 @@ pub struct Seen {
     failed: BTreeSet<PathBuf>,
 }
 
+/// A look into a directory.
+struct Looking<'a> {
+    issuers: &'a Issuers,
+    /// Files that may still be looked at.
+    left: usize,
+    found: Vec<Subject>,
+}
+
 impl Seen {
     /// The directories whose changes matter.
     pub fn directories(&self) -> impl Iterator<Item = &PathBuf> {
@@ -94,15 +103,12 @@ impl Seen {
 
     /// Reads the certificates at `paths` that are new or have changed. What cannot
     /// be read is logged, once.
-    pub fn look(&mut self, paths: &[PathBuf]) -> Vec<Subject> {
+    pub fn look(&mut self, paths: &[PathBuf], issuers: &Issuers) -> Vec<Subject> {
         self.directories.clear();
         let mut subjects = Vec::new();
         for path in paths {
-            match self.look_at(path) {
-                Ok(found) => {
-                    self.failed.remove(path);
-                    subjects.extend(found);
-                }
+            match self.look_at(path, issuers) {
+                Ok(found) => subjects.extend(found),
                 Err(error) => {
                     if self.failed.insert(path.clone()) {
                         tracing::warn!(cause = "list", "{error:#}");
@@ -121,17 +127,29 @@ impl Seen {
     /// # Errors
     ///
     /// If it cannot be read, or a file that was named holds no certificate.
-    pub fn look_at(&mut self, path: &Path) -> anyhow::Result<Vec<Subject>> {
+    pub fn look_at(&mut self, path: &Path, issuers: &Issuers) -> anyhow::Result<Vec<Subject>> {
         let about =
             fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
         let mut found = Vec::new();
         if about.is_dir() {
-            let mut left = MAX_FILES;
-            self.look_into(path, MAX_DEPTH, &mut left, &mut found)?;
+            let mut looking = Looking {
+                issuers,
+                left: MAX_FILES,
+                found: Vec::new(),
+            };
+            self.look_into(path, MAX_DEPTH, &mut looking)?;
+            if looking.left == 0 && self.failed.insert(path.to_owned()) {
+                tracing::warn!(
+                    cause = "list",
+                    "{} holds more than {MAX_FILES} files: the rest is passed over",
+                    path.display()
+                );
+            }
+            found = looking.found;
         } else {
             self.directories.extend(path.parent().map(Path::to_owned));
             if self.is_new(path) {
-                let subject = Subject::from_file(path).inspect_err(|_| {
+                let subject = Subject::from_file(path, issuers).inspect_err(|_| {
                     // Tried again, whether it changes or not: it may be readable then.
                     self.files.remove(path);
                 })?;
@@ -145,33 +163,29 @@ impl Seen {
         &mut self,
         directory: &Path,
         depth: usize,
-        left: &mut usize,
-        found: &mut Vec<Subject>,
+        looking: &mut Looking<'_>,
     ) -> anyhow::Result<()> {
         self.directories.insert(directory.to_owned());
         let entries = fs::read_dir(directory)
             .with_context(|| format!("cannot list the directory {}", directory.display()))?;
         for entry in entries {
-            if *left == 0 {
-                bail!(
-                    "{} holds more than {MAX_FILES} files: the rest is passed over",
-                    directory.display()
-                );
+            if looking.left == 0 {
+                return Ok(());
             }
-            *left -= 1;
+            looking.left -= 1;
             let path = entry?.path();
             let Ok(about) = fs::metadata(&path) else {
                 continue;
             };
             if about.is_dir() && depth > 1 {
                 // One that may not be read hides no other.
-                if let Err(error) = self.look_into(&path, depth - 1, left, found) {
+                if let Err(error) = self.look_into(&path, depth - 1, looking) {
                     tracing::debug!("{error:#}");
                 }
             } else if about.is_file() && is_named_as_certificate(&path) && self.is_new(&path) {
-                match Subject::from_file(&path) {
+                match Subject::from_file(&path, looking.issuers) {
                     Ok(subject) if subject.leaf.is_ca() => {}
-                    Ok(subject) => found.push(subject),
+                    Ok(subject) => looking.found.push(subject),
                     Err(error) => tracing::debug!("{error:#}"),
                 }
             }

@@ -12,6 +12,8 @@ pub struct Process {
     pub pid: u32,
     /// Its name (comm), without control characters.
     pub name: String,
+    /// Whether it may write it: an agent does.
+    pub writes: bool,
 }
 
 /// What could be seen.
@@ -38,15 +40,16 @@ pub fn processes(map: &Path) -> Mapped {
         .filter(|pid| *pid != std::process::id());
     for pid in pids {
         match maps(pid, about.dev(), about.ino()) {
-            Ok(true) => found.processes.push(Process {
+            Ok(Some(writes)) => found.processes.push(Process {
                 pid,
                 name: name(pid),
+                writes,
             }),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 found.hidden += 1;
             }
             // It ended meanwhile.
-            Ok(false) | Err(_) => {}
+            Ok(None) | Err(_) => {}
         }
     }
     found.processes.sort_by_key(|process| process.pid);
@@ -62,30 +65,29 @@ fn name(pid: u32) -> String {
         .collect()
 }
 
-fn maps(pid: u32, device: u64, inode: u64) -> std::io::Result<bool> {
+/// Whether a process has the file, and then whether it may write it.
+fn maps(pid: u32, device: u64, inode: u64) -> std::io::Result<Option<bool>> {
     let file = fs::File::open(format!("/proc/{pid}/maps"))?;
     for line in BufReader::new(file).split(b'\n') {
-        if names(&String::from_utf8_lossy(&line?), device, inode) {
-            return Ok(true);
+        let found = access(&String::from_utf8_lossy(&line?), device, inode);
+        if found.is_some() {
+            return Ok(found);
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
-/// Whether a line of /proc/PID/maps is about that file: `address perms offset
-/// major:minor inode path`, the device in hexadecimal (proc(5)).
-fn names(line: &str, device: u64, inode: u64) -> bool {
-    let mut words = line.split_ascii_whitespace().skip(3);
-    let (Some(on), Some(number)) = (words.next(), words.next()) else {
-        return false;
-    };
-    let Some((major, minor)) = on.split_once(':') else {
-        return false;
-    };
+/// If a line of /proc/PID/maps is about that file, whether for writing: `address
+/// perms offset major:minor inode path`, the device in hexadecimal (proc(5)).
+fn access(line: &str, device: u64, inode: u64) -> Option<bool> {
+    let mut words = line.split_ascii_whitespace().skip(1);
+    let (permissions, _offset) = (words.next()?, words.next()?);
+    let (major, minor) = words.next()?.split_once(':')?;
     let hex = |text| u32::from_str_radix(text, 16).ok();
-    hex(major) == Some(rustix::fs::major(device))
-        && hex(minor) == Some(rustix::fs::minor(device))
-        && number.parse() == Ok(inode)
+    let is_it = hex(major)? == rustix::fs::major(device)
+        && hex(minor)? == rustix::fs::minor(device)
+        && words.next()?.parse() == Ok(inode);
+    is_it.then(|| permissions.contains('w'))
 }
 
 #[cfg(test)]
@@ -96,10 +98,14 @@ mod tests {
     fn a_line_is_matched_by_device_and_inode_and_not_by_its_path() {
         let device = rustix::fs::makedev(0xfe, 0x1f);
         let line = "7f00-7f01 r--s 00000000 fe:1f 4242    /run/staplegun/map.v1 (deleted)";
-        assert!(names(line, device, 4242));
-        assert!(!names(line, device, 4243));
-        assert!(!names(line, rustix::fs::makedev(0xfe, 1), 4242));
-        assert!(!names("7f00-7f01 r--p 00000000 00:00 0", device, 0));
-        assert!(!names("", device, 0));
+        assert_eq!(access(line, device, 4242), Some(false));
+        assert_eq!(
+            access(&line.replace("r--", "rw-"), device, 4242),
+            Some(true)
+        );
+        assert_eq!(access(line, device, 4243), None);
+        assert_eq!(access(line, rustix::fs::makedev(0xfe, 1), 4242), None);
+        assert_eq!(access("7f00-7f01 r--p 00000000 00:00 0", device, 0), None);
+        assert_eq!(access("", device, 0), None);
     }
 }

@@ -6,73 +6,79 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Sender, sync_channel};
 use std::time::Duration;
 
 use anyhow::Context;
 use staplegun_store::name;
 
 use super::daemon::Daemon;
+use super::event::Event;
 use super::roster::Watched;
 use crate::fetch::Staple;
 
 /// How long a client of the port may take to ask, and to listen.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where the metrics go.
+/// The file of the metrics, if one is wanted.
 #[derive(Debug)]
 pub struct Metrics {
     file: Option<PathBuf>,
     failing: bool,
-    text: Arc<Mutex<String>>,
+    /// What stands in it.
+    text: String,
 }
 
 impl Metrics {
     /// For that file and that port of 127.0.0.1, each if wanted. Port 0 lets the
-    /// kernel choose; the log tells which.
+    /// kernel choose; the log tells which. Whoever asks there asks the main thread,
+    /// by `events`: nothing is written down while nobody wants it.
     ///
     /// # Errors
     ///
     /// If the port is taken.
-    pub fn start(file: Option<PathBuf>, port: Option<u16>) -> anyhow::Result<Self> {
-        let text = Arc::default();
+    pub fn start(
+        file: Option<PathBuf>,
+        port: Option<u16>,
+        events: &Sender<Event>,
+    ) -> anyhow::Result<Self> {
         if let Some(port) = port {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
                 .with_context(|| format!("cannot serve metrics on 127.0.0.1:{port}"))?;
             tracing::info!(address = %listener.local_addr()?, "serving metrics");
-            let text = Arc::clone(&text);
+            let events = events.clone();
             std::thread::Builder::new()
                 .name("metrics".to_owned())
-                .spawn(move || serve(&listener, &text))?;
+                .spawn(move || serve(&listener, &events))?;
         }
         Ok(Self {
             file,
             failing: false,
-            text,
+            text: String::new(),
         })
     }
 
-    /// Brings them up to date; writes the file only if something changed.
+    /// Brings the file up to date, if something changed.
     pub fn update(&mut self, daemon: &Daemon) {
+        let Some(file) = &self.file else {
+            return;
+        };
         let new = render(daemon);
-        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        if *text == new {
+        if self.text == new {
             return;
         }
-        if let Some(file) = &self.file {
-            let written = replace(file, new.as_bytes());
-            if let Err(error) = &written
-                && !self.failing
-            {
-                tracing::error!(
-                    cause = "metrics",
-                    "cannot write the metrics {}: {error}",
-                    file.display()
-                );
-            }
-            self.failing = written.is_err();
+        let written = replace(file, new.as_bytes());
+        if let Err(error) = &written
+            && !self.failing
+        {
+            tracing::error!(
+                cause = "metrics",
+                "cannot write the metrics {}: {error}",
+                file.display()
+            );
         }
-        *text = new;
+        self.failing = written.is_err();
+        self.text = new;
     }
 }
 
@@ -85,16 +91,16 @@ fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::rename(&new, file)
 }
 
-fn serve(listener: &TcpListener, text: &Mutex<String>) {
+fn serve(listener: &TcpListener, events: &Sender<Event>) {
     for stream in listener.incoming().flatten() {
         // One at a time, each for a short time only.
-        if let Err(error) = answer(stream, text) {
+        if let Err(error) = answer(stream, events) {
             tracing::debug!("a client of the metrics went: {error}");
         }
     }
 }
 
-fn answer(mut stream: TcpStream, text: &Mutex<String>) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, events: &Sender<Event>) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
@@ -102,10 +108,10 @@ fn answer(mut stream: TcpStream, text: &Mutex<String>) -> std::io::Result<()> {
     let mut words = line.split(' ');
     let path = words.nth(1).unwrap_or_default();
     let (status, body) = match (line.starts_with("GET "), path) {
-        (true, "/metrics" | "/") => {
-            let text = text.lock().unwrap_or_else(PoisonError::into_inner);
-            ("200 OK", text.clone())
-        }
+        (true, "/metrics" | "/") => match current(events) {
+            Some(text) => ("200 OK", text),
+            None => ("503 Service Unavailable", "the agent is busy\n".to_owned()),
+        },
         (true, _) => ("404 Not Found", "the metrics are at /metrics\n".to_owned()),
         (false, _) => ("405 Method Not Allowed", "only GET\n".to_owned()),
     };
@@ -118,7 +124,15 @@ fn answer(mut stream: TcpStream, text: &Mutex<String>) -> std::io::Result<()> {
     stream.shutdown(std::net::Shutdown::Write)
 }
 
-fn render(daemon: &Daemon) -> String {
+/// The metrics as they are now; None if the main thread does not answer in time.
+fn current(events: &Sender<Event>) -> Option<String> {
+    let (sender, text) = sync_channel(1);
+    events.send(Event::Metrics(sender)).ok()?;
+    text.recv_timeout(PATIENCE).ok()
+}
+
+/// All metrics.
+pub fn render(daemon: &Daemon) -> String {
     let mut text = String::new();
     let counters = &daemon.counters;
     counter(

@@ -3,17 +3,19 @@
 //!
 //! From the bottom up: `decision` says what to do with what came and when to ask
 //! again, and does nothing; `keeper` holds map and files, `roster` the
-//! certificates; `intake` and `outcome` bring together what comes from outside
-//! and the decisions; `daemon` is the main thread, which alone changes anything,
-//! and `pool`, `watch`, `signals`, `lifetime` and `metrics` are the others.
+//! certificates; `fill`, `intake` and `outcome` bring together what comes from
+//! outside and the decisions; `daemon` is the main thread, which alone decides, and
+//! `pool`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others.
 
 mod clock;
 mod counters;
 mod daemon;
 mod decision;
 mod event;
+mod fill;
 mod intake;
 mod keeper;
+mod lanes;
 mod lifetime;
 pub mod list;
 mod log;
@@ -23,6 +25,7 @@ mod outcome;
 mod place;
 mod pool;
 mod roster;
+mod scribe;
 mod settings;
 mod signals;
 mod stamp;

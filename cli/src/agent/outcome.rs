@@ -2,6 +2,7 @@
 //! decision's consequences for map, files, notes and schedule.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::time::Rfc3339;
@@ -38,12 +39,12 @@ impl fmt::Display for Origin<'_> {
 impl Daemon {
     /// A fetch is over.
     pub(super) fn fetched(&mut self, key: &Key, fetched: Option<Fetched>) {
+        self.roster.end(key);
         let Some(watched) = self.roster.get_mut(key) else {
             return;
         };
-        watched.asking = false;
         watched.turn = watched.turn.wrapping_add(1);
-        let Some(Fetched { subject, outcome }) = fetched else {
+        let Some(Fetched { completed, outcome }) = fetched else {
             self.failed(
                 key,
                 None,
@@ -53,9 +54,13 @@ impl Daemon {
             );
             return;
         };
-        if watched.subject.issuer().is_none() && subject.issuer().is_some() {
-            watched.subject = subject;
-            self.write_certificate(key);
+        if let Some(mut completed) = completed
+            && watched.subject.issuer().is_none()
+        {
+            let pem = completed.to_pem();
+            completed.let_go();
+            watched.subject = Arc::new(completed);
+            self.keeper.write_certificate(key, pem);
         }
         match outcome {
             Ok(received) => self.received(key, received),
@@ -145,10 +150,10 @@ impl Daemon {
 
     /// Sets the next attempt, and writes the notes.
     fn schedule(&mut self, key: &Key, delay: Duration) {
+        self.roster.set_due(key, Instant::now().checked_add(delay));
         let Some(watched) = self.roster.get_mut(key) else {
             return;
         };
-        watched.due = Instant::now().checked_add(delay);
         let seconds = i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
         watched.notes.next_refresh = Some(clock::now().saturating_add(seconds));
         self.keeper.write_notes(key, &watched.notes);
@@ -236,14 +241,20 @@ impl Daemon {
             (watched.notes.last_error, watched.notes.last_cause) = trouble(None);
             watched.notes.this_update = Some(staple.validity.from);
             watched.notes.until = Some(staple.validity.until);
+            watched.notes.revoked_since = None;
             watched.known = Some(staple);
         }
         Ok(())
     }
 
-    /// Stops the good response at once, or lets the revoked one take its place if
-    /// the operator wants it so; the evidence goes into the file.
+    /// Stops the good response, or lets the revoked one take its place if the
+    /// operator wants it so. The evidence goes to its file first: were the agent
+    /// killed between the map and the file, the good one would be back after a
+    /// reboot, which leaves no map.
     pub(super) fn withdraw(&mut self, key: &Key, staple: Staple, from: Origin<'_>) {
+        if let Origin::Responder(_) = from {
+            self.keeper.replace_response(key, &staple.der);
+        }
         let staples = self.settings.staple_revoked && staple.is_fresh(clock::now());
         let done = if staples {
             self.keeper.staple(key, &staple)
@@ -253,32 +264,17 @@ impl Daemon {
         if let Err(error) = done {
             tracing::error!(cause = "map", "{error}");
         }
-        let is_kept = match from {
-            Origin::Responder(_) => self.keeper.write_response(key, &staple.der),
-            Origin::File => true,
-        };
-        if !is_kept {
-            // Nobody must find the good one after a restart.
-            self.keeper.remove_response(key);
-        }
         if let Some(watched) = self.roster.get_mut(key) {
             let notes = &mut watched.notes;
             (notes.last_error, notes.last_cause) = trouble(Some(&staple));
             notes.this_update = Some(staple.validity.from);
             notes.until = Some(staple.validity.until);
+            notes.revoked_since = match staple.verdict {
+                Verdict::Revoked { since } => Some(since),
+                Verdict::Good => None,
+            };
             watched.known = Some(staple);
             self.keeper.write_notes(key, &watched.notes);
-        }
-    }
-
-    /// Writes a certificate that was let in to `certs/`.
-    pub(super) fn write_certificate(&mut self, key: &Key) {
-        let Some(watched) = self.roster.get_mut(key) else {
-            return;
-        };
-        match watched.subject.to_pem() {
-            Ok(pem) => self.keeper.write_certificate(key, &pem),
-            Err(error) => tracing::error!(cause = "store", "cannot write a certificate: {error:#}"),
         }
     }
 }

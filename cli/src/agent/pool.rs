@@ -1,21 +1,19 @@
 //! The threads that fetch: a few side by side, and only so many at one responder.
 
-use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::clock;
 use super::event::Event;
-use crate::fetch::{self, Fetched, Manner, Subject};
+use super::lanes::{Lanes, Turn};
+use crate::fetch::{self, Client, Fetched, Issuers, Manner, Subject};
 
 /// One response to fetch.
 #[derive(Debug)]
 pub struct Job {
     /// The certificate.
-    pub subject: Subject,
-    /// The responder that is asked first: its limit counts.
-    pub responder: String,
+    pub subject: Arc<Subject>,
     /// How to ask.
     pub manner: Arc<Manner>,
     /// How many attempts there were before.
@@ -30,16 +28,9 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Shared {
-    queue: Mutex<Queue>,
+    lanes: Mutex<Lanes<Job, Client>>,
     changed: Condvar,
-    per_responder: usize,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Job>,
-    /// Jobs under way, for each responder's host.
-    busy: HashMap<String, usize>,
+    issuers: Arc<Issuers>,
 }
 
 impl Pool {
@@ -51,12 +42,13 @@ impl Pool {
     pub fn start(
         threads: usize,
         per_responder: usize,
+        issuers: &Arc<Issuers>,
         events: &Sender<Event>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            lanes: Mutex::new(Lanes::new(per_responder)),
             changed: Condvar::new(),
-            per_responder,
+            issuers: Arc::clone(issuers),
         });
         for _ in 0..threads {
             let (shared, events) = (Arc::clone(&shared), events.clone());
@@ -67,86 +59,68 @@ impl Pool {
         Ok(Self { shared })
     }
 
-    /// Adds a job; its [`Event::Fetched`] comes when it is done.
-    pub fn add(&self, job: Job) {
-        self.shared.queue().waiting.push_back(job);
+    /// Adds a job; its [`Event::Fetched`] comes when it is done. The limit of
+    /// `responder` counts, which is the one that is asked first.
+    pub fn add(&self, responder: &str, job: Job) {
+        self.shared.lanes().add(host(responder), job);
         self.shared.changed.notify_one();
     }
 }
 
 impl Shared {
-    /// A thread that panicked has left the queue as it should be: it is changed
-    /// by single calls only.
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A thread that panicked has left the lanes as they should be: they are
+    /// changed by single calls only.
+    fn lanes(&self) -> MutexGuard<'_, Lanes<Job, Client>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job whose responder has not too many yet.
-    fn next(&self) -> (Job, String) {
-        let mut queue = self.queue();
+    /// Gives back the lane of what is over, and waits for the next.
+    fn next(&self, over: Option<(Arc<str>, Option<Client>)>) -> Turn<Job, Client> {
+        let mut lanes = self.lanes();
+        if let Some((lane, client)) = over {
+            lanes.done(&lane, client);
+        }
         loop {
-            if let Some(found) = queue.take_next(self.per_responder) {
-                return found;
+            if let Some(turn) = lanes.next() {
+                if lanes.is_any_ready() {
+                    self.changed.notify_one();
+                }
+                return turn;
             }
-            queue = self
+            lanes = self
                 .changed
-                .wait(queue)
+                .wait(lanes)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-impl Queue {
-    fn take_next(&mut self, per_responder: usize) -> Option<(Job, String)> {
-        let at = self.waiting.iter().position(|job| {
-            let busy = self.busy.get(host(&job.responder)).copied();
-            busy.unwrap_or(0) < per_responder
-        })?;
-        let job = self.waiting.remove(at)?;
-        let host = host(&job.responder).to_owned();
-        *self.busy.entry(host.clone()).or_insert(0) += 1;
-        Some((job, host))
-    }
-
-    fn done(&mut self, host: &str) {
-        if let Some(busy) = self.busy.get_mut(host) {
-            *busy = busy.saturating_sub(1);
-            if *busy == 0 {
-                self.busy.remove(host);
-            }
-        }
-    }
-}
-
 fn work(shared: &Shared, events: &Sender<Event>) {
+    let mut over = None;
     loop {
-        let (job, host) = shared.next();
+        let Turn { lane, job, left } = shared.next(over);
+        let patience = job.manner.patience;
+        let mut client = left
+            .filter(|client| *client.patience() == patience)
+            .unwrap_or_else(|| Client::new(patience));
         let key = job.subject.key();
-        let fetched = fetch_one(job);
-        shared.queue().done(&host);
-        shared.changed.notify_all();
-        let event = Event::Fetched {
-            key,
-            fetched: fetched.map(Box::new),
-        };
-        if events.send(event).is_err() {
+        let fetched = fetch_one(&job, &shared.issuers, &mut client);
+        // What panicked in the middle of an exchange is used for no other.
+        over = Some((lane, fetched.is_some().then_some(client)));
+        let fetched = fetched.map(Box::new);
+        if events.send(Event::Fetched { key, fetched }).is_err() {
             return;
         }
     }
 }
 
 /// None if it panicked: that must cost neither the thread nor the others.
-fn fetch_one(job: Job) -> Option<Fetched> {
-    let Job {
-        subject,
-        manner,
-        turn,
-        ..
-    } = job;
-    catch_unwind(AssertUnwindSafe(|| {
-        fetch::fetch(subject, &manner, turn, clock::now())
-    }))
-    .ok()
+fn fetch_one(job: &Job, issuers: &Issuers, client: &mut Client) -> Option<Fetched> {
+    let fetch = || {
+        let now = clock::now();
+        fetch::fetch(&job.subject, &job.manner, issuers, client, job.turn, now)
+    };
+    catch_unwind(AssertUnwindSafe(fetch)).ok()
 }
 
 /// The part of an address that tells one responder from another.

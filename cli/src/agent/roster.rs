@@ -1,7 +1,8 @@
 //! The certificates that are looked after, and which are let in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use staplegun_ocsp::UnixTime;
@@ -14,22 +15,20 @@ use crate::fetch::{Staple, Subject};
 /// One certificate.
 #[derive(Debug)]
 pub struct Watched {
-    /// The certificate.
-    pub subject: Subject,
+    /// The certificate; what asking for it does not take was let go.
+    pub subject: Arc<Subject>,
     /// The response in use, or the revocation that is known.
     pub known: Option<Staple>,
     /// What is remembered of it.
     pub notes: Notes,
     /// When its responder is asked next; None: not at all.
-    pub due: Option<Instant>,
+    due: Option<Instant>,
     /// A fetch is under way.
-    pub asking: bool,
+    asking: bool,
     /// Attempts so far.
     pub turn: usize,
     /// The file in `staples/` as it was seen last.
     pub stamp: Option<Stamp>,
-    /// Who named it.
-    source: Source,
 }
 
 /// Who named a certificate.
@@ -103,10 +102,15 @@ pub struct Quota {
     pub per_user: usize,
 }
 
-/// All of them.
+/// All of them, and in which order their time comes: no step of the schedule may
+/// look at all, for there may be many and each has such steps.
 #[derive(Debug, Default)]
 pub struct Roster {
     entries: BTreeMap<Key, Watched>,
+    /// Those that are due at some time and not being asked for.
+    timetable: BTreeSet<(Instant, Key)>,
+    /// How many fetches are under way.
+    asking: usize,
     left_by: HashMap<u32, usize>,
 }
 
@@ -162,29 +166,39 @@ impl Roster {
 
     /// Lets a certificate in that was examined. True if it is new, or if its
     /// issuer is; then it is due at `at`.
-    pub fn admit(&mut self, subject: Subject, source: Source, notes: Notes, at: Instant) -> bool {
-        if let Some(known) = self.entries.get_mut(&subject.key()) {
+    pub fn admit(
+        &mut self,
+        subject: Subject,
+        source: Source,
+        mut notes: Notes,
+        at: Instant,
+    ) -> bool {
+        let key = subject.key();
+        if let Some(known) = self.entries.get_mut(&key) {
             let is_news = known.subject.issuer().is_none() && subject.issuer().is_some();
             if is_news {
-                known.subject = subject;
-                known.due = Some(at);
+                known.subject = Arc::new(subject);
+                self.set_due(&key, Some(at));
             }
             return is_news;
         }
         if let Source::User(uid) = source {
+            notes.left_by = Some(uid);
+        }
+        if let Some(uid) = notes.left_by {
             *self.left_by.entry(uid).or_insert(0) += 1;
         }
         let watched = Watched {
             known: None,
             notes,
-            due: Some(at),
+            due: None,
             asking: false,
             turn: 0,
             stamp: None,
-            source,
-            subject,
+            subject: Arc::new(subject),
         };
-        self.entries.insert(watched.subject.key(), watched);
+        self.entries.insert(key, watched);
+        self.set_due(&key, Some(at));
         true
     }
 
@@ -198,14 +212,45 @@ impl Roster {
         self.entries.contains_key(key)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// All, in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Watched)> {
         self.entries.iter()
     }
 
-    /// All, to be changed.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Key, &mut Watched)> {
-        self.entries.iter_mut()
+    /// Sets when its responder is asked next; None: not at all.
+    pub fn set_due(&mut self, key: &Key, due: Option<Instant>) {
+        self.change(key, |watched| watched.due = due);
+    }
+
+    /// A fetch begins.
+    pub fn begin(&mut self, key: &Key) {
+        self.change(key, |watched| watched.asking = true);
+    }
+
+    /// A fetch is over.
+    pub fn end(&mut self, key: &Key) {
+        self.change(key, |watched| watched.asking = false);
+    }
+
+    /// The one place where the timetable changes.
+    fn change(&mut self, key: &Key, change: impl FnOnce(&mut Watched)) {
+        let Some(watched) = self.entries.get_mut(key) else {
+            return;
+        };
+        let was_asking = watched.asking;
+        if let Some(due) = watched.waits_until() {
+            self.timetable.remove(&(due, *key));
+        }
+        change(watched);
+        if let Some(due) = watched.waits_until() {
+            self.timetable.insert((due, *key));
+        }
+        self.asking = self.asking + usize::from(watched.asking) - usize::from(was_asking);
     }
 
     /// Takes out those whose certificate has expired.
@@ -216,43 +261,51 @@ impl Roster {
             .filter(|(_, watched)| watched.subject.leaf.not_after() < now && !watched.asking)
             .map(|(key, _)| *key)
             .collect();
-        let removed: Vec<Watched> = over
-            .iter()
-            .filter_map(|key| self.entries.remove(key))
-            .collect();
-        for watched in &removed {
-            if let Source::User(uid) = watched.source
-                && let Some(count) = self.left_by.get_mut(&uid)
-            {
-                *count = count.saturating_sub(1);
-            }
-        }
-        removed
+        over.iter()
+            .filter_map(|key| {
+                self.set_due(key, None);
+                let gone = self.entries.remove(key)?;
+                let left_by = gone
+                    .notes
+                    .left_by
+                    .and_then(|uid| self.left_by.get_mut(&uid));
+                if let Some(count) = left_by {
+                    *count = count.saturating_sub(1);
+                }
+                Some(gone)
+            })
+            .collect()
     }
 
-    /// Those whose time has come, not yet asked for.
+    /// Those whose time has come, not yet asked for, in the order of their times.
     pub fn due(&self, at: Instant) -> Vec<Key> {
-        let is_due =
-            |watched: &Watched| !watched.asking && watched.due.is_some_and(|due| due <= at);
-        self.entries
-            .iter()
-            .filter(|(_, watched)| is_due(watched))
-            .map(|(key, _)| *key)
-            .collect()
+        let is_due = |(due, _): &&(Instant, Key)| *due <= at;
+        let due = self.timetable.iter().take_while(is_due);
+        due.map(|(_, key)| *key).collect()
     }
 
     /// When the next one is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.entries
-            .values()
-            .filter(|watched| !watched.asking)
-            .filter_map(|watched| watched.due)
-            .min()
+        self.timetable.first().map(|(due, _)| *due)
+    }
+
+    /// Those for which no time is set.
+    pub fn unplanned(&self) -> Vec<Key> {
+        let all = self.entries.iter();
+        let unplanned = all.filter(|(_, watched)| watched.due.is_none());
+        unplanned.map(|(key, _)| *key).collect()
     }
 
     /// Whether a fetch is under way.
     pub fn is_asking(&self) -> bool {
-        self.entries.values().any(|watched| watched.asking)
+        self.asking > 0
+    }
+}
+
+impl Watched {
+    /// When its responder is to be asked, unless that is being done.
+    pub fn waits_until(&self) -> Option<Instant> {
+        self.due.filter(|_| !self.asking)
     }
 }
 
@@ -260,14 +313,49 @@ impl Roster {
 mod tests {
     use super::*;
     use crate::agent::clock;
+    use crate::fetch::Issuers;
     use staplegun_testkit::{Identity, Spec};
+    use std::time::Duration;
+
+    #[test]
+    fn who_is_due_comes_in_the_order_of_the_times_and_never_while_being_asked_for() {
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut roster = Roster::default();
+        let keys: Vec<Key> = [30, 10, 20]
+            .into_iter()
+            .map(|seconds| {
+                let der = ca.issue(&Spec::server()).der();
+                let subject = Subject::new(vec![der], &Issuers::default()).unwrap();
+                let key = subject.key();
+                assert!(roster.admit(subject, Source::List, Notes::default(), at(seconds)));
+                key
+            })
+            .collect();
+        assert_eq!(roster.next_due(), Some(at(10)));
+        assert!(roster.due(at(9)).is_empty());
+        assert_eq!(roster.due(at(20)), [keys[1], keys[2]]);
+        roster.begin(&keys[1]);
+        roster.set_due(&keys[1], Some(at(5)));
+        assert!(roster.is_asking());
+        assert_eq!(roster.due(at(20)), [keys[2]]);
+        roster.end(&keys[1]);
+        assert!(!roster.is_asking());
+        assert_eq!(roster.next_due(), Some(at(5)));
+        roster.set_due(&keys[2], None);
+        assert_eq!(roster.due(at(60)), [keys[1], keys[0]]);
+        let after_its_end = i64::MAX;
+        assert_eq!(roster.remove_expired(after_its_end).len(), 3);
+        assert_eq!((roster.next_due(), roster.len()), (None, 0));
+    }
 
     #[test]
     fn what_has_expired_counts_no_more_against_its_users_quota() {
         let ca = Identity::self_signed(&Spec::ca("CA"));
         let subject = || {
             let leaf = ca.issue(&Spec::server()).der();
-            Subject::new(&[&leaf, &ca.der()]).expect("a certificate")
+            Subject::new(vec![leaf, ca.der()], &Issuers::default()).expect("a certificate")
         };
         let (user, now) = (Source::User(65534), clock::now());
         let quota = Quota {

@@ -3,6 +3,9 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
+use staplegun_store::layout::Layout;
+use staplegun_store::{Key, name};
+
 /// What tells a file from the next one under the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -23,4 +26,11 @@ impl Stamp {
             modified: (about.mtime(), about.mtime_nsec()),
         }
     }
+}
+
+/// Which file lies in `staples/` under that name.
+pub fn of_response(layout: &Layout, key: &Key) -> Option<Stamp> {
+    let file = format!("{}.der", name::of_key(key));
+    let about = std::fs::symlink_metadata(layout.lasting().join("staples").join(file)).ok()?;
+    Some(Stamp::of(&about))
 }

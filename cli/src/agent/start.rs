@@ -18,13 +18,14 @@ use tracing::Level;
 
 use super::daemon::{Daemon, Threads, Until};
 use super::keeper::{Keeper, take_lock};
+use super::lifetime::Program;
 use super::metrics::Metrics;
 use super::place::Place;
 use super::pool::Pool;
 use super::settings::Settings;
 use super::systemd::Manager;
 use super::watch::Watch;
-use super::{lifetime, log, mapped, signals, user};
+use super::{lifetime, log, signals, user};
 use crate::fetch::Override;
 
 /// How often a standby looks whether the other agent has ended.
@@ -107,7 +108,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // What the agent writes is public, and only its own to write.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let manager = Manager::from_environment();
-    let Some(lock) = lock(&args, &layout, &manager)? else {
+    let program = args.watch_pid.map(Program::open).transpose()?;
+    let Some(lock) = lock(&args, program.as_ref(), &layout, &manager)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let mut keeper = Keeper::open_map(&layout, settings.map_size, lock)?;
@@ -117,11 +119,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         user::become_user(user)?;
         tracing::info!(user = %user.name, "gave up root");
     }
-    keeper.open_files(&layout);
+    keeper.open_files(&layout).context("cannot start threads")?;
     let (metrics_file, metrics_port) = (settings.metrics_file.clone(), settings.metrics_port);
     let (threads, per_responder) = (settings.threads, settings.per_responder);
-    let (fill, once, watch_pid) = (args.fill, args.once, args.watch_pid);
-    let map = layout.map();
+    let (fill, once) = (args.fill, args.once);
+    let (map, staples) = (layout.map(), layout.lasting().join("staples"));
     let reload = Box::new(move || args.settings(is_system));
     let mut daemon = Daemon::new(layout, settings, keeper, reload)?;
     daemon.fill();
@@ -130,18 +132,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let (sender, events) = mpsc::channel();
     signals::start(&sender).context("cannot handle signals")?;
-    if let Some(pid) = watch_pid {
-        lifetime::watch(pid, map, &sender)?;
+    if let Some(program) = program {
+        lifetime::watch(program, map, &sender).context("cannot start threads")?;
     }
-    let watch = Watch::start(&sender)
+    let watch = Watch::start(staples, &sender)
         .inspect_err(|error| {
             tracing::warn!("no notices of changed files ({error}): only the sweep sees them");
         })
         .ok();
     let threads = Threads {
-        pool: Pool::start(threads, per_responder, &sender).context("cannot start threads")?,
+        pool: Pool::start(threads, per_responder, &daemon.issuers, &sender)
+            .context("cannot start threads")?,
         watch,
-        metrics: Metrics::start(metrics_file, metrics_port)?,
+        metrics: Metrics::start(metrics_file, metrics_port, &sender)?,
         manager,
         events,
     };
@@ -167,7 +170,12 @@ fn other_user(name: Option<&str>) -> anyhow::Result<Option<User>> {
 
 /// Waits for the right to write the map. None if there is nothing to wait for: the
 /// agent that has it does what was asked for, or the program it was for has gone.
-fn lock(args: &Args, layout: &Layout, manager: &Manager) -> anyhow::Result<Option<WriterLock>> {
+fn lock(
+    args: &Args,
+    program: Option<&Program>,
+    layout: &Layout,
+    manager: &Manager,
+) -> anyhow::Result<Option<WriterLock>> {
     let mut is_standby = false;
     let mut attempts = 0;
     loop {
@@ -186,18 +194,12 @@ fn lock(args: &Args, layout: &Layout, manager: &Manager) -> anyhow::Result<Optio
             tracing::info!("{busy}: standing by");
             manager.ready("standing by for another agent");
         }
-        let is_over = args
-            .watch_pid
-            .is_some_and(|pid| !lifetime::is_alive(pid) && !is_mapped(&layout.map()));
-        if is_over {
+        let has_ended = program.is_some_and(Program::has_ended);
+        if has_ended && !lifetime::is_in_use(&layout.map()) {
             return Ok(None);
         }
         std::thread::sleep(STANDBY_PAUSE);
     }
-}
-
-fn is_mapped(map: &Path) -> bool {
-    !mapped::processes(map).processes.is_empty()
 }
 
 /// As root: makes what `user` will need and could not make, and nothing else its

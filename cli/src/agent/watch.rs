@@ -3,15 +3,15 @@
 //! Only a hint to look now: the agent looks at everything again from time to
 //! time, since notices can be lost, and on some file systems never come.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use staplegun_store::{Key, name};
 
 use super::event::Event;
 
@@ -19,30 +19,54 @@ use super::event::Event;
 #[derive(Debug)]
 pub struct Watch {
     descriptor: Arc<OwnedFd>,
+    /// `staples/`: the agent itself writes there, so it is told which files.
+    staples: PathBuf,
     /// The number of each watch.
     directories: HashMap<PathBuf, i32>,
-    /// A notice is on its way and was not seen yet.
-    pending: Arc<AtomicBool>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Something anywhere but in `staples/`.
+    pub elsewhere: bool,
+    /// Nobody knows what in `staples/`.
+    pub all_staples: bool,
+    /// Of these certificates the files in `staples/`.
+    pub staples: BTreeSet<Key>,
+}
+
+/// What the kernel told since the main thread looked last.
+#[derive(Debug, Default)]
+struct Seen {
+    changes: Changes,
+    /// The main thread was told that there is something.
+    is_told: bool,
+    /// The number of the watch of `staples/`.
+    staples: Option<i32>,
 }
 
 impl Watch {
-    /// Starts to watch nothing yet; notices go to `events`.
+    /// Starts to watch nothing yet; notices go to `events`. `staples` is where the
+    /// responses lie.
     ///
     /// # Errors
     ///
     /// If the kernel gives no inotify instance or no thread.
-    pub fn start(events: &Sender<Event>) -> std::io::Result<Self> {
+    pub fn start(staples: PathBuf, events: &Sender<Event>) -> std::io::Result<Self> {
         let descriptor = Arc::new(inotify::init(CreateFlags::CLOEXEC)?);
-        let pending = Arc::new(AtomicBool::new(false));
+        let seen = Arc::default();
         let watch = Self {
             descriptor: Arc::clone(&descriptor),
+            staples,
             directories: HashMap::new(),
-            pending: Arc::clone(&pending),
+            seen: Arc::clone(&seen),
         };
         let events = events.clone();
         std::thread::Builder::new()
             .name("watch".to_owned())
-            .spawn(move || pass_on(&descriptor, &pending, &events))?;
+            .spawn(move || pass_on(&descriptor, &seen, &events))?;
         Ok(watch)
     }
 
@@ -75,6 +99,9 @@ impl Watch {
             | WatchFlags::ONLYDIR;
         match inotify::add_watch(&*self.descriptor, directory, flags) {
             Ok(number) => {
+                if directory == self.staples {
+                    lock(&self.seen).staples = Some(number);
+                }
                 self.directories.insert(directory.to_owned(), number);
             }
             Err(errno) => {
@@ -83,21 +110,64 @@ impl Watch {
         }
     }
 
-    /// To be called before looking: what changes later gives a new notice.
-    pub fn seen(&self) {
-        self.pending.store(false, Ordering::SeqCst);
+    /// What has changed since this was called last. To be called before looking:
+    /// what changes later gives a new notice.
+    pub fn take(&self) -> Changes {
+        let mut seen = lock(&self.seen);
+        seen.is_told = false;
+        std::mem::take(&mut seen.changes)
     }
 }
 
-fn pass_on(descriptor: &OwnedFd, pending: &AtomicBool, events: &Sender<Event>) {
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Changes {
+    /// Whatever there is.
+    pub fn everything() -> Self {
+        Self {
+            elsewhere: true,
+            all_staples: true,
+            staples: BTreeSet::new(),
+        }
+    }
+
+    /// Whether there are any.
+    pub fn is_any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+impl Seen {
+    fn note(&mut self, event: &inotify::Event<'_>) {
+        if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+            self.changes = Changes::everything();
+        } else if Some(event.wd()) == self.staples {
+            // Files that are not finished yet have names that are no certificate's.
+            let file = event.file_name().and_then(|file| file.to_str().ok());
+            let key = file.and_then(|file| name::to_key(file.strip_suffix(".der")?));
+            self.changes.staples.extend(key);
+        } else {
+            self.changes.elsewhere = true;
+        }
+    }
+}
+
+fn pass_on(descriptor: &OwnedFd, seen: &Mutex<Seen>, events: &Sender<Event>) {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut reader = inotify::Reader::new(descriptor, &mut buffer);
     loop {
         match reader.next() {
-            // A flood of changes makes one event.
-            Ok(_) => {
-                if !pending.swap(true, Ordering::SeqCst) && events.send(Event::Changed).is_err() {
-                    return;
+            Ok(event) => {
+                let mut seen = lock(seen);
+                seen.note(&event);
+                // A flood of changes makes one event.
+                if seen.changes.is_any() && !seen.is_told {
+                    seen.is_told = true;
+                    if events.send(Event::Changed).is_err() {
+                        return;
+                    }
                 }
             }
             Err(rustix::io::Errno::INTR) => {}

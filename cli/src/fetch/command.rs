@@ -11,7 +11,7 @@ use staplegun_store::name;
 
 use super::judge::Verdict;
 use super::store::{Stored, keep};
-use super::{Failure, Fetched, Manner, Override, Patience, Received, Subject, fetch};
+use super::{Client, Failure, Issuers, Manner, Override, Patience, Received, Subject, fetch};
 use crate::agent::Place;
 use crate::agent::{now, start_log};
 
@@ -79,8 +79,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("--output takes the response for one certificate");
     }
     let mut reports = Vec::new();
+    let (issuers, mut client) = (Issuers::default(), Client::new(Patience::DEFAULT));
     for file in &args.certificates {
-        reports.push(one(file, &args)?);
+        reports.push(one(file, &args, &issuers, &mut client)?);
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
@@ -99,23 +100,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn one(file: &Path, args: &Args) -> anyhow::Result<Report> {
-    let mut subject = Subject::from_file(file)?;
+fn one(file: &Path, args: &Args, issuers: &Issuers, client: &mut Client) -> anyhow::Result<Report> {
+    let mut subject = Subject::from_file(file, issuers)?;
     for issuer in &args.issuer {
-        let bytes = std::fs::read(issuer)
+        let bytes = super::subject::read(issuer)
             .with_context(|| format!("cannot read the issuer {}", issuer.display()))?;
         let mut candidates = super::subject::certificates_in(&bytes);
         if candidates.is_empty() {
             bail!("{} holds no certificate", issuer.display());
         }
-        candidates.retain(|der| subject.complete(der));
+        candidates.retain(|der| subject.complete(der, issuers));
     }
     let manner = Manner {
         patience: Patience::DEFAULT,
         tolerance: Tolerance::STAPLING,
         overrides: args.responders.clone(),
     };
-    let Fetched { subject, outcome } = fetch(subject, &manner, 0, now());
+    let fetched = fetch(&subject, &manner, issuers, client, 0, now());
+    let subject = fetched.completed.unwrap_or(subject);
     let mut report = Report {
         file: file.display().to_string(),
         sha256: Some(name::of_key(&subject.key())),
@@ -128,7 +130,7 @@ fn one(file: &Path, args: &Args) -> anyhow::Result<Report> {
         error: None,
         stored: None,
     };
-    match outcome {
+    match fetched.outcome {
         Ok(received) => {
             if let Some(output) = &args.output {
                 std::fs::write(output, &received.staple.der)
@@ -141,7 +143,12 @@ fn one(file: &Path, args: &Args) -> anyhow::Result<Report> {
         }
         Err(failure) => {
             report.cause = Some(failure.cause());
-            report.error = Some(failure.to_string());
+            let mut error = failure.to_string();
+            if subject.leaf.is_ca() && subject.ders().len() > 1 {
+                error += " (the first certificate in the file is an authority's: the server's own \
+                          must come first)";
+            }
+            report.error = Some(error);
             let Failure { responder, .. } = failure;
             report.responder = Some(responder).filter(|responder| !responder.is_empty());
         }

@@ -6,6 +6,8 @@
 //! Here each address gets the same time, and plain http through a proxy is asked
 //! for by the absolute form of the address (RFC 9112, 3.2.2).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ureq::http::Uri;
@@ -22,7 +24,9 @@ pub struct Dialler {
     pub per_address: Duration,
     /// Which of a name's addresses comes first: another one after each failure,
     /// so that one that accepts and then says nothing hides no other.
-    pub first: usize,
+    pub first: Arc<AtomicUsize>,
+    /// How many connections were asked for.
+    pub dialled: Arc<AtomicUsize>,
 }
 
 impl<In: Transport> Connector<In> for Dialler {
@@ -33,6 +37,7 @@ impl<In: Transport> Connector<In> for Dialler {
         details: &ConnectionDetails,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
+        self.dialled.fetch_add(1, Ordering::Relaxed);
         if let Some(connected) = chained {
             // ureq's own connector has asked an HTTP proxy for a tunnel.
             return Ok(Some(Box::new(connected)));
@@ -62,6 +67,7 @@ impl Dialler {
         addresses: &ResolvedSocketAddrs,
     ) -> Result<Box<dyn Transport>, Error> {
         let count = addresses.len();
+        let first = self.first.load(Ordering::Relaxed);
         let started = std::time::Instant::now();
         let mut last = None;
         for turn in 0..count {
@@ -69,7 +75,7 @@ impl Dialler {
             if left.is_zero() {
                 return Err(Error::Timeout(details.timeout.reason));
             }
-            let address = addresses[(self.first.wrapping_add(turn)) % count];
+            let address = addresses[(first.wrapping_add(turn)) % count];
             match connect_one(details, address, left.min(self.per_address)) {
                 Ok(connected) => return Ok(connected),
                 Err(error) => last = Some(error),
@@ -196,8 +202,9 @@ impl Transport for ByProxy {
         self.inner.await_input(timeout)
     }
 
+    /// For one request only: the next one's line would have to be completed too.
     fn is_open(&mut self) -> bool {
-        self.inner.is_open()
+        false
     }
 
     fn is_tls(&self) -> bool {

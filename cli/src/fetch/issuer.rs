@@ -1,45 +1,134 @@
-//! Fetching an issuer's certificate from where the leaf says that it lies
-//! (authority information access, caIssuers: RFC 5280, 4.2.2.1).
+//! Certificates that issue: read once, however many leaves they signed, and
+//! shared by them.
 
-use std::time::Instant;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use staplegun_ocsp::UnixTime;
+use openssl::error::ErrorStack;
+use openssl::pkey::{PKey, Public};
+use openssl::stack::Stack;
+use openssl::x509::X509;
+use openssl::x509::store::{X509Store, X509StoreBuilder};
+use openssl::x509::verify::X509VerifyFlags;
+use staplegun_ocsp::{Certificate, Identity};
+use staplegun_store::name;
 
-use super::http::{Message, Patience, exchange};
-use super::subject::{Subject, certificates_in};
+/// A certificate that may have signed leaves, with what is made of it for every
+/// response: OpenSSL 3.0 takes longer to decode a certificate than to verify a
+/// signature. May be used by several threads at once.
+pub struct Issuer {
+    /// In DER.
+    pub der: Vec<u8>,
+    /// Its SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+    /// What it says.
+    pub facts: Certificate,
+    /// Its public key.
+    pub key: PKey<Public>,
+    /// It alone, as the end of every chain (RFC 6960, 4.2.2.2: a delegated
+    /// responder's certificate must come from the issuer itself).
+    pub anchors: X509Store,
+    /// It alone, as one who may have signed.
+    pub signers: Stack<X509>,
+    /// The identity of a leaf of it, whose hashes the others share.
+    first: Mutex<Option<Identity>>,
+}
 
-/// Looks for the issuer of `subject` at each address in turn. What is found
-/// there counts only if it signed the leaf, so plain http does no harm.
-pub fn complete(
-    subject: &mut Subject,
-    patience: &Patience,
-    deadline: Instant,
-    turn: usize,
-    now: UnixTime,
-) {
-    let urls = subject.leaf.ca_issuers().to_vec();
-    for (tried, url) in urls.iter().enumerate() {
-        // Half of the time is for the responders.
-        let others = u32::try_from(urls.len() - tried + 1).unwrap_or(u32::MAX);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let until = Instant::now() + left / others;
-        match exchange(url, &Message::Get, patience, until, turn, now) {
-            Ok(answer) => {
-                if certificates_in(&answer.body)
-                    .iter()
-                    .any(|der| subject.complete(der))
-                {
-                    tracing::debug!(%url, "found the issuer's certificate");
-                    return;
-                }
-                tracing::warn!(%url, "what lies there did not issue the certificate");
-            }
-            Err(failure) => {
-                tracing::warn!(
-                    cause = failure.cause(),
-                    "cannot fetch the issuer: {failure}"
-                );
-            }
+impl Issuer {
+    /// Reads one; None if it is not a certificate with a key that libcrypto knows.
+    pub fn read(der: &[u8]) -> Option<Self> {
+        let facts = Certificate::from_der(der).ok()?;
+        let made = || -> Result<_, ErrorStack> {
+            let certificate = X509::from_der(der)?;
+            let key = certificate.public_key()?;
+            let mut anchors = X509StoreBuilder::new()?;
+            anchors.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+            anchors.add_cert(certificate.clone())?;
+            let mut signers = Stack::new()?;
+            signers.push(certificate)?;
+            Ok((key, anchors.build(), signers))
+        };
+        let (key, anchors, signers) = made().ok()?;
+        Some(Self {
+            der: der.to_vec(),
+            sha256: name::of_key(&facts.sha256()),
+            facts,
+            key,
+            anchors,
+            signers,
+            first: Mutex::default(),
+        })
+    }
+
+    /// What its responders call `leaf`; None if the leaf names another issuer.
+    /// Whether it signed the leaf is not looked at.
+    pub fn identity_of(&self, leaf: &Certificate) -> Option<Identity> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sibling) = first.as_ref().and_then(|first| first.sibling(leaf)) {
+            return Some(sibling);
         }
+        let identity = Identity::new(leaf, &self.facts)?;
+        first.get_or_insert_with(|| identity.clone());
+        Some(identity)
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("sha256", &self.sha256)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The issuers that are in use somewhere, each once.
+#[derive(Debug, Default)]
+pub struct Issuers {
+    known: Mutex<HashMap<Vec<u8>, Weak<Issuer>>>,
+}
+
+impl Issuers {
+    /// The issuer with that DER: the one in use, or read now. None if it cannot be
+    /// read.
+    pub fn get(&self, der: &[u8]) -> Option<Arc<Issuer>> {
+        if let Some(known) = self.known(der) {
+            return Some(known);
+        }
+        // Read without the lock: two threads may do it at once, and one wins.
+        let issuer = Arc::new(Issuer::read(der)?);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = known.get(der).and_then(Weak::upgrade) {
+            return Some(other);
+        }
+        // Whoever brings many issuers that are dropped again leaves nothing behind.
+        known.retain(|_, issuer| issuer.strong_count() > 0);
+        known.insert(der.to_vec(), Arc::downgrade(&issuer));
+        Some(issuer)
+    }
+
+    fn known(&self, der: &[u8]) -> Option<Arc<Issuer>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(der).and_then(Weak::upgrade)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use staplegun_testkit::{Identity as Minted, Spec};
+
+    #[test]
+    fn one_issuer_is_read_once_and_gone_when_nobody_uses_it() {
+        let issuers = Issuers::default();
+        let der = Minted::self_signed(&Spec::ca("CA")).der();
+        let (one, same) = (issuers.get(&der).unwrap(), issuers.get(&der).unwrap());
+        assert!(Arc::ptr_eq(&one, &same));
+        drop((one, same));
+        assert!(issuers.known(&der).is_none());
+        let other = Minted::self_signed(&Spec::ca("Other")).der();
+        let other = issuers.get(&other).unwrap();
+        assert_eq!(issuers.known.lock().unwrap().len(), 1, "{other:?}");
+        assert!(issuers.get(b"garbage").is_none());
     }
 }

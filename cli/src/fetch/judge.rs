@@ -4,7 +4,7 @@
 use staplegun_ocsp::{Fault, Response, Status, Tolerance, UnixTime, Validity};
 
 use super::failure::Kind;
-use super::subject::Issuer;
+use super::subject::Issued;
 use super::verify;
 
 /// A response whose signature was verified and whose certID is the certificate's.
@@ -55,7 +55,7 @@ impl Staple {
 /// The first thing found wrong.
 pub fn judge(
     der: &[u8],
-    issuer: &Issuer,
+    issuer: &Issued,
     now: UnixTime,
     tolerance: &Tolerance,
 ) -> Result<Staple, Kind> {
@@ -65,7 +65,7 @@ pub fn judge(
     };
     let response = Response::parse(der).map_err(refused)?;
     let single = response.single_for(&issuer.identity).map_err(refused)?;
-    verify::signed_for(&issuer.der, der).map_err(Kind::Signer)?;
+    verify::signed_for(&issuer.by, der).map_err(Kind::Signer)?;
     let mut validity = single.validity(tolerance.life_without_next_update);
     if let Some(signer) = response.responder_certificate() {
         validity = validity.cut_at(signer.not_after());

@@ -72,7 +72,7 @@ fn keep_alone(
     } else {
         map.withdraw(&key)?;
     }
-    files.certificates.write(&key, &subject.to_pem()?)?;
+    files.certificates.write(&key, &subject.to_pem())?;
     files.staples.write(&key, &staple.der)?;
     Ok(())
 }

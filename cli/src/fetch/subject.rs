@@ -2,13 +2,15 @@
 //! and what came along.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use openssl::x509::X509;
 use staplegun_ocsp::{Certificate, Identity};
 use staplegun_store::Key;
 
-use super::verify;
+use super::issuer::{Issuer, Issuers};
+use super::{pem, verify};
 
 /// The largest file of certificates that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -18,40 +20,42 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct Subject {
     /// The leaf's facts.
     pub leaf: Certificate,
-    /// The leaf in DER.
-    leaf_der: Vec<u8>,
-    issuer: Option<Issuer>,
-    /// The other certificates that came along, in their order.
-    others: Vec<Vec<u8>>,
+    issuer: Option<Issued>,
+    /// The leaf in DER, then the other certificates that came along, in their
+    /// order; empty once they were let go.
+    certificates: Vec<Vec<u8>>,
 }
 
-/// The certificate that signed the leaf.
+/// By whom the leaf was issued.
 #[derive(Clone, Debug)]
-pub struct Issuer {
-    /// In DER.
-    pub der: Vec<u8>,
+pub struct Issued {
+    /// The certificate that signed it.
+    pub by: Arc<Issuer>,
     /// What its responders call the leaf.
     pub identity: Identity,
 }
 
 impl Subject {
-    /// The leaf comes first; its issuer is looked for among the rest.
+    /// The leaf comes first; its issuer is looked for among the rest. Issuers that
+    /// are in use already are shared by `issuers`.
     ///
     /// # Errors
     ///
     /// If the leaf is missing or not a certificate.
-    pub fn new(certificates: &[&[u8]]) -> anyhow::Result<Self> {
-        let Some((leaf_der, others)) = certificates.split_first() else {
+    pub fn new(certificates: Vec<Vec<u8>>, issuers: &Issuers) -> anyhow::Result<Self> {
+        let Some(leaf) = certificates.first() else {
             bail!("there is no certificate in it");
         };
         let mut subject = Self {
-            leaf: Certificate::from_der(leaf_der)?,
-            leaf_der: leaf_der.to_vec(),
+            leaf: Certificate::from_der(leaf)?,
             issuer: None,
-            others: others.iter().map(|der| der.to_vec()).collect(),
+            certificates,
         };
-        for other in others {
-            if subject.complete(other) {
+        for at in 1..subject.certificates.len() {
+            let candidate = std::mem::take(&mut subject.certificates[at]);
+            let found = subject.complete(&candidate, issuers);
+            subject.certificates[at] = candidate;
+            if found {
                 break;
             }
         }
@@ -63,19 +67,27 @@ impl Subject {
     /// # Errors
     ///
     /// If it is neither.
-    pub fn from_bytes(bytes: &[u8]) -> anyhow::Result<Self> {
+    pub fn from_bytes(bytes: &[u8], issuers: &Issuers) -> anyhow::Result<Self> {
         let is_pem = bytes.windows(11).any(|part| part == b"-----BEGIN ");
         if !is_pem {
-            return Self::new(&[bytes]);
+            // The tag of every certificate; what follows tells more if it is damaged.
+            if bytes.first().is_some_and(|tag| *tag != 0x30) {
+                bail!("it holds no certificate, neither in PEM nor in DER");
+            }
+            return Self::new(vec![bytes.to_vec()], issuers);
         }
-        let certificates =
-            X509::stack_from_pem(bytes).context("it is not PEM of certificates, or is damaged")?;
+        if let Some(certificates) = pem::plain(bytes) {
+            return Self::new(certificates, issuers);
+        }
+        // Other things may stand between the certificates: OpenSSL reads them all.
+        let Ok(certificates) = X509::stack_from_pem(bytes) else {
+            bail!("the PEM in it is damaged, or not of certificates");
+        };
         let ders = certificates
             .iter()
             .map(|certificate| certificate.to_der())
             .collect::<Result<Vec<_>, _>>()?;
-        let ders: Vec<&[u8]> = ders.iter().map(Vec::as_slice).collect();
-        Self::new(&ders)
+        Self::new(ders, issuers)
     }
 
     /// From a file. An issuer may also stand in a file of the same name with
@@ -84,25 +96,15 @@ impl Subject {
     /// # Errors
     ///
     /// If the file cannot be read or holds no certificate; the message names it.
-    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
-        let read = |path: &Path| -> anyhow::Result<Vec<u8>> {
-            let about = std::fs::metadata(path)?;
-            if !about.is_file() {
-                bail!("it is not a regular file");
-            }
-            if about.len() > MAX_FILE {
-                bail!("it has {} bytes, too many for certificates", about.len());
-            }
-            Ok(std::fs::read(path)?)
-        };
+    pub fn from_file(path: &Path, issuers: &Issuers) -> anyhow::Result<Self> {
         let mut subject = read(path)
-            .and_then(|bytes| Self::from_bytes(&bytes))
+            .and_then(|bytes| Self::from_bytes(&bytes, issuers))
             .with_context(|| format!("cannot use the certificate {}", path.display()))?;
         if subject.issuer.is_none()
             && let Ok(bytes) = read(&issuer_beside(path))
         {
             for der in certificates_in(&bytes) {
-                subject.complete(&der);
+                subject.complete(&der, issuers);
             }
         }
         Ok(subject)
@@ -110,23 +112,20 @@ impl Subject {
 
     /// Takes `candidate` (DER) as the issuer, if it signed the leaf and none is
     /// known yet. Whether one is known now.
-    pub fn complete(&mut self, candidate: &[u8]) -> bool {
+    pub fn complete(&mut self, candidate: &[u8], issuers: &Issuers) -> bool {
         if self.issuer.is_some() {
             return true;
         }
-        let Ok(facts) = Certificate::from_der(candidate) else {
+        let (Some(leaf), Some(by)) = (self.certificates.first(), issuers.get(candidate)) else {
             return false;
         };
-        let Some(identity) = Identity::new(&self.leaf, &facts) else {
+        let Some(identity) = by.identity_of(&self.leaf) else {
             return false;
         };
-        if !verify::issued(&self.leaf_der, candidate) {
+        if !verify::issued(leaf, &by) {
             return false;
         }
-        self.issuer = Some(Issuer {
-            der: candidate.to_vec(),
-            identity,
-        });
+        self.issuer = Some(Issued { by, identity });
         true
     }
 
@@ -136,32 +135,50 @@ impl Subject {
     }
 
     /// The issuer, if it is known.
-    pub fn issuer(&self) -> Option<&Issuer> {
+    pub fn issuer(&self) -> Option<&Issued> {
         self.issuer.as_ref()
     }
 
-    /// Leaf, issuer and the rest, each in DER: as the spool takes them.
+    /// Leaf, issuer and the rest, each in DER: as the spool takes them. None of
+    /// them once they were let go.
     pub fn ders(&self) -> Vec<&[u8]> {
-        let issuer = self.issuer.as_ref().map(|issuer| issuer.der.as_slice());
-        let rest = self.others.iter().map(Vec::as_slice);
-        let mut all = vec![self.leaf_der.as_slice()];
-        all.extend(issuer);
-        all.extend(rest.filter(|der| Some(*der) != issuer));
-        all
+        let issuer = self.issuer.as_ref().map(|issuer| issuer.by.der.as_slice());
+        let mut all = self.certificates.iter().map(Vec::as_slice);
+        let Some(leaf) = all.next() else {
+            return Vec::new();
+        };
+        let rest = all.filter(|der| Some(*der) != issuer);
+        [leaf].into_iter().chain(issuer).chain(rest).collect()
     }
 
     /// The same in PEM: as `certs/` keeps them.
-    ///
-    /// # Errors
-    ///
-    /// If libcrypto cannot read one of them.
-    pub fn to_pem(&self) -> anyhow::Result<Vec<u8>> {
-        let mut pem = Vec::new();
-        for der in self.ders() {
-            pem.extend(X509::from_der(der)?.to_pem()?);
-        }
-        Ok(pem)
+    pub fn to_pem(&self) -> Vec<u8> {
+        self.ders().into_iter().flat_map(pem::encode).collect()
     }
+
+    /// Lets go of the certificates themselves, if the issuer is known: asking for
+    /// the status takes only what was read from them.
+    pub fn let_go(&mut self) {
+        if self.issuer.is_some() {
+            self.certificates = Vec::new();
+        }
+    }
+}
+
+/// Reads a file of certificates that a user named.
+///
+/// # Errors
+///
+/// If it cannot be read, is no regular file, or is far too large.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() {
+        bail!("it is not a regular file");
+    }
+    if about.len() > MAX_FILE {
+        bail!("it has {} bytes, too many for certificates", about.len());
+    }
+    Ok(std::fs::read(path)?)
 }
 
 /// Where the issuer of the certificate at `path` may lie: `.issuer` appended.

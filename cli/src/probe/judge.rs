@@ -9,7 +9,7 @@ use staplegun_ocsp::{Certificate, Response, Single, Status, Tolerance};
 use super::handshake::Seen;
 use crate::agent::now;
 use crate::duration;
-use crate::fetch::{Failure, Kind, Subject, Verdict, judge as judge_response};
+use crate::fetch::{Failure, Issuers, Kind, Subject, Verdict, judge as judge_response};
 
 /// The answer in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,8 +76,7 @@ impl Outcome {
 pub fn judge(seen: &Seen, insecure: bool, warn_before: Option<Duration>) -> Outcome {
     let leaf = seen.certificates.first();
     let leaf = leaf.and_then(|der| Certificate::from_der(der).ok());
-    let ders: Vec<&[u8]> = seen.certificates.iter().map(Vec::as_slice).collect();
-    let subject = Subject::new(&ders).ok();
+    let subject = Subject::new(seen.certificates.clone(), &Issuers::default()).ok();
     let mut outcome = Outcome {
         answer: Answer::Good,
         cause: None,

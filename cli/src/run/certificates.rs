@@ -10,7 +10,7 @@ use staplegun_store::map::Reader;
 use staplegun_store::slots::Miss;
 use staplegun_store::{Key, spool};
 
-use crate::fetch::Subject;
+use crate::fetch::{Issuers, Subject};
 
 /// A leaf that the agent was told of.
 struct Told {
@@ -65,7 +65,7 @@ fn is_unknown(reader: &Reader, key: &Key) -> bool {
 }
 
 fn tell(file: &Path, layout: &Layout) -> Result<Key> {
-    let subject = Subject::from_file(file)?;
+    let subject = Subject::from_file(file, &Issuers::default())?;
     spool::publish(&layout.spool(), &subject.key(), &subject.ders())
         .with_context(|| format!("cannot tell the agent of {}", file.display()))?;
     Ok(subject.key())

@@ -2,13 +2,12 @@
 //! nothing, needs no agent.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::Serialize;
 use staplegun_ocsp::{CLOCK_SKEW, UnixTime};
-use staplegun_store::files::Notes;
+use staplegun_store::files::{Files, Notes};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Reader, WriterLock};
 use staplegun_store::slots::{self, Summary};
@@ -16,7 +15,7 @@ use staplegun_store::{Key, name};
 
 use crate::agent::CAUSE_REVOKED;
 use crate::agent::mapped::{self, Mapped};
-use crate::fetch::Subject;
+use crate::fetch::{Issuers, Subject};
 
 /// The largest map that is looked at: the largest there is.
 const MAX_MAP: usize = 1 << 30;
@@ -55,6 +54,8 @@ pub struct One {
     pub this_update: Option<UnixTime>,
     /// When what is stapled ends.
     pub until: Option<UnixTime>,
+    /// Since when the certificate is revoked; none if it is not, or if nobody noted it.
+    pub revoked_since: Option<UnixTime>,
     /// When the responder is asked next.
     pub next_refresh: Option<UnixTime>,
     /// When it was asked last.
@@ -98,31 +99,24 @@ pub fn read(layout: &Layout, now: UnixTime) -> anyhow::Result<Status> {
         Ok(reader) => (entries(&reader), None),
         Err(error) => (HashMap::new(), Some(error.to_string())),
     };
-    let directory = layout.lasting().join("certs");
-    let names = match fs::read_dir(&directory) {
-        Ok(names) => names,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
+    let files = match Files::open_to_read(layout.lasting()) {
+        Err(error) if error.cause().kind() == std::io::ErrorKind::NotFound => bail!(
             "there is no store in {}: no agent has run here, or it is another store (--dir)",
             layout.lasting().display()
         ),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot list {}", directory.display()));
-        }
+        files => files?,
     };
-    let mut certificates = Vec::new();
-    for file in names {
-        let path = file?.path();
-        let Some(key) = key_of(&path) else {
+    let (mut certificates, issuers) = (Vec::new(), Issuers::default());
+    for key in files.certificates.keys()? {
+        // The agent may remove it just now; and what cannot be read is passed over,
+        // as the agent does.
+        let Ok(Some(pem)) = files.certificates.read(&key) else {
             continue;
         };
-        // The agent may remove it just now.
-        let Ok(subject) = fs::read(&path)
-            .map_err(anyhow::Error::new)
-            .and_then(|bytes| Subject::from_bytes(&bytes))
-        else {
+        let Ok(subject) = Subject::from_bytes(&pem, &issuers) else {
             continue;
         };
-        let notes = notes(layout, &key);
+        let notes = files.notes(&key).ok().flatten().unwrap_or_default();
         certificates.push(one(&subject, notes, in_map.get(&key), now));
     }
     certificates.sort_by(|a, b| (&a.subject, &a.sha256).cmp(&(&b.subject, &b.sha256)));
@@ -143,17 +137,6 @@ fn entries(reader: &Reader) -> HashMap<Key, Option<Summary>> {
         .collect()
 }
 
-fn key_of(path: &Path) -> Option<Key> {
-    let is_pem = path.extension().is_some_and(|suffix| suffix == "pem");
-    is_pem.then(|| name::to_key(path.file_stem()?.to_str()?))?
-}
-
-fn notes(layout: &Layout, key: &Key) -> Notes {
-    let file = format!("{}.json", name::of_key(key));
-    let bytes = fs::read(layout.lasting().join("state").join(file)).unwrap_or_default();
-    serde_json::from_slice(&bytes).unwrap_or_default()
-}
-
 /// Tried by taking its lock for a moment, if the lock's file may be opened: an
 /// agent that starts just then stands by and takes over at once.
 fn is_agent_running(map: &Path) -> Option<bool> {
@@ -169,7 +152,9 @@ fn is_agent_running(map: &Path) -> Option<bool> {
 
 fn one(subject: &Subject, notes: Notes, in_map: Option<&Option<Summary>>, now: UnixTime) -> One {
     let leaf = &subject.leaf;
-    let is_revoked = notes.last_cause.as_deref() == Some(CAUSE_REVOKED);
+    // A later failure to ask takes the place of the cause, and changes nothing.
+    let is_revoked =
+        notes.revoked_since.is_some() || notes.last_cause.as_deref() == Some(CAUSE_REVOKED);
     let stapled = in_map.copied().flatten();
     let stapled = stapled.filter(|summary| summary.state == slots::State::Good);
     let status = match (in_map, stapled) {
@@ -194,6 +179,7 @@ fn one(subject: &Subject, notes: Notes, in_map: Option<&Option<Summary>>, now: U
             .or_else(|| leaf.responders().first().cloned()),
         this_update: stapled.map(|summary| summary.this_update),
         until: stapled.map(|summary| summary.until),
+        revoked_since: notes.revoked_since,
         next_refresh: notes.next_refresh,
         last_attempt: notes.last_attempt,
         failures: notes.failures,

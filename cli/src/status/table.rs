@@ -4,6 +4,7 @@ use staplegun_ocsp::UnixTime;
 use staplegun_ocsp::time::Rfc3339;
 
 use super::read::{One, State, Status};
+use crate::agent::CAUSE_REVOKED;
 
 /// Prints it to standard output.
 pub fn print(status: &Status) {
@@ -47,7 +48,12 @@ pub fn print(status: &Status) {
     print_row(&heads, &widths);
     for (row, one) in rows.iter().zip(&status.certificates) {
         print_row(row, &widths);
-        if let Some(error) = &one.last_error {
+        if let Some(since) = one.revoked_since {
+            println!("    revoked since {}: replace it", Rfc3339(since));
+        }
+        let is_told =
+            one.revoked_since.is_some() && one.last_cause.as_deref() == Some(CAUSE_REVOKED);
+        if let Some(error) = one.last_error.as_ref().filter(|_| !is_told) {
             let times = match one.failures {
                 0 | 1 => String::new(),
                 times => format!(" ({times} times in a row)"),

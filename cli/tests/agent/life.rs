@@ -199,6 +199,21 @@ fn a_program_that_has_ended_already_is_not_waited_for() {
 }
 
 #[test]
+fn a_standby_ends_with_its_program_though_the_number_is_taken_and_the_other_agent_lives() {
+    let scene = scene();
+    let first = scene.store.start(PATIENT);
+    first.wait_until_served(&scene.leaf, &scene.good);
+    let mut program = sleeper();
+    let pid = program.0.id().to_string();
+    let mut standby = agent(&scene.store, "log", &["--watch-pid", &pid]);
+    wait_until_logged(&scene.store, "log", "standing by");
+    // Not waited for: its number stays taken, as if another process had it.
+    drop(program.0.kill());
+    assert!(wait_until_ended(&mut standby).success());
+    wait_until_ended(&mut program);
+}
+
+#[test]
 fn the_service_manager_is_told() {
     let scene = scene();
     let path = scene.store.directory.join("notify");

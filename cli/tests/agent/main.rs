@@ -3,6 +3,8 @@
 //! which cause is told.
 
 mod bring;
+mod clock;
+mod connections;
 mod faults;
 mod life;
 mod real;

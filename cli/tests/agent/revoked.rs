@@ -48,13 +48,68 @@ impl Scene {
         agent.wait_until_served(&self.leaf, &good);
         self.responder.set(Behaviour::Answer(self.revoked()));
         agent.wait_until_missed(&self.leaf, Miss::Withdrawn);
-        // The file follows the map.
-        let file = self.store.file("staples", &self.leaf, "der");
-        wait::until("the evidence is in its file", || {
-            (std::fs::read(&file).ok()? != good).then_some(())
-        });
         agent
     }
+}
+
+#[test]
+fn the_evidence_is_on_the_disk_before_the_map_stops_so_that_no_reboot_brings_the_good_one_back() {
+    let scene = scene();
+    let good = scene.good();
+    let file = scene.store.file("staples", &scene.leaf, "der");
+    scene.responder.set(Behaviour::Answer(good.clone()));
+    let agent = scene.store.start(QUICK);
+    agent.wait_until_served(&scene.leaf, &good);
+    wait::until("the good one is in its file", || {
+        (std::fs::read(&file).ok()? == good).then_some(())
+    });
+    let revoked = scene.revoked();
+    scene.responder.set(Behaviour::Answer(revoked.clone()));
+    // As closely as can be: whoever kills it now finds what is in the file.
+    let deadline = std::time::Instant::now() + wait::LIMIT;
+    while scene.store.served(&scene.leaf) != Err(Miss::Withdrawn) {
+        assert!(std::time::Instant::now() < deadline, "it is not withdrawn");
+    }
+    assert_eq!(std::fs::read(&file).expect("a file"), revoked);
+}
+
+#[test]
+fn a_revoked_certificate_is_shown_as_such_whatever_failed_later() {
+    let scene = scene();
+    let good = scene.good();
+    scene.responder.set(Behaviour::Answer(good.clone()));
+    // Stapled all the same: the map alone does not tell.
+    let settings = format!("staple-revoked = true\n{QUICK}");
+    let agent = scene.store.start(&settings);
+    agent.wait_until_served(&scene.leaf, &good);
+    let revoked = scene.revoked();
+    scene.responder.set(Behaviour::Answer(revoked.clone()));
+    agent.wait_until_served(&scene.leaf, &revoked);
+    scene.responder.set(Behaviour::status(500, &[]));
+    let notes = agent.wait_until_failed(&scene.leaf);
+    assert_eq!(notes.last_cause.as_deref(), Some("http_status"));
+    let since = notes.revoked_since.expect("it is noted");
+    let output = scene.store.staplegun(&["status", "--json"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(status["certificates"][0]["status"], "revoked");
+    assert_eq!(status["certificates"][0]["revoked_since"], since);
+    let output = scene.store.staplegun(&["status"]);
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    for text in ["REVOKED", "revoked since", "HTTP status 500"] {
+        assert!(table.contains(text), "{text}: {table}");
+    }
+    // Released: the note goes.
+    let released = Response::good(&scene.leaf, &scene.ca)
+        .this_update(-60)
+        .der();
+    scene.responder.set(Behaviour::Answer(released.clone()));
+    agent.wait_until_served(&scene.leaf, &released);
+    wait::until("the note has gone", || {
+        let notes = scene.store.notes(&scene.leaf)?;
+        notes.revoked_since.is_none().then_some(())
+    });
 }
 
 #[test]
@@ -70,8 +125,10 @@ fn a_revocation_stops_the_good_response_and_raises_the_alarm() {
         scene.leaf.sha256_hex()
     );
     agent.wait_for_metric(&subject);
-    let notes = scene.store.notes(&scene.leaf).expect("there are notes");
-    assert_eq!(notes.last_cause.as_deref(), Some("revoked"));
+    wait::until("the notes tell it", || {
+        let notes = scene.store.notes(&scene.leaf)?;
+        (notes.last_cause.as_deref() == Some("revoked")).then_some(())
+    });
     let output = scene.store.staplegun(&["status"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("REVOKED"));

@@ -259,8 +259,20 @@ fn the_quota_of_a_user_is_kept() {
     }
     agent.wait_until_logged("max-certificates-per-user");
     scene.assert_still_works(&agent);
-    let kept = std::fs::read_dir(scene.store.directory.join("certs")).expect("there are some");
-    assert_eq!(kept.count(), 3, "two of the user and one of root");
+    // The files follow the map.
+    let kept = || std::fs::read_dir(scene.store.directory.join("certs")).expect("a directory");
+    wait::until("two of the user and one of root are kept", || {
+        (kept().count() == 3).then_some(())
+    });
+    // It is no way around the quota that the agent ends.
+    assert!({ agent }.server.stop().success());
+    let agent = scene.store.start(&settings);
+    let leaf = scene
+        .ca
+        .issue(&Spec::server().ocsp_url(&scene.responder.url()));
+    scene.leave_as(NOBODY, &leaf, &[&scene.ca]);
+    agent.wait_until_logged("max-certificates-per-user");
+    assert!(!scene.store.file("certs", &leaf, "pem").exists());
 }
 
 #[test]

@@ -204,6 +204,57 @@ fn a_full_disk_costs_the_memory_and_not_the_service() {
 }
 
 #[test]
+fn a_full_map_serves_what_is_in_it_and_tells_of_the_rest() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    // One response is good for all of them, and fills the smallest map soon.
+    let spec = Spec::server().serial(&[7]).ocsp_url(&responder.url());
+    let leaves: Vec<Identity> = (0..40).map(|_| ca.issue(&spec)).collect();
+    let names = (0..80).map(|number| format!("{number:050}.example"));
+    let delegate = names.fold(Spec::responder(), |spec, name| spec.dns_name(&name));
+    let delegate = ca.issue(&delegate);
+    let good = Response::good(&leaves[0], &ca).delegate(&delegate).der();
+    assert!(good.len() > 3_000, "{} bytes", good.len());
+    responder.set(Behaviour::Answer(good.clone()));
+    let store = Store::new();
+    for leaf in &leaves {
+        store.list(leaf, &[&ca]);
+    }
+    let agent = store.start(&format!("map-size = 262144\n{QUICK}"));
+    let is_full =
+        |notes: &staplegun_store::files::Notes| notes.last_cause.as_deref() == Some("map");
+    let full: Vec<&Identity> = wait::until("every certificate was asked for", || {
+        let notes: Option<Vec<_>> = leaves.iter().map(|leaf| store.notes(leaf)).collect();
+        let both = leaves.iter().zip(notes?);
+        Some(
+            both.filter(|(_, notes)| is_full(notes))
+                .map(|(leaf, _)| leaf)
+                .collect(),
+        )
+    });
+    assert!(
+        !full.is_empty() && full.len() < leaves.len(),
+        "{}",
+        full.len()
+    );
+    for leaf in &leaves {
+        let expected = match full.iter().any(|one| one.sha256_hex() == leaf.sha256_hex()) {
+            true => Err(Miss::Absent),
+            false => Ok(good.clone()),
+        };
+        assert_eq!(store.served(leaf), expected);
+    }
+    agent.wait_until_logged("configure a larger map");
+    let output = store.staplegun(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    // A revocation takes no room, and gives none back: but it is told.
+    let served = leaves.iter().find(|leaf| store.served(leaf).is_ok());
+    let revoked = Response::good(&leaves[0], &ca).revoked().this_update(-60);
+    responder.set(Behaviour::Answer(revoked.der()));
+    agent.wait_until_missed(served.expect("one is served"), Miss::Withdrawn);
+}
+
+#[test]
 fn a_map_in_a_directory_that_others_may_write_is_refused_with_a_reason() {
     use std::os::unix::fs::PermissionsExt;
     let store = Store::new();

@@ -118,7 +118,12 @@ impl Store {
 
     /// What a server would staple now.
     pub fn served(&self, leaf: &Identity) -> Result<Vec<u8>, Miss> {
-        served(&self.layout(), leaf)
+        served(&self.layout(), leaf, now())
+    }
+
+    /// What a server whose clock says `now` would staple.
+    pub fn served_at(&self, leaf: &Identity, now: i64) -> Result<Vec<u8>, Miss> {
+        served(&self.layout(), leaf, now)
     }
 
     /// The agent's notes.
@@ -154,14 +159,14 @@ impl Agent {
     /// Waits until the map serves exactly that.
     pub fn wait_until_served(&self, leaf: &Identity, der: &[u8]) {
         wait::until("the agent serves the response", || {
-            (served(&self.layout, leaf).as_deref() == Ok(der)).then_some(())
+            (served(&self.layout, leaf, now()).as_deref() == Ok(der)).then_some(())
         });
     }
 
     /// Waits until the map serves nothing, for that reason.
     pub fn wait_until_missed(&self, leaf: &Identity, miss: Miss) {
         wait::until("the agent serves nothing", || {
-            (served(&self.layout, leaf) == Err(miss)).then_some(())
+            (served(&self.layout, leaf, now()) == Err(miss)).then_some(())
         });
     }
 
@@ -262,10 +267,10 @@ pub fn now() -> i64 {
     i64::try_from(since.expect("after 1970").as_secs()).expect("fits")
 }
 
-fn served(layout: &Layout, leaf: &Identity) -> Result<Vec<u8>, Miss> {
+fn served(layout: &Layout, leaf: &Identity, now: i64) -> Result<Vec<u8>, Miss> {
     let reader = Reader::open(&layout.map(), 64 << 20).map_err(|_| Miss::Absent)?;
     let buffer = |length: usize| Some(vec![MaybeUninit::new(0u8); length]);
-    let copied = reader.read(&key(leaf), now(), buffer)?;
+    let copied = reader.read(&key(leaf), now, buffer)?;
     let bytes = &copied.buffer[..copied.length];
     // SAFETY: every byte was initialised when the buffer was made.
     Ok(bytes

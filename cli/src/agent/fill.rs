@@ -1,0 +1,194 @@
+//! What an earlier agent left: read and verified again, by as many threads as the
+//! machine has processors, since a boot waits for it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+use staplegun_ocsp::Tolerance;
+use staplegun_store::files::{FileError, Files, Notes};
+use staplegun_store::layout::Layout;
+use staplegun_store::slots::{State, Summary};
+use staplegun_store::{Key, name};
+
+use super::clock;
+use super::daemon::Daemon;
+use super::outcome::Origin;
+use super::roster::Source;
+use super::stamp::{self, Stamp};
+use crate::fetch::{self, Issuers, Staple, Subject};
+
+/// Threads, at most.
+const THREADS: usize = 16;
+/// How many certificates they are ahead of the main thread, at most.
+const AHEAD: usize = 64;
+
+/// One certificate of the store.
+struct Restored {
+    subject: Subject,
+    notes: Notes,
+    /// The response in `staples/`, if it still counts.
+    staple: Option<Staple>,
+    /// Which file that was.
+    stamp: Option<Stamp>,
+}
+
+impl Daemon {
+    /// Reads what an earlier agent left, verifies it again, and fills the map.
+    pub fn fill(&mut self) {
+        let Some(files) = self.keeper.files() else {
+            return;
+        };
+        let keys = files.certificates.keys().unwrap_or_else(|error| {
+            tracing::error!(cause = "store", "{error}");
+            Vec::new()
+        });
+        let in_map = self.keeper.in_map();
+        let reading = Reading {
+            files: &files,
+            layout: &self.layout.clone(),
+            issuers: &self.issuers.clone(),
+            tolerance: self.manner.tolerance,
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicUsize::new(0);
+        let mut stapled = 0usize;
+        std::thread::scope(|scope| {
+            let (sender, all_restored) = sync_channel(AHEAD);
+            for _ in 0..threads.min(THREADS) {
+                let (sender, next, keys, reading) = (sender.clone(), &next, &keys, &reading);
+                scope.spawn(move || {
+                    while let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if let Some(restored) = reading.restore(key)
+                            && sender.send(restored).is_err()
+                        {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for restored in all_restored {
+                let in_map = in_map.get(&restored.subject.key());
+                stapled += usize::from(self.take_back(restored, in_map));
+            }
+        });
+        let certificates = self.roster.len();
+        tracing::info!(certificates, stapled, "filled the live map from the store");
+    }
+
+    /// True if there is a response to be stapled.
+    fn take_back(&mut self, restored: Restored, in_map: Option<&Summary>) -> bool {
+        let Restored {
+            subject,
+            notes,
+            staple,
+            stamp,
+        } = restored;
+        let (now, at) = (clock::now(), Instant::now());
+        let key = subject.key();
+        if subject.leaf.not_after() < now {
+            self.keeper.forget(&key);
+            return false;
+        }
+        let next = notes.next_refresh.unwrap_or(now).saturating_sub(now);
+        self.roster.admit(subject, Source::Store, notes, at);
+        if let Some(watched) = self.roster.get_mut(&key) {
+            // Judged now: looked at again only when somebody changes the file.
+            watched.stamp = stamp;
+        }
+        let Some(staple) = staple else {
+            return false;
+        };
+        if !staple.is_good() {
+            self.withdraw(&key, staple, Origin::File);
+            return false;
+        }
+        // Withdrawn, and the file tells not why: only the responder can undo it.
+        let was_withdrawn = in_map.is_some_and(|known| known.state == State::Withdrawn);
+        if was_withdrawn || !staple.is_fresh(now) {
+            return false;
+        }
+        let last = staple.validity.until.saturating_sub(1);
+        let is_better = in_map.is_none_or(|known| known.state != State::Good || known.until < last);
+        if is_better && let Err(error) = self.keeper.staple(&key, &staple) {
+            tracing::error!(cause = "map", "{error}");
+            return false;
+        }
+        let wait = Duration::from_secs(u64::try_from(next).unwrap_or(0));
+        let due = at.checked_add(wait.min(self.settings.limits().longest_refresh));
+        self.roster.set_due(&key, due);
+        if let Some(watched) = self.roster.get_mut(&key) {
+            watched.known = Some(staple);
+        }
+        true
+    }
+}
+
+/// What reading takes, from several threads.
+struct Reading<'a> {
+    files: &'a Files,
+    layout: &'a Layout,
+    issuers: &'a Issuers,
+    tolerance: Tolerance,
+}
+
+impl Reading<'_> {
+    fn restore(&self, key: &Key) -> Option<Restored> {
+        let mut subject = self.subject(key)?;
+        let mut notes = said(self.files.notes(key)).unwrap_or_default();
+        // Whatever failed before the restart may work now.
+        notes.failures = 0;
+        let stamp = stamp::of_response(self.layout, key);
+        let staple = self.staple(key, &subject);
+        subject.let_go();
+        Some(Restored {
+            subject,
+            notes,
+            staple,
+            stamp,
+        })
+    }
+
+    fn subject(&self, key: &Key) -> Option<Subject> {
+        let pem = said(self.files.certificates.read(key))?;
+        match Subject::from_bytes(&pem, self.issuers) {
+            Ok(subject) if subject.key() == *key => Some(subject),
+            Ok(_) => {
+                tracing::warn!(
+                    key = %name::of_key(key),
+                    "passed over a file in certs/ that holds another certificate than its name says"
+                );
+                None
+            }
+            Err(error) => {
+                tracing::warn!(key = %name::of_key(key), "passed over a file in certs/: {error:#}");
+                None
+            }
+        }
+    }
+
+    /// None as well if the certificate's issuer is not known.
+    fn staple(&self, key: &Key, subject: &Subject) -> Option<Staple> {
+        let issuer = subject.issuer()?;
+        let der = said(self.files.staples.read(key))?;
+        fetch::judge(&der, issuer, clock::now(), &self.tolerance)
+            .map_err(|kind| {
+                let failure = fetch::Failure::at("", kind);
+                tracing::warn!(
+                    key = %name::of_key(key),
+                    cause = failure.cause(),
+                    "passed over the response in staples/: {failure}"
+                );
+            })
+            .ok()
+    }
+}
+
+/// The value; an error is logged and counts as none.
+pub fn said<T>(read: Result<Option<T>, FileError>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        tracing::warn!(cause = "store", "{error}");
+        None
+    })
+}

@@ -1,0 +1,47 @@
+//! Fetching an issuer's certificate from where the leaf says that it lies
+//! (authority information access, caIssuers: RFC 5280, 4.2.2.1).
+
+use std::time::Instant;
+
+use staplegun_ocsp::UnixTime;
+
+use super::client::{Client, Message};
+use super::issuer::Issuers;
+use super::subject::{Subject, certificates_in};
+
+/// Looks for the issuer of `subject` at each address in turn. What is found
+/// there counts only if it signed the leaf, so plain http does no harm.
+pub fn complete(
+    subject: &mut Subject,
+    issuers: &Issuers,
+    client: &mut Client,
+    deadline: Instant,
+    turn: usize,
+    now: UnixTime,
+) {
+    let urls = subject.leaf.ca_issuers().to_vec();
+    for (tried, url) in urls.iter().enumerate() {
+        // Half of the time is for the responders.
+        let others = u32::try_from(urls.len() - tried + 1).unwrap_or(u32::MAX);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let until = Instant::now() + left / others;
+        match client.exchange(url, &Message::Get, until, turn, now) {
+            Ok(answer) => {
+                if certificates_in(&answer.body)
+                    .iter()
+                    .any(|der| subject.complete(der, issuers))
+                {
+                    tracing::debug!(%url, "found the issuer's certificate");
+                    return;
+                }
+                tracing::warn!(%url, "what lies there did not issue the certificate");
+            }
+            Err(failure) => {
+                tracing::warn!(
+                    cause = failure.cause(),
+                    "cannot fetch the issuer: {failure}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! HTTP exchanges with responders, within limits: time, size, redirects.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use staplegun_ocsp::{MAX_RESPONSE, UnixTime, http, request};
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NativeTlsConnector};
+use ureq::{Body, Error};
+
+use super::dial::Dialler;
+use super::failure::{Failure, Kind};
+use super::resolve::Resolver;
+
+/// The most redirects that are followed, to http and https only.
+const MAX_REDIRECTS: u32 = 3;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// One address, to accept a connection.
+    pub per_address: Duration,
+    /// A whole fetch: every address of every responder, redirects, the answer's
+    /// last byte.
+    pub total: Duration,
+}
+
+impl Patience {
+    /// The agent's defaults.
+    pub const DEFAULT: Patience = Patience {
+        per_address: Duration::from_secs(3),
+        total: Duration::from_secs(15),
+    };
+}
+
+/// What is to be sent.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// GET of the address as it is.
+    Get,
+    /// POST of an OCSP request.
+    Post(Vec<u8>),
+}
+
+/// What came back with status 200.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The body, at most [`MAX_RESPONSE`] bytes.
+    pub body: Vec<u8>,
+    /// The Content-Type, if it is not an OCSP response's.
+    pub other_type: Option<String>,
+    /// For how long caches will give out the same answer.
+    pub max_age: Option<Duration>,
+    /// For how long the responder asked to be left alone: with tryLater, say.
+    pub retry_after: Option<Duration>,
+}
+
+/// How long a connection on which nothing was asked is still used.
+const MAX_IDLE: Duration = Duration::from_secs(5);
+
+/// Asks, one thing after another. A responder that lets the connection stand is
+/// asked again on it; it ends with the client.
+#[derive(Debug)]
+pub struct Client {
+    patience: Patience,
+    agent: ureq::Agent,
+    /// Which of a name's addresses comes first.
+    first: Arc<AtomicUsize>,
+    /// Connections opened so far.
+    dialled: Arc<AtomicUsize>,
+}
+
+impl Client {
+    /// The proxy is what the environment says (http_proxy and its kin, no_proxy).
+    pub fn new(patience: Patience) -> Self {
+        let (first, dialled) = (Arc::default(), Arc::default());
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::NativeTls)
+            .root_certs(RootCerts::PlatformVerifier)
+            .build();
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(MAX_REDIRECTS)
+            .max_idle_connections(1)
+            .max_idle_age(MAX_IDLE)
+            .user_agent(concat!("staplegun/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls)
+            .build();
+        let connector = ()
+            .chain(TunnelOnly(ConnectProxyConnector::default()))
+            .chain(Dialler {
+                per_address: patience.per_address,
+                first: Arc::clone(&first),
+                dialled: Arc::clone(&dialled),
+            })
+            .chain(NativeTlsConnector::default());
+        Self {
+            patience,
+            agent: ureq::Agent::with_parts(config, connector, Resolver::default()),
+            first,
+            dialled,
+        }
+    }
+
+    /// How long it may take.
+    pub fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    /// Asks `url` and waits until `deadline` at most, which covers everything.
+    /// `turn` says which of the name's addresses comes first.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] at `url`, with the Retry-After that came, if one did.
+    pub fn exchange(
+        &mut self,
+        url: &str,
+        message: &Message,
+        deadline: Instant,
+        turn: usize,
+        now: UnixTime,
+    ) -> Result<Answer, Failure> {
+        self.first.store(turn, Ordering::Relaxed);
+        let dialled = self.dialled.load(Ordering::Relaxed);
+        let answer = self.exchange_once(url, message, deadline, now);
+        let Err(failure) = &answer else {
+            return answer;
+        };
+        let is_kept = self.dialled.load(Ordering::Relaxed) == dialled;
+        if is_kept && matches!(failure.kind, Kind::Connection(_) | Kind::Protocol(_)) {
+            // It was asked on a connection that stood, and that the responder may
+            // have closed meanwhile (RFC 9112, 9.3.1): that tells nothing.
+            *self = Self::new(self.patience);
+            self.first.store(turn, Ordering::Relaxed);
+            return self.exchange_once(url, message, deadline, now);
+        }
+        answer
+    }
+
+    fn exchange_once(
+        &self,
+        url: &str,
+        message: &Message,
+        deadline: Instant,
+        now: UnixTime,
+    ) -> Result<Answer, Failure> {
+        let failed = |error: Error| Failure::at(url, kind_of(error));
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Failure::at(url, Kind::Timeout("the responders before it")));
+        }
+        let mut response = match message {
+            Message::Get => self
+                .agent
+                .get(url)
+                .config()
+                .timeout_global(Some(left))
+                .build()
+                .header("Accept", request::RESPONSE_TYPE)
+                .call(),
+            Message::Post(body) => self
+                .agent
+                .post(url)
+                .config()
+                .timeout_global(Some(left))
+                .build()
+                .header("Accept", request::RESPONSE_TYPE)
+                .content_type(request::REQUEST_TYPE)
+                .send(body.as_slice()),
+        }
+        .map_err(failed)?;
+        let field = |name: &str| {
+            let value = response.headers().get(name)?.to_str().ok()?;
+            Some(value.to_owned())
+        };
+        let retry_after = field("retry-after").and_then(|value| http::retry_after(&value, now));
+        let status = response.status().as_u16();
+        if status != 200 {
+            return Err(Failure {
+                retry_after,
+                ..Failure::at(url, Kind::HttpStatus(status))
+            });
+        }
+        let other_type = field("content-type")
+            .map(|value| value.chars().take(80).collect::<String>())
+            .filter(|value| {
+                !value
+                    .to_ascii_lowercase()
+                    .starts_with(request::RESPONSE_TYPE)
+            });
+        let max_age = field("cache-control")
+            .and_then(|control| http::max_age(&control, field("age").as_deref()));
+        let body = read(response.body_mut()).map_err(|kind| Failure::at(url, kind))?;
+        Ok(Answer {
+            body,
+            other_type,
+            max_age,
+            retry_after,
+        })
+    }
+}
+
+/// Leaves plain http to the [`Dialler`]: tunnels are for https.
+#[derive(Debug)]
+struct TunnelOnly(ConnectProxyConnector);
+
+impl Connector<()> for TunnelOnly {
+    type Out = <ConnectProxyConnector as Connector<()>>::Out;
+
+    fn connect(
+        &self,
+        details: &ureq::unversioned::transport::ConnectionDetails,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        // An https proxy is itself spoken to by TLS, which ureq's tunnel does.
+        let secure_proxy = details
+            .config
+            .proxy()
+            .is_some_and(|proxy| proxy.protocol() == ureq::ProxyProtocol::Https);
+        if details.needs_tls() || secure_proxy {
+            self.0.connect(details, chained)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// The body, and no more of it than is allowed.
+fn read(body: &mut Body) -> Result<Vec<u8>, Kind> {
+    let too_large = |length: u64| length > MAX_RESPONSE as u64;
+    if body.content_length().is_some_and(too_large) {
+        return Err(Kind::TooLarge);
+    }
+    let mut bytes = Vec::new();
+    let limit = MAX_RESPONSE as u64 + 1;
+    body.as_reader()
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|error| kind_of(Error::from(error)))?;
+    if too_large(bytes.len() as u64) {
+        return Err(Kind::TooLarge);
+    }
+    Ok(bytes)
+}
+
+fn kind_of(error: Error) -> Kind {
+    match error {
+        Error::Timeout(ureq::Timeout::Resolve) => Kind::Timeout("looking up the name"),
+        Error::Timeout(ureq::Timeout::Connect) => Kind::Timeout("connecting"),
+        Error::Timeout(_) => Kind::Timeout("the answer"),
+        Error::HostNotFound => Kind::Unresolved,
+        // The standard library tells getaddrinfo's errors apart by their text only.
+        Error::Io(error) if error.to_string().starts_with("failed to lookup address") => {
+            Kind::Unresolved
+        }
+        Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            Kind::Timeout("the answer")
+        }
+        Error::Io(error) => Kind::Connection(error.to_string()),
+        Error::BadUri(why) => Kind::BadAddress(why),
+        Error::Http(why) => Kind::BadAddress(why.to_string()),
+        Error::TooManyRedirects | Error::RedirectFailed => Kind::Redirect,
+        Error::Protocol(why) => Kind::Protocol(why.to_string()),
+        Error::InvalidProxyUrl => Kind::Proxy("its address in the environment is wrong".into()),
+        Error::ConnectProxyFailed(why) => Kind::Proxy(why),
+        Error::Tls(why) => Kind::Tls(why.to_owned()),
+        Error::NativeTls(why) => Kind::Tls(why.to_string()),
+        other => Kind::Connection(other.to_string()),
+    }
+}

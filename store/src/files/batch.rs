@@ -1,0 +1,200 @@
+//! Many changes at once, for little more than the disk takes for one.
+
+use super::{Directory, FileError, Files, Unfinished};
+use crate::Key;
+use crate::steps::step;
+use rustix::fs;
+
+/// From so many new files on the whole file system is brought to the disk once,
+/// instead of one file after the other: what others have written there then comes
+/// to the disk as well, which is no way to treat a machine for a file or two.
+const MANY: usize = 32;
+
+/// The most files that are open at once.
+const MOST: usize = 256;
+
+/// Which of the three directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Which {
+    /// [`Files::certificates`].
+    Certificate,
+    /// [`Files::staples`].
+    Staple,
+    /// [`Files::state`].
+    Notes,
+}
+
+/// What becomes of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// These are its bytes from now on.
+    Write(Vec<u8>),
+    /// It is removed, if it is there.
+    Remove,
+}
+
+/// A change of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// In which directory.
+    pub which: Which,
+    /// The file's key.
+    pub key: Key,
+    /// The change.
+    pub what: What,
+}
+
+impl Files {
+    /// Makes changes, each file at most once among them. Each is made whole or not
+    /// at all, and all are on the disk when this returns; killed before, the old
+    /// file stands or the new one. Returns what failed.
+    pub fn apply(&self, changes: &[Change]) -> Vec<FileError> {
+        let mut errors = Vec::new();
+        for some in changes.chunks(MOST) {
+            self.apply_some(some, &mut errors);
+        }
+        errors
+    }
+
+    fn apply_some(&self, changes: &[Change], errors: &mut Vec<FileError>) {
+        let mut keep = |done: Result<(), FileError>| done.map_err(|error| errors.push(error)).ok();
+        let mut unfinished = Vec::new();
+        for Change { which, key, what } in changes {
+            let directory = self.directory(*which);
+            match what {
+                What::Write(bytes) => match directory.begin(key, bytes) {
+                    Ok(begun) => unfinished.push(begun),
+                    Err(error) => {
+                        keep(Err(error));
+                    }
+                },
+                What::Remove => {
+                    keep(directory.unlink(key).map(drop));
+                }
+            }
+        }
+        if unfinished.len() < MANY || bring_all_to_disk(&unfinished).is_err() {
+            unfinished.retain(|one| keep(one.bring_to_disk()).is_some());
+        }
+        for one in &unfinished {
+            keep(one.finish());
+        }
+        let touched = |which| changes.iter().any(|change| change.which == which);
+        for which in [Which::Certificate, Which::Staple, Which::Notes] {
+            if touched(which) {
+                keep(self.directory(which).bring_to_disk());
+            }
+        }
+    }
+
+    fn directory(&self, which: Which) -> &Directory {
+        match which {
+            Which::Certificate => &self.certificates,
+            Which::Staple => &self.staples,
+            Which::Notes => &self.state,
+        }
+    }
+}
+
+/// By a file of each directory: they may be mounted from different places.
+fn bring_all_to_disk(files: &[Unfinished<'_>]) -> rustix::io::Result<()> {
+    let mut done: Vec<&Directory> = Vec::new();
+    for one in files {
+        if !done.iter().any(|known| std::ptr::eq(*known, one.directory)) {
+            step();
+            fs::syncfs(&one.file)?;
+            done.push(one.directory);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::count::{alone, killed_at};
+    use crate::testing::{Scratch, key, response};
+
+    fn changes(version: u64, count: u64) -> Vec<Change> {
+        let write = |which, number| Change {
+            which,
+            key: key(number),
+            what: What::Write(response(number, version, 700)),
+        };
+        let one = |number| [write(Which::Staple, number), write(Which::Notes, number)];
+        (0..count).flat_map(one).collect()
+    }
+
+    fn read(files: &Files, change: &Change) -> Option<Vec<u8>> {
+        files.directory(change.which).read(&change.key).unwrap()
+    }
+
+    #[test]
+    fn a_writer_killed_at_any_step_leaves_each_file_old_or_new() {
+        let _alone = alone();
+        for count in [2, MANY as u64] {
+            let mut steps = 0;
+            loop {
+                // Not every step of the long way: they repeat.
+                steps += if count > 2 { 23 } else { 1 };
+                let scratch = Scratch::new();
+                let files = Files::open(scratch.path()).unwrap();
+                assert!(files.apply(&changes(1, count)).is_empty());
+                let killed = killed_at(steps, || {
+                    assert!(files.apply(&changes(2, count)).is_empty());
+                });
+                let files = Files::open(scratch.path()).unwrap();
+                let mut is_new = 0;
+                for (old, new) in changes(1, count).iter().zip(&changes(2, count)) {
+                    let read = read(&files, old).map(What::Write);
+                    assert!(
+                        read.as_ref() == Some(&old.what) || read.as_ref() == Some(&new.what),
+                        "after step {steps}"
+                    );
+                    is_new += usize::from(read.as_ref() == Some(&new.what));
+                }
+                if !killed {
+                    assert_eq!(is_new, 2 * count as usize);
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_fails_is_told_and_hinders_no_other() {
+        let scratch = Scratch::new();
+        let files = Files::open(scratch.path()).unwrap();
+        // In the way of the temporary file, and of the file itself.
+        let in_the_way = |path: std::path::PathBuf| std::fs::create_dir_all(path.join("x"));
+        let hidden = format!(".{}.der", crate::name::of_key(&key(3)));
+        in_the_way(scratch.path().join("staples").join(hidden)).unwrap();
+        in_the_way(files.state.path_of(&key(5))).unwrap();
+        let errors = files.apply(&changes(1, MANY as u64));
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        let there = |change: &&Change| {
+            let is_blocked = [(Which::Staple, key(3)), (Which::Notes, key(5))]
+                .contains(&(change.which, change.key));
+            !is_blocked && read(&files, change).is_some()
+        };
+        assert_eq!(
+            changes(1, MANY as u64).iter().filter(there).count(),
+            2 * MANY - 2
+        );
+    }
+
+    #[test]
+    fn what_is_removed_is_gone() {
+        let scratch = Scratch::new();
+        let files = Files::open(scratch.path()).unwrap();
+        files.apply(&changes(1, 2));
+        let remove = |number| Change {
+            which: Which::Staple,
+            key: key(number),
+            what: What::Remove,
+        };
+        // One of them was never there.
+        assert!(files.apply(&[remove(1), remove(7)]).is_empty());
+        assert_eq!(files.staples.keys().unwrap(), [key(0)]);
+    }
+}

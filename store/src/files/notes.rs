@@ -1,0 +1,43 @@
+//! What the agent notes of a certificate, for `staplegun status` and restarts.
+
+use serde::{Deserialize, Serialize};
+
+/// What the agent remembers of one certificate. Times are seconds since 1970.
+/// Fields that a file lacks have their default, and unknown ones are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notes {
+    /// The responder that was asked last.
+    pub responder: Option<String>,
+    /// When it was asked last.
+    pub last_attempt: Option<i64>,
+    /// When a good response came last.
+    pub last_success: Option<i64>,
+    /// Why the last attempt failed; None if it did not.
+    pub last_error: Option<String>,
+    /// The kind of that failure, one word.
+    pub last_cause: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the responder will be asked next.
+    pub next_refresh: Option<i64>,
+    /// thisUpdate of the response that is kept.
+    pub this_update: Option<i64>,
+    /// Its nextUpdate, or the end of the life it was given without one.
+    pub until: Option<i64>,
+    /// Since when the certificate is revoked; None if it is not known to be.
+    pub revoked_since: Option<i64>,
+    /// The user who left the certificate in the spool and whose quota it counts to;
+    /// None if it was root, the agent's own user or the operator's list.
+    pub left_by: Option<u32>,
+}
+
+impl Notes {
+    /// As they stand in their file.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Numbers and text: nothing in them has no form in JSON.
+        let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
+        json.push(b'\n');
+        json
+    }
+}
