@@ -9,7 +9,6 @@
 use std::ffi::{c_int, c_void};
 
 use crate::config;
-use crate::host::library::Library;
 use crate::host::{guard, route};
 use crate::staples;
 
@@ -35,23 +34,37 @@ unsafe extern "C-unwind" fn init_ssl(
     caller: usize,
 ) -> c_int {
     // libssl's own calls, of which some come within a handshake.
-    let library = route::known_holding(caller).or_else(|| called_from_outside(caller));
-    match library.map(|library| library.entries.OPENSSL_init_ssl) {
+    if let Some(library) = route::early_if_holding(caller)
+        && let Some(real) = library.entries.OPENSSL_init_ssl
+    {
         // SAFETY: the program's own arguments, to the function it called.
-        Some(Some(real)) => unsafe { real(options, settings) },
-        Some(None) => 0,
-        None => 1,
+        return unsafe { real(options, settings) };
     }
+    // SAFETY: as above.
+    unsafe { called_from_outside(options, settings, caller) }
 }
 
+/// # Safety
+/// As for `init_ssl`.
 #[cold]
-fn called_from_outside(caller: usize) -> Option<&'static Library> {
-    guard::with_errno_kept(|| {
+#[inline(never)]
+unsafe extern "C-unwind" fn called_from_outside(
+    options: u64,
+    settings: *const c_void,
+    caller: usize,
+) -> c_int {
+    let library = guard::with_errno_kept(|| {
         let library = route::of_caller(caller, c"OPENSSL_init_ssl");
         let by_itself = library.is_some_and(|library| library.contains(caller));
         if !by_itself && !config::get().disabled {
             guard::contained((), staples::map::open);
         }
         library
-    })
+    });
+    match library.map(|library| library.entries.OPENSSL_init_ssl) {
+        // SAFETY: the program's own arguments, to the function it called.
+        Some(Some(real)) => unsafe { real(options, settings) },
+        Some(None) => 0,
+        None => 1,
+    }
 }

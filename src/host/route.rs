@@ -107,8 +107,14 @@ pub fn of_method(method: *const SSL_METHOD) -> Option<&'static Library> {
     known_holding(address).or_else(|| at(address))
 }
 
+/// The library that `address` lies in, if it is one of the two that were met first.
+#[inline(always)]
+pub fn early_if_holding(address: usize) -> Option<&'static Library> {
+    early_if_of_words(&[address])
+}
+
 /// The library that `address` lies in, if it was met before.
-pub fn known_holding(address: usize) -> Option<&'static Library> {
+fn known_holding(address: usize) -> Option<&'static Library> {
     let tables = std::iter::successors(Some(&TABLE), |table| table.more.get());
     let mut known = tables.flat_map(|table| &table.places).map_while(known);
     known.find(|library| library.contains(address))
@@ -118,6 +124,10 @@ pub fn known_holding(address: usize) -> Option<&'static Library> {
 /// linked with, else the next one in the global scope, else as without an object.
 #[cold]
 pub fn of_caller(caller: usize, entry: &CStr) -> Option<&'static Library> {
+    let itself = known_holding(caller);
+    if itself.is_some() {
+        return itself;
+    }
     image::symbol_of_holder(caller, entry)
         .or_else(|| image::next_in_scope(entry))
         .and_then(|found| at(found.as_ptr() as usize))
