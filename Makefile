@@ -9,6 +9,7 @@
 #   make check-images  several libssls in one process, QUIC, BoringSSL, AWS-LC
 #   make check-judges  test-suites of others, with the library and without
 #   make check-programs  holds every server of docs/programs.md to its row
+#   make proof    fuzz, sanitize and model: an hour of looking for what no test asks for
 #   make fuzz     looks for inputs that break a reader; docs/proof.md explains it
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
 #   make bench    measures what it costs; docs/performance.md explains the table
@@ -28,7 +29,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak fuzz fuzz-smoke matrix bench bench-smoke header install packages clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke header install packages clean dist check-images
 
 all: library program
 
@@ -128,6 +129,20 @@ fuzz-smoke:
 	cd fuzz && $(CARGO) clippy --workspace --all-targets --locked --target-dir $(abspath $(TARGET)) \
 	    -- -D warnings
 	cd fuzz && $(CARGO) test --workspace --locked --target-dir $(abspath $(TARGET))
+
+# The C programs and some hosts, with the library, on every libssl.
+sanitize: packages
+	tools/sanitize address
+	tools/sanitize thread
+
+# The live map's lock-free part in every order of its loads and stores.
+model:
+	cd proof && $(CARGO) fmt --check
+	cd proof && $(CARGO) clippy --lib --test slots --locked --target-dir $(abspath $(TARGET)) -- -D warnings
+	cd proof && $(CARGO) test --release --test slots --locked --target-dir $(abspath $(TARGET)) \
+	    -- --nocapture
+
+proof: fuzz sanitize model
 
 # What MATRIX.md says is what the run has just held every image to.
 matrix: library

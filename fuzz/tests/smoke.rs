@@ -9,6 +9,6 @@ use staplegun_fuzz::{TARGETS, answer, scratch};
 fn main() {
     // SAFETY: this is the only thread so far.
     unsafe { answer::prepare() };
-    support::replay(&TARGETS, Duration::from_secs(2), 10_000);
+    support::replay(&TARGETS, Duration::from_secs(1), 10_000);
     scratch::remove();
 }

@@ -76,6 +76,18 @@ fn main() {
         );
         put("answer", name, &[head.as_bytes(), der]);
     }
+    // The seconds at which answers change: the responses' times, and the clock's skew.
+    let (start, end) = (now - 60, now - 60 + 25 * 3600);
+    for (name, at) in [
+        ("too-early", start - 301),
+        ("early", start - 300),
+        ("last-second", end - 1),
+        ("expired", end),
+        ("expired-within-skew", end + 299),
+        ("expired-for-all", end + 300),
+    ] {
+        put("response", name, &[&at.to_le_bytes(), &good]);
+    }
     let size = format!("{:x}\r\n", good.len());
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     put(
