@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use staplegun_ocsp::{MAX_RESPONSE, Tolerance};
 
-use crate::fetch::{Kind, Manner, Override, Patience, Subject, fetch};
+use crate::fetch::{Client, Issuers, Kind, Manner, Override, Patience, Subject, fetch};
 use crate::known::{ISSUER, LEAF, NOW, SIGNED};
 
 /// What every connection is answered with.
@@ -58,8 +58,11 @@ pub unsafe fn prepare() {
     }
 }
 
+static ISSUERS: LazyLock<Issuers> = LazyLock::new(Issuers::default);
+
 static SUBJECT: LazyLock<Subject> = LazyLock::new(|| {
-    let subject = Subject::new(&[LEAF, ISSUER]).expect("the corpus holds certificates");
+    let subject = Subject::new(vec![LEAF.to_vec(), ISSUER.to_vec()], &ISSUERS)
+        .expect("the corpus holds certificates");
     assert!(subject.issuer().is_some(), "the issuer is found");
     subject
 });
@@ -88,11 +91,12 @@ pub fn run(data: &[u8]) {
         "prepare was called"
     );
     *ANSWER.lock().expect("nobody panicked with it") = data.to_vec();
+    let patience = Patience {
+        per_address: Duration::from_secs(5),
+        total: Duration::from_secs(20),
+    };
     let manner = Manner {
-        patience: Patience {
-            per_address: Duration::from_secs(5),
-            total: Duration::from_secs(20),
-        },
+        patience,
         tolerance: Tolerance::STAPLING,
         overrides: vec![Override {
             prefix: Some(String::new()),
@@ -100,7 +104,8 @@ pub fn run(data: &[u8]) {
             url: "http://responder.test/".to_owned(),
         }],
     };
-    match fetch(SUBJECT.clone(), &manner, 0, *NOW).outcome {
+    let mut client = Client::new(patience);
+    match fetch(&SUBJECT, &manner, &ISSUERS, &mut client, 0, *NOW).outcome {
         Ok(received) => {
             let der = &received.staple.der;
             assert!(der.len() <= MAX_RESPONSE);
