@@ -69,6 +69,9 @@ void libssl_open(const char *image, const char *shim, enum route route)
     if (L.SSL_library_init) {
         L.SSL_library_init();
     }
+    if (L.OPENSSL_init_ssl && L.OPENSSL_init_ssl(0, NULL) != 1) {
+        fail("it does not initialise itself", image);
+    }
 }
 
 int libssl_is_alone(void)

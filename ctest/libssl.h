@@ -77,6 +77,7 @@ typedef void (*any_function)(void);
 /* Absent in some versions: NULL there. */
 #define OPTIONAL_FUNCTIONS(F)                                                              \
     F(int, SSL_library_init, (void))                                                       \
+    F(int, OPENSSL_init_ssl, (uint64_t, const void *))                                     \
     F(const SSL_METHOD *, TLS_method, (void))                                              \
     F(const SSL_METHOD *, DTLS_method, (void))                                             \
     F(const SSL_METHOD *, TLSv1_2_method, (void))                                          \
