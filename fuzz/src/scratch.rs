@@ -8,10 +8,10 @@ static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
     // In memory where that is possible: as the live map is, and some hundred times
     // as fast as a disk.
     let memory = Path::new("/dev/shm");
-    let parent = if memory.is_dir() {
-        memory.to_owned()
-    } else {
-        std::env::temp_dir()
+    let parent = match std::env::var_os("FUZZ_SCRATCH") {
+        Some(parent) => PathBuf::from(parent),
+        None if memory.is_dir() => memory.to_owned(),
+        None => std::env::temp_dir(),
     };
     let path = parent.join(format!("staplegun-fuzz.{}", std::process::id()));
     fs::create_dir(&path).expect("a directory can be made for temporary files");
@@ -19,8 +19,8 @@ static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// One directory of the process, and in it one named `name`, made when first asked
-/// for. Call [`remove`] at the end: libFuzzer leaves a process without destructors,
-/// so nothing here would be dropped.
+/// for. Call [`remove`] at the end; under libFuzzer, which leaves a process without
+/// destructors, ../tools/fuzz removes what FUZZ_SCRATCH names.
 pub fn directory(name: &str) -> PathBuf {
     let path = DIRECTORY.join(name);
     fs::create_dir_all(&path).expect("a directory can be made in it");
