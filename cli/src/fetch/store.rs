@@ -66,15 +66,16 @@ fn keep_alone(
     let key = subject.key();
     let files = Files::open(layout.lasting())?;
     let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
+    // Before the map, as the agent does it: no reboot brings a good one back.
+    let written = files.staples.write(&key, &staple.der);
     if staple.is_good() {
         let last = staple.validity.until.saturating_sub(1);
         map.put(&key, &staple.der, staple.validity.from, last)?;
     } else {
         map.withdraw(&key)?;
     }
-    files.certificates.write(&key, &subject.to_pem())?;
-    files.staples.write(&key, &staple.der)?;
-    Ok(())
+    written?;
+    Ok(files.certificates.write(&key, &subject.to_pem())?)
 }
 
 /// The response goes where the agent looks for what others bring, the certificate
