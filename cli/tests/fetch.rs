@@ -113,6 +113,23 @@ fn a_revocation_has_an_exit_status_of_its_own_and_withdraws() {
 }
 
 #[test]
+fn an_old_good_response_played_back_does_not_undo_a_stored_revocation() {
+    let scene = scene();
+    let revoked = Response::good(&scene.leaf, &scene.ca).revoked().der();
+    scene.responder.set(Behaviour::Answer(revoked));
+    assert_eq!(scene.fetch(&[]).status.code(), Some(3));
+    let old = Response::good(&scene.leaf, &scene.ca).this_update(-7_200);
+    scene.responder.set(Behaviour::Answer(old.der()));
+    let told = scene.fetch(&[]);
+    assert!(
+        text(&told.stdout).contains("not kept"),
+        "{}",
+        text(&told.stdout)
+    );
+    assert_eq!(scene.served(), Err(Miss::Withdrawn));
+}
+
+#[test]
 fn a_failure_names_responder_and_cause_and_stores_nothing() {
     let scene = scene();
     scene.responder.set(Behaviour::html());

@@ -35,6 +35,7 @@ mod user;
 mod watch;
 
 pub use clock::now;
+pub use decision::{Decision, Why, decide};
 pub use log::start as start_log;
 pub use outcome::CAUSE_REVOKED;
 pub use place::Place;

@@ -9,12 +9,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
+use staplegun_ocsp::Tolerance;
 use staplegun_store::files::Files;
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
 use staplegun_store::{name, spool};
 
-use super::{Staple, Subject};
+use super::{Staple, Subject, judge};
+use crate::agent::{Decision, Why, decide, now};
 
 /// The size of a map that is made here, in bytes: the agent's default.
 const MAP_SIZE: usize = 16 << 20;
@@ -27,6 +29,9 @@ pub enum Stored {
     Kept,
     /// The agent that runs was given it.
     HandedOver,
+    /// What stood there counts for more: it lasts longer, or tells a revocation that
+    /// this one is older than.
+    Outweighed,
 }
 
 impl fmt::Display for Stored {
@@ -34,6 +39,7 @@ impl fmt::Display for Stored {
         f.write_str(match self {
             Self::Kept => "kept in the store and the live map",
             Self::HandedOver => "handed to the agent",
+            Self::Outweighed => "not kept: the one in the store lasts longer, or is newer",
         })
     }
 }
@@ -47,14 +53,13 @@ pub fn keep(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Resu
     let failed = || format!("cannot keep the response in {}", layout.lasting().display());
     fs::create_dir_all(layout.runtime()).with_context(failed)?;
     match WriterLock::try_take(&layout.map()) {
-        Ok(lock) => keep_alone(layout, subject, staple, lock).with_context(failed)?,
+        Ok(lock) => keep_alone(layout, subject, staple, lock).with_context(failed),
         Err(error) if error.is_busy() => {
             hand_over(layout, subject, staple).with_context(failed)?;
-            return Ok(Stored::HandedOver);
+            Ok(Stored::HandedOver)
         }
-        Err(error) => return Err(error).with_context(failed),
+        Err(error) => Err(error).with_context(failed),
     }
-    Ok(Stored::Kept)
 }
 
 fn keep_alone(
@@ -62,10 +67,15 @@ fn keep_alone(
     subject: &Subject,
     staple: &Staple,
     lock: WriterLock,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Stored> {
     let key = subject.key();
     let files = Files::open(layout.lasting())?;
     let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
+    let known = known(&files, subject);
+    let (stored, staple) = match (decide(known.as_ref(), staple, now()), &known) {
+        (Decision::Keep(why), Some(known)) if why != Why::Same => (Stored::Outweighed, known),
+        _ => (Stored::Kept, staple),
+    };
     // Before the map, as the agent does it: no reboot brings a good one back.
     let written = files.staples.write(&key, &staple.der);
     if staple.is_good() {
@@ -75,7 +85,14 @@ fn keep_alone(
         map.withdraw(&key)?;
     }
     written?;
-    Ok(files.certificates.write(&key, &subject.to_pem())?)
+    files.certificates.write(&key, &subject.to_pem())?;
+    Ok(stored)
+}
+
+/// What stands in the store, if that counts for anything.
+fn known(files: &Files, subject: &Subject) -> Option<Staple> {
+    let der = files.staples.read(&subject.key()).ok()??;
+    judge(&der, subject.issuer()?, now(), &Tolerance::STAPLING).ok()
 }
 
 /// The response goes where the agent looks for what others bring, the certificate
