@@ -5,17 +5,19 @@
 //! Mints a certification authority and COUNT certificates into DIRECTORY:
 //! `issuer.pem`, and `certs/<SHA-256>.pem` with leaf and issuer, which is how an
 //! agent's store keeps them. Prints the responder's address, then signs an answer
-//! with a P-256 key for each request, until standard input ends.
+//! with a P-256 key for each request, until standard input ends. A connection stays
+//! open until the client closes it.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use der::Decode;
-use staplegun_testkit::responder::{Behaviour, FaultyResponder, Request};
+use staplegun_testkit::responder::Request;
 use staplegun_testkit::{Identity, Response, Spec};
 use x509_ocsp::OcspRequest;
 
@@ -24,31 +26,43 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [directory, count] = words.as_slice() else {
         return Err("usage: responder DIRECTORY COUNT".into());
     };
-    let issuer = Arc::new(Identity::self_signed(&Spec::ca("Benchmark CA")));
-    let responder = FaultyResponder::start(answering(&issuer));
-    mint(
-        &issuer,
-        &responder.url(),
-        Path::new(directory),
-        count.parse()?,
-    )?;
-    println!("{}", responder.url());
+    let issuer = Identity::self_signed(&Spec::ca("Benchmark CA"));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    mint(&issuer, &url, Path::new(directory), count.parse()?)?;
+    // Of this leaf only the serial number counts, which is replaced.
+    let leaf = issuer.issue(&Spec::server());
+    let signers = Arc::new((issuer, leaf));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let signers = Arc::clone(&signers);
+            std::thread::spawn(move || serve(&stream, &signers.0, &signers.1));
+        }
+    });
+    println!("{url}");
     io::stdout().flush()?;
     io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(())
 }
 
-fn answering(issuer: &Arc<Identity>) -> Behaviour {
-    let issuer = Arc::clone(issuer);
-    let template = OnceLock::new();
-    Behaviour::Call(Arc::new(move |request| {
-        let Some(serial) = serial(request) else {
-            return Behaviour::status(400, &[]);
+fn serve(mut stream: &TcpStream, issuer: &Identity, leaf: &Identity) {
+    while let Ok(request) = Request::read(stream) {
+        let (status, body) = match serial(&request) {
+            Some(serial) => ("200 OK", Response::good(leaf, issuer).serial(&serial).der()),
+            None => ("400 Bad Request", Vec::new()),
         };
-        // The leaf only gives the serial number, which is replaced.
-        let leaf = template.get_or_init(|| issuer.issue(&Spec::server()));
-        Behaviour::Answer(Response::good(leaf, &issuer).serial(&serial).der())
-    }))
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/ocsp-response\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        if stream
+            .write_all(&[head.as_bytes(), &body].concat())
+            .is_err()
+        {
+            return;
+        }
+    }
 }
 
 /// The serial number that is asked about.

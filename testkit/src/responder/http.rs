@@ -19,9 +19,17 @@ pub struct Request {
 }
 
 impl Request {
-    pub(super) fn read(stream: &TcpStream) -> io::Result<Self> {
+    /// Reads the next one of a connection whose client waits for each answer.
+    ///
+    /// # Errors
+    ///
+    /// If the client has gone, or sends no request.
+    pub fn read(stream: &TcpStream) -> io::Result<Self> {
         let mut reader = BufReader::new(stream);
         let first = line(&mut reader)?;
+        if first.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let mut words = first.split(' ');
         let method = words.next().unwrap_or_default().to_owned();
         let target = words.next().unwrap_or_default().to_owned();
