@@ -22,6 +22,9 @@ struct Found {
     start: usize,
     end: usize,
     name: *const libc::c_char,
+    /// Whether the loader has it before this library: executables, what was preloaded
+    /// before us, and what was there when we were opened.
+    before_us: bool,
 }
 
 impl Found {
@@ -32,6 +35,7 @@ impl Found {
             start: 0,
             end: 0,
             name: ptr::null(),
+            before_us: true,
         };
         // SAFETY: `visit` matches the type that dl_iterate_phdr asks for, and
         // `found` outlives the call.
@@ -96,7 +100,8 @@ impl Image {
 
 /// The address of `name` as the image that holds `address`, and its dependencies, define
 /// it; None for the executable, whose scope is the global one, and if that is ourselves.
-/// The image is not pinned.
+/// None too for an image before us that finds its own: it is preloaded as we are, and
+/// came to us because it asked for the next one. The image is not pinned.
 pub fn symbol_of_holder(address: usize, name: &CStr) -> Option<NonNull<c_void>> {
     let holder = Found::holding(address)?;
     // SAFETY: the loader's name is a C string that lives as long as the image, whose code
@@ -117,7 +122,11 @@ pub fn symbol_of_holder(address: usize, name: &CStr) -> Option<NonNull<c_void>> 
     };
     clear_dlerror();
     let ours = Found::holding(symbol_of_holder as *const () as usize)?;
-    found.filter(|found| !ours.contains(found.as_ptr() as usize))
+    found.filter(|found| {
+        let found = found.as_ptr() as usize;
+        let its_own = holder.before_us && holder.contains(found);
+        !its_own && !ours.contains(found)
+    })
 }
 
 /// The next definition of `name` after this library in the global scope.
@@ -146,14 +155,16 @@ unsafe extern "C" fn visit(
     // SAFETY: dlpi_phdr points to dlpi_phnum program headers of a loaded image.
     let headers =
         unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-    let (mut start, mut end, mut hit) = (usize::MAX, 0, false);
+    let (mut start, mut end, mut hit, mut ours) = (usize::MAX, 0, false, false);
     for header in headers.iter().filter(|h| h.p_type == libc::PT_LOAD) {
         let from = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
         let to = from.wrapping_add(header.p_memsz as usize);
         hit |= (from..to).contains(&search.address);
+        ours |= (from..to).contains(&(visit as *const () as usize));
         start = start.min(from);
         end = end.max(to);
     }
+    search.before_us &= !ours;
     if !hit {
         return 0;
     }
