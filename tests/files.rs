@@ -221,6 +221,61 @@ fn each_of_thousands_of_files_counts() {
 }
 
 #[test]
+fn a_response_that_was_renewed_while_descriptors_were_used_up_is_found_afterwards() {
+    let (site, shim) = site_among_others(3);
+    let script = format!(
+        "
+import resource
+context = server()
+replace('responses/own.der', open('renewed.der', 'rb').read())
+before = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+phase('used up')
+shake_for(4.5, context)
+phase('end')
+resource.setrlimit(resource.RLIMIT_NOFILE, before)
+shake_until(2, '{READY}', context)
+"
+    );
+    let scene = Scene::run(site, shim, &script);
+    // Both that file and its directory were tried.
+    assert!(scene.count("used up", "openat", "responses/own.der\"") > 0);
+    assert!(scene.count("used up", "openat", "responses\"") > 0);
+}
+
+#[test]
+fn a_directory_that_no_memory_can_be_had_for_is_not_the_end() {
+    const FILES: usize = 20_000;
+    let site = Site::new();
+    let directory = directory_of_others(&site, 0);
+    for number in 0..FILES {
+        fs::write(directory.join(number.to_string()), "").expect("it is ours");
+    }
+    fs::write(directory.join("own"), site.good().der()).expect("it is ours");
+    let shim = Shim::preloaded().responses(&[&directory]);
+    // From too little for the first part of the work to enough for all of it.
+    let script = "
+import resource
+before = resource.getrlimit(resource.RLIMIT_AS)
+used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+for room in 256, 512, 1024, 2048, 4096, 8192, 16384:
+    if os.fork() == 0:
+        resource.setrlimit(resource.RLIMIT_AS, (used + room * 1024, before[1]))
+        server()
+        os._exit(0)
+    assert os.wait()[1] == 0, room
+server()
+";
+    let scene = Scene::run(site, shim, script);
+    assert!(
+        scene.log_count("cannot be read: out of memory") > 0,
+        "{}",
+        scene.log
+    );
+    assert!(scene.log_count(READY) > 0, "{}", scene.log);
+}
+
+#[test]
 fn a_look_is_one_system_call_a_second() {
     const SECONDS: usize = 4;
     let (site, shim) = site_among_others(100);

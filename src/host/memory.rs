@@ -42,6 +42,25 @@ pub fn try_zeroed(length: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Appends `value`, or says false for want of memory.
+pub fn try_push<T>(vector: &mut Vec<T>, value: T) -> bool {
+    if vector.len() == vector.capacity() {
+        let Some(mut larger) = try_vec(vector.len().saturating_mul(2).max(4)) else {
+            return false;
+        };
+        larger.append(vector);
+        *vector = larger;
+    }
+    vector.push(value);
+    true
+}
+
+/// Whether so much of the reserve is used that what is done many times over must end:
+/// each time takes a little.
+pub fn is_short() -> bool {
+    ALLOCATOR.0.is_short()
+}
+
 /// A block for so many, never of the reserve; released like every other.
 fn allocate<T>(count: usize) -> Option<NonNull<T>> {
     let layout = Layout::array::<T>(count).ok()?;
@@ -153,6 +172,10 @@ impl<const SIZE: usize> Reserve<SIZE> {
         }
     }
 
+    fn is_short(&self) -> bool {
+        self.used.load(Ordering::Relaxed) % BLOCK > SIZE as u64 / 2
+    }
+
     fn holds(&self, block: *const u8) -> bool {
         let start = self.bytes.get() as usize;
         (start..start + SIZE).contains(&(block as usize))
@@ -191,13 +214,22 @@ mod tests {
     fn a_reserve_gives_no_more_than_it_has_and_is_whole_again_when_all_came_back() {
         let reserve = Reserve::<256>::new();
         let all = reserve.take(layout(128, 1));
-        assert!(!all.is_null() && !reserve.take(layout(128, 1)).is_null());
+        assert!(!all.is_null() && !reserve.is_short());
+        assert!(!reserve.take(layout(128, 1)).is_null() && reserve.is_short());
         assert!(reserve.take(layout(1, 1)).is_null());
         assert!(reserve.take(layout(usize::MAX / 4, 1)).is_null());
         reserve.give_back();
         assert!(reserve.take(layout(1, 1)).is_null());
         reserve.give_back();
+        assert!(!reserve.is_short());
         assert_eq!(reserve.take(layout(256, 1)), all);
+    }
+
+    #[test]
+    fn a_vector_that_is_appended_to_keeps_what_it_has() {
+        let mut numbers = Vec::new();
+        assert!((0..100).all(|number| try_push(&mut numbers, number)));
+        assert!(numbers.into_iter().eq(0..100));
     }
 
     #[test]

@@ -88,10 +88,17 @@ impl Candidates {
             self.directories.push(source);
             return;
         }
-        let path = source.path.clone();
+        let Source { path, mut stamp } = source;
         let bytes = source::read(&path, staplegun_ocsp::MAX_RESPONSE as u64);
+        if bytes.as_ref().is_err_and(Unreadable::is_for_want) {
+            // So that it counts as changed at the next look.
+            stamp = None;
+        }
+        self.watched.push(Source {
+            path: path.clone(),
+            stamp,
+        });
         self.found.push(Found { path, named, bytes });
-        self.watched.push(source);
     }
 
     /// Whether there was no file at all.

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 
 use staplegun_ocsp::Response;
 
+use crate::host::memory::{self, try_push, try_vec};
 use crate::host::output;
 use crate::log;
 
@@ -45,7 +46,8 @@ const MAX_ABOUT: usize = 16;
 static INDEXES: Mutex<Vec<Index>> = Mutex::new(Vec::new());
 
 /// The files of `directory`, whose stamp is `stamp`, that speak of the serial number.
-/// None if that cannot be told in a handshake, but perhaps later.
+/// None if that cannot be told now, but perhaps later: in a handshake, or for want of
+/// descriptors or memory.
 pub fn files_about(
     directory: &Path,
     stamp: Option<Stamp>,
@@ -53,11 +55,11 @@ pub fn files_about(
     when: When,
 ) -> Option<Vec<PathBuf>> {
     let Ok(mut indexes) = INDEXES.try_lock() else {
-        return (when == When::Load).then(|| {
-            let mut index = Index::of(directory);
+        let mut index = Index::of(directory);
+        if when == When::Load {
             index.read(stamp, MAX_FILES);
-            index.files_about(serial)
-        });
+        }
+        return (index.stamp == stamp).then(|| index.files_about(serial));
     };
     let known = indexes
         .iter()
@@ -113,9 +115,19 @@ impl Index {
     }
 
     /// Reads the directory, of which `stamp` was taken before, if it has no more files
-    /// than `limit`; at a load, so many of them.
+    /// than `limit`; at a load, so many of them. The stamp becomes the index's if all of
+    /// them could be read.
     fn read(&mut self, stamp: Option<Stamp>, limit: usize) {
-        let (paths, more) = source::files_in(&self.directory, limit);
+        let (paths, more) = match source::files_in(&self.directory, limit) {
+            Ok(found) => found,
+            Err(error) => {
+                // At a load, since a handshake tries again each second.
+                if limit == MAX_FILES {
+                    log::warning!("{} cannot be read: {error}", self.directory.display());
+                }
+                return;
+            }
+        };
         self.is_large = more || paths.len() > MAX_IN_HANDSHAKE;
         if more && limit < MAX_FILES {
             return;
@@ -126,86 +138,103 @@ impl Index {
                 self.directory.display(),
             );
         }
-        self.read_files(paths);
+        let before = std::mem::take(&mut self.files);
+        (self.stamp, self.serials) = (None, Vec::new());
+        let Some(files) = read_files(paths, before) else {
+            return;
+        };
+        let Some(serials) = in_order(&files) else {
+            return;
+        };
+        (self.files, self.serials) = (files, serials);
         let now = output::seconds();
         let settled = stamp.is_some_and(|stamp| now - stamp.changed() >= SETTLED_AFTER);
         self.good_until = if settled { now + GOOD_FOR } else { now };
         self.stamp = stamp;
     }
 
-    /// Reads those of the files that are new or have changed.
-    fn read_files(&mut self, paths: Vec<PathBuf>) {
-        let mut before = std::mem::take(&mut self.files);
-        self.files = paths
-            .into_iter()
-            .map(|path| {
-                let stamp = Stamp::of(&path);
-                let known = before.binary_search_by(|file| file.path.cmp(&path));
-                let known = known.ok().and_then(|place| before.get_mut(place));
-                match known.filter(|file| stamp.is_some() && file.stamp == stamp) {
-                    Some(file) => Indexed {
-                        path,
-                        stamp,
-                        serials: std::mem::take(&mut file.serials),
-                    },
-                    None => Indexed {
-                        serials: serials_in(&path),
-                        path,
-                        stamp,
-                    },
-                }
-            })
-            .collect();
-        self.serials = (self.files.iter().enumerate())
-            .flat_map(|(place, file)| (0..file.serials.len()).map(move |which| (place, which)))
-            .collect();
-        let files = &self.files;
-        self.serials.sort_unstable_by(|a, b| {
-            serial_at(files, *a)
-                .cmp(&serial_at(files, *b))
-                .then(a.cmp(b))
-        });
-    }
-
     fn files_about(&self, serial: &[u8]) -> Vec<PathBuf> {
         let from = self
             .serials
             .partition_point(|place| serial_at(&self.files, *place) < Some(serial));
-        let mut places: Vec<usize> = self
-            .serials
-            .iter()
-            .skip(from)
+        let about = self.serials.iter().skip(from);
+        let mut places = about
             .take_while(|place| serial_at(&self.files, **place) == Some(serial))
-            .map(|(file, _)| *file)
-            .collect();
-        places.dedup();
-        let files = places.iter().filter_map(|file| self.files.get(*file));
-        files
-            .take(MAX_ABOUT)
-            .map(|file| file.path.clone())
-            .collect()
+            .map(|(file, _)| *file);
+        let mut last = None;
+        // A file that speaks of it more than once counts once.
+        std::iter::from_fn(|| {
+            let next = places.find(|file| Some(*file) != last)?;
+            last = Some(next);
+            self.files.get(next)
+        })
+        .take(MAX_ABOUT)
+        .map(|file| file.path.clone())
+        .collect()
     }
+}
+
+/// The files at `paths`: those that are new or have changed since `before` are read. None
+/// if one could not be, for want of descriptors or memory.
+fn read_files(paths: Vec<PathBuf>, mut before: Vec<Indexed>) -> Option<Vec<Indexed>> {
+    let mut files = try_vec(paths.len())?;
+    for path in paths {
+        let stamp = Stamp::of(&path);
+        let known = before.binary_search_by(|file| file.path.cmp(&path));
+        let known = known.ok().and_then(|place| before.get_mut(place));
+        let serials = match known.filter(|file| stamp.is_some() && file.stamp == stamp) {
+            Some(file) => std::mem::take(&mut file.serials),
+            None => serials_in(&path)?,
+        };
+        // There is room for each.
+        files.push(Indexed {
+            path,
+            stamp,
+            serials,
+        });
+    }
+    Some(files)
+}
+
+/// Where the serial numbers are, in their order. None for want of memory.
+fn in_order(files: &[Indexed]) -> Option<Vec<(usize, usize)>> {
+    let mut serials = Vec::new();
+    for (place, file) in files.iter().enumerate() {
+        for which in 0..file.serials.len() {
+            try_push(&mut serials, (place, which)).then_some(())?;
+        }
+    }
+    serials.sort_unstable_by(|a, b| {
+        serial_at(files, *a)
+            .cmp(&serial_at(files, *b))
+            .then(a.cmp(b))
+    });
+    Some(serials)
 }
 
 fn serial_at(files: &[Indexed], (file, which): (usize, usize)) -> Option<&[u8]> {
     Some(files.get(file)?.serials.get(which)?)
 }
 
-/// The serial numbers that the response in a file speaks of: none if it holds none.
-fn serials_in(path: &Path) -> Vec<Box<[u8]>> {
+/// The serial numbers that the response in a file speaks of: none if it holds none. None
+/// for want of descriptors or memory.
+fn serials_in(path: &Path) -> Option<Vec<Box<[u8]>>> {
+    if memory::is_short() {
+        return None;
+    }
     let read = source::read(path, staplegun_ocsp::MAX_RESPONSE as u64);
     let der = match read {
         Ok(der) => der,
         Err(unreadable) => {
             log::debug!("{} is not stapled: {unreadable}", path.display());
-            return Vec::new();
+            return (!unreadable.is_for_want()).then(Vec::new);
         }
     };
-    match Response::parse(&der) {
+    Some(match Response::parse(&der) {
         Ok(response) => response.cert_ids().map(|id| id.serial.into()).collect(),
         Err(fault) => {
             log::debug!("{} is not stapled: {fault}", path.display());
             Vec::new()
         }
-    }
+    })
 }

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::host::memory::try_vec;
+use crate::host::memory::{self, try_push, try_vec};
 
 /// Why a file was not read.
 #[derive(Debug)]
@@ -30,6 +30,16 @@ impl fmt::Display for Unreadable {
                 write!(f, "it has {size} bytes, too many for an OCSP response")
             }
         }
+    }
+}
+
+impl Unreadable {
+    /// Whether it says nothing of the file: the process lacks descriptors or memory, and
+    /// the next time may have them.
+    pub fn is_for_want(&self) -> bool {
+        let Self::Io(error) = self else { return false };
+        error.kind() == io::ErrorKind::OutOfMemory
+            || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
     }
 }
 
@@ -133,14 +143,17 @@ fn only_a_file(metadata: &Metadata) -> Result<(), Unreadable> {
 
 /// At most `limit` files of a directory, in the order of their names, and whether
 /// there are more.
-pub fn files_in(directory: &Path, limit: usize) -> (Vec<PathBuf>, bool) {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return (Vec::new(), false);
-    };
-    let mut entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> = entries.by_ref().take(limit).collect();
-    files.sort();
-    (files, entries.next().is_some())
+pub fn files_in(directory: &Path, limit: usize) -> io::Result<(Vec<PathBuf>, bool)> {
+    let mut entries = std::fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files = Vec::new();
+    for file in entries.by_ref().take(limit) {
+        if memory::is_short() || !try_push(&mut files, file) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+    }
+    // In place: a stable sort takes memory.
+    files.sort_unstable();
+    Ok((files, entries.next().is_some()))
 }
 
 /// `path` with `suffix` appended: what lies beside a certificate.

@@ -86,7 +86,7 @@ impl Search<'_> {
             return None;
         }
         let found = if stamp.is_directory() {
-            let (files, more) = source::files_in(configured, MAX_BUNDLES);
+            let (files, more) = source::files_in(configured, MAX_BUNDLES).ok()?;
             if more {
                 log::warning!(
                     "{} has more than {MAX_BUNDLES} files; only some of them are looked at",
