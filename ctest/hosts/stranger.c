@@ -2,7 +2,7 @@
  * A host of fake_libssl.c. Calls that it has are handed on as they are, family or not;
  * those that it lacks fail; nothing crashes.
  *
- *     stranger FAKE-LIBSSL PKI preloaded DIRECTORY-OF-COPIES
+ *     stranger FAKE-LIBSSL PKI preloaded DIRECTORY-OF-COPIES BUNDLE
  */
 #define _GNU_SOURCE
 #include "host.h"
@@ -31,6 +31,23 @@ static void initialised_from_within(void *fake)
     int answer = init(7), before = *initialised;
     check(answer == 7 && before == 1, "a libssl that initialises itself", "%d, %d times",
           answer, before);
+}
+
+/* A library that calls its own function calls that one, be it of no libssl we know. */
+static void bundle_initialised_from_within(const struct host *host, const char *when)
+{
+    char label[64];
+    void *bundle = dlopen(host->more[1], RTLD_NOW | RTLD_LOCAL);
+    int (*init)(int);
+    *(void **)&init = bundle ? dlsym(bundle, "bundle_init_from_within") : NULL;
+    if (!init) {
+        broken(host->more[1]);
+    }
+    int *initialised = dlsym(bundle, "bundle_initialised"), before = *initialised;
+    int answer = init(7);
+    snprintf(label, sizeof(label), "a bundle that initialises itself, %s", when);
+    check(answer == 7 && *initialised == before + 1, label, "%d, %d times", answer,
+          *initialised - before);
 }
 
 /*
@@ -73,6 +90,7 @@ int main(int count, char **arguments)
     const char *message = dlerror();
     check(message == NULL, "dlerror after it", "%s", message);
 
+    bundle_initialised_from_within(&host, "without a libssl");
     void *fake = dlopen(host.image, RTLD_NOW | RTLD_LOCAL);
     const SSL_METHOD *(*method)(void);
     *(void **)&method = fake ? dlsym(fake, "TLS_method") : NULL;
@@ -105,6 +123,7 @@ int main(int count, char **arguments)
     *(void **)&free_ctx = dlsym(fake, "SSL_CTX_free");
     free_ctx(ctx);
     initialised_from_within(fake);
+    bundle_initialised_from_within(&host, "beside a libssl");
     copies_after_strangers(&host);
     peers_unload();
     return 0;

@@ -7,9 +7,11 @@
 //! the function is not exported.
 
 use std::ffi::{c_int, c_void};
+use std::ptr::NonNull;
 
 use crate::config;
-use crate::host::{guard, route};
+use crate::host::guard;
+use crate::host::route::{self, Callee};
 use crate::staples;
 
 /// `OPENSSL_init_ssl` (1.1.0 and later), and on 1.0.2 `SSL_library_init`. If no libssl is
@@ -53,18 +55,25 @@ unsafe extern "C-unwind" fn called_from_outside(
     settings: *const c_void,
     caller: usize,
 ) -> c_int {
-    let library = guard::with_errno_kept(|| {
-        let library = route::of_caller(caller, c"OPENSSL_init_ssl");
-        let by_itself = library.is_some_and(|library| library.contains(caller));
+    let callee = guard::with_errno_kept(|| {
+        let callee = route::of_caller(caller, c"OPENSSL_init_ssl");
+        let by_itself =
+            matches!(callee, Some(Callee::Library(library)) if library.contains(caller));
         if !by_itself && !config::get().disabled {
             guard::contained((), staples::map::open);
         }
-        library
+        callee
     });
-    match library.map(|library| library.entries.OPENSSL_init_ssl) {
-        // SAFETY: the program's own arguments, to the function it called.
-        Some(Some(real)) => unsafe { real(options, settings) },
-        Some(None) => 0,
-        None => 1,
-    }
+    let real = match callee {
+        Some(Callee::Library(library)) => library.entries.OPENSSL_init_ssl,
+        // SAFETY: it has that name, and the caller would have reached it without us.
+        Some(Callee::Function(found)) => unsafe {
+            std::mem::transmute::<NonNull<c_void>, Option<OpensslInitSsl>>(found)
+        },
+        None => return 1,
+    };
+    // SAFETY: the program's own arguments, to the function it called.
+    real.map_or(0, |real| unsafe { real(options, settings) })
 }
+
+type OpensslInitSsl = unsafe extern "C-unwind" fn(u64, *const c_void) -> c_int;

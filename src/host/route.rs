@@ -8,8 +8,8 @@
 //! The table only ever grows, by compare-and-swap. Nothing here blocks; the
 //! loader is asked once per image.
 
-use std::ffi::CStr;
-use std::ptr;
+use std::ffi::{CStr, c_void};
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use once_cell::race::OnceBox;
@@ -120,18 +120,29 @@ fn known_holding(address: usize) -> Option<&'static Library> {
     known.find(|library| library.contains(address))
 }
 
-/// The library that the code at `caller` reaches as `entry`: itself, or what its image is
-/// linked with, else the next one in the global scope, else as without an object.
+/// Whom a call without an object reaches.
+pub enum Callee {
+    /// A libssl.
+    Library(&'static Library),
+    /// A function of something that is none as far as can be told: a program's own, or
+    /// another library that is preloaded.
+    Function(NonNull<c_void>),
+}
+
+/// Whom the code at `caller` reaches as `entry`: the libssl that it is part of, or what its
+/// image is linked with, else the next one in the global scope, else as without an object.
 #[cold]
-pub fn of_caller(caller: usize, entry: &CStr) -> Option<&'static Library> {
-    let itself = known_holding(caller);
-    if itself.is_some() {
-        return itself;
+pub fn of_caller(caller: usize, entry: &CStr) -> Option<Callee> {
+    if let Some(itself) = known_holding(caller) {
+        return Some(Callee::Library(itself));
     }
-    image::symbol_of_holder(caller, entry)
-        .or_else(|| image::next_in_scope(entry))
-        .and_then(|found| at(found.as_ptr() as usize))
-        .or_else(|| without_object(entry))
+    match image::symbol_of_holder(caller, entry).or_else(|| image::next_in_scope(entry)) {
+        Some(found) => {
+            let library = at(found.as_ptr() as usize);
+            Some(library.map_or(Callee::Function(found), Callee::Library))
+        }
+        None => without_object(entry).map(Callee::Library),
+    }
 }
 
 #[inline(always)]
