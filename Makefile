@@ -6,7 +6,8 @@
 #   make check-faults  breaks the library inside a host, in every way
 #   make check-memory  everything under valgrind, and 10,000 handshakes
 #   make soak     500,000 handshakes while responses are renewed; COUNT=
-#   make check-images  several libssls in one process, QUIC, BoringSSL, AWS-LC
+#   make check-images  hostile hosts on every libssl, several in one process, QUIC,
+#                 BoringSSL, AWS-LC
 #   make check-judges  test-suites of others, with the library and without
 #   make check-programs  holds every server of docs/programs.md to its row
 #   make proof    fuzz, sanitize and model: an hour of looking for what no test asks for
@@ -59,12 +60,13 @@ check-rust: library
 	    $(CARGO) test --workspace --all-features --locked
 
 # The same C programs against the real libssl of each version, and through the
-# shim. The images are built once and cached outside the clone.
+# shim; hostile hosts on two of them, and on all in check-images. The images are built
+# once and cached outside the clone.
 check-c: library
 	tools/matrix --check
 	ctest/header-check
 	ctest/run --shim $(LIBRARY)
-	ctest/hosts/run --shim $(LIBRARY)
+	ctest/hosts/run --shim $(LIBRARY) --quick
 
 # Panics, failing functions and memory that cannot be had, on every libssl; the smoke run
 # on two. The test build is one that a release refuses to be.
@@ -87,8 +89,10 @@ memory-smoke: packages library
 
 # Processes with several libssls, QUIC, and libssls that are not OpenSSL: wheels
 # from PyPI, MariaDB, and builds of some minutes that are cached like the images.
-# Then Debian's servers once more, on other OpenSSLs than Debian's.
+# Hostile hosts on every image. Then Debian's servers once more, on other OpenSSLs
+# than Debian's.
 check-images: packages library
+	ctest/hosts/run --shim $(LIBRARY)
 	ctest/wheels/pairs --shim $(LIBRARY)
 	ctest/wheels/run --shim $(LIBRARY)
 	ctest/quic/run --shim $(LIBRARY)
