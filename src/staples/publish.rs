@@ -26,9 +26,9 @@ const POLL: Duration = Duration::from_millis(10);
 static PUBLISHED: [AtomicU64; MAX_PUBLISHED] = [const { AtomicU64::new(0) }; MAX_PUBLISHED];
 
 /// Leaves a leaf, and its issuer if that is known, for the agent, unless the map
-/// serves it. Only leaves that name a responder and that a server may use. A leaf that was left without
-/// its issuer is left again with it. Then waits, if the operator wants that
-/// (STAPLEGUN_WAIT), until the map has its response.
+/// serves it. Only leaves that name a responder and that a server may use. A leaf
+/// that was left without its issuer is left again with it. Then waits, if the
+/// operator wants that (STAPLEGUN_WAIT), until the map has its response.
 pub fn certificate(x509: X509Ref<'_>, key: &Key, find_issuer: &dyn Fn() -> Option<OwnedX509>) {
     if is_done(key) || map::is_kept_fresh(key, output::seconds()) {
         return;

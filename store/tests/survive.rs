@@ -45,11 +45,10 @@ fn look(reader: &Reader, expected: &[u8]) -> i32 {
     if found.copy_to(&mut buffer).is_err() {
         return 2;
     }
+    let written = buffer[..found.len()].iter();
     // SAFETY: copy_to initialised so many bytes.
-    let same = buffer[..found.len()]
-        .iter()
-        .zip(expected)
-        .all(|(byte, expected)| unsafe { byte.assume_init() } == *expected);
+    let mut written = written.map(|byte| unsafe { byte.assume_init() });
+    let same = expected.iter().all(|byte| written.next() == Some(*byte));
     if !same {
         return 3;
     }

@@ -115,7 +115,8 @@ impl Keeper {
             tracing::error!(
                 cause = "store",
                 key = %name::of_key(key),
-                "the good response in staples/ can neither be replaced nor removed: remove it                  before the machine restarts, or it is stapled again until its responder is asked"
+                "the good response in staples/ can neither be replaced nor removed: remove it \
+                 before the machine restarts, or it is stapled again until its responder is asked"
             );
         }
     }
