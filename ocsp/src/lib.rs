@@ -45,6 +45,7 @@ pub mod schedule;
 pub mod single;
 mod text;
 pub mod time;
+pub mod unstapled;
 pub mod validity;
 
 pub use certificate::{Certificate, CertificateError};
@@ -53,6 +54,7 @@ pub use identity::{CertId, HashAlgorithm, Identity};
 pub use response::{Response, check};
 pub use single::{Single, Status};
 pub use time::UnixTime;
+pub use unstapled::Unstapled;
 pub use validity::{Tolerance, Validity};
 
 /// The largest certificate or response that is looked at, in bytes.

@@ -12,3 +12,4 @@ mod openssl;
 mod request;
 mod response;
 mod schedule;
+mod unstapled;
