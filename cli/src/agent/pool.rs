@@ -99,10 +99,10 @@ fn work(shared: &Shared, events: &Sender<Event>) {
     let mut over = None;
     loop {
         let Turn { lane, job, left } = shared.next(over);
-        let patience = job.manner.patience;
+        let (patience, proxies) = (job.manner.patience, &job.manner.proxies);
         let mut client = left
-            .filter(|client| *client.patience() == patience)
-            .unwrap_or_else(|| Client::new(patience));
+            .filter(|client| *client.patience() == patience && *client.proxies() == **proxies)
+            .unwrap_or_else(|| Client::new(patience, Arc::clone(proxies)));
         let key = job.subject.key();
         let fetched = fetch_one(&job, &shared.issuers, &mut client);
         // What panicked in the middle of an exchange is used for no other.

@@ -1,6 +1,7 @@
 //! The agent's configuration: a TOML file, every field of which has a default.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use staplegun_ocsp::{LIFE_WITHOUT_NEXT_UPDATE, Tolerance, schedule};
 
 use super::decision::Limits;
-use crate::fetch::{Manner, Override, Patience};
+use crate::fetch::{Manner, Override, Patience, Proxies, ProxySettings};
 
 /// Where the system's agent looks, if no other file is named.
 pub const SYSTEM_FILE: &str = "/etc/staplegun/agent.toml";
@@ -38,6 +39,8 @@ pub struct Settings {
     pub metrics_file: Option<PathBuf>,
     /// The loopback port on which to serve the metrics.
     pub metrics_port: Option<u16>,
+    /// Proxies to the responders, before those of the environment.
+    pub proxy: ProxySettings,
     /// Times.
     pub timing: Timing,
     /// Responders instead of those in the certificates.
@@ -75,6 +78,7 @@ impl Default for Settings {
             trusted_issuers: Vec::new(),
             metrics_file: None,
             metrics_port: None,
+            proxy: ProxySettings::default(),
             timing: Timing::default(),
             responder: Vec::new(),
         }
@@ -123,6 +127,7 @@ impl Settings {
         for one in &self.responder {
             one.check().map_err(anyhow::Error::msg)?;
         }
+        self.proxy.check().map_err(anyhow::Error::msg)?;
         if self.threads == 0 || self.threads > 256 || self.per_responder == 0 {
             bail!("threads must be from 1 to 256, and per-responder at least 1");
         }
@@ -154,6 +159,7 @@ impl Settings {
                 life_without_next_update: self.timing.life_without_next_update as i64,
                 ..Tolerance::STAPLING
             },
+            proxies: Arc::new(Proxies::new(&self.proxy)),
             overrides: self.responder.clone(),
         }
     }

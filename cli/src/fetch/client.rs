@@ -6,12 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::{MAX_RESPONSE, UnixTime, http, request};
+use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NativeTlsConnector};
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, Connector, NativeTlsConnector, SocksConnector,
+};
 use ureq::{Body, Error};
 
+use super::address;
 use super::dial::Dialler;
 use super::failure::{Failure, Kind};
+use super::proxy::{Proxies, Via};
 use super::resolve::Resolver;
 
 /// The most redirects that are followed, to http and https only.
@@ -50,11 +55,13 @@ pub struct Answer {
     /// The body, at most [`MAX_RESPONSE`] bytes.
     pub body: Vec<u8>,
     /// The Content-Type, if it is not an OCSP response's.
-    pub other_type: Option<String>,
+    pub other_type: Option<Box<str>>,
     /// For how long caches will give out the same answer.
     pub max_age: Option<Duration>,
     /// For how long the responder asked to be left alone: with tryLater, say.
     pub retry_after: Option<Duration>,
+    /// The proxy that it came through.
+    pub via: Option<Via>,
 }
 
 /// How long a connection on which nothing was asked is still used.
@@ -65,6 +72,7 @@ const MAX_IDLE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Client {
     patience: Patience,
+    proxies: Arc<Proxies>,
     agent: ureq::Agent,
     /// Which of a name's addresses comes first.
     first: Arc<AtomicUsize>,
@@ -72,9 +80,16 @@ pub struct Client {
     dialled: Arc<AtomicUsize>,
 }
 
+/// What one request came to.
+enum Hop {
+    Answer(Answer),
+    /// Somebody else is to be asked the same.
+    Elsewhere(String),
+}
+
 impl Client {
-    /// The proxy is what the environment says (http_proxy and its kin, no_proxy).
-    pub fn new(patience: Patience) -> Self {
+    /// Asks through `proxies`.
+    pub fn new(patience: Patience, proxies: Arc<Proxies>) -> Self {
         let (first, dialled) = (Arc::default(), Arc::default());
         let tls = TlsConfig::builder()
             .provider(TlsProvider::NativeTls)
@@ -82,7 +97,10 @@ impl Client {
             .build();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .max_redirects(MAX_REDIRECTS)
+            // They are followed here: ureq would drop what is posted.
+            .max_redirects(0)
+            // Each request has its own.
+            .proxy(None)
             .max_idle_connections(1)
             .max_idle_age(MAX_IDLE)
             .user_agent(concat!("staplegun/", env!("CARGO_PKG_VERSION")))
@@ -90,6 +108,7 @@ impl Client {
             .build();
         let connector = ()
             .chain(TunnelOnly(ConnectProxyConnector::default()))
+            .chain(SocksConnector::default())
             .chain(Dialler {
                 per_address: patience.per_address,
                 first: Arc::clone(&first),
@@ -98,6 +117,7 @@ impl Client {
             .chain(NativeTlsConnector::default());
         Self {
             patience,
+            proxies,
             agent: ureq::Agent::with_parts(config, connector, Resolver::default()),
             first,
             dialled,
@@ -107,6 +127,11 @@ impl Client {
     /// How long it may take.
     pub fn patience(&self) -> &Patience {
         &self.patience
+    }
+
+    /// Through whom it asks.
+    pub fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// Asks `url` and waits until `deadline` at most, which covers everything.
@@ -125,7 +150,7 @@ impl Client {
     ) -> Result<Answer, Failure> {
         self.first.store(turn, Ordering::Relaxed);
         let dialled = self.dialled.load(Ordering::Relaxed);
-        let answer = self.exchange_once(url, message, deadline, now);
+        let answer = self.follow(url, message, deadline, now);
         let Err(failure) = &answer else {
             return answer;
         };
@@ -133,59 +158,98 @@ impl Client {
         if is_kept && matches!(failure.kind, Kind::Connection(_) | Kind::Protocol(_)) {
             // It was asked on a connection that stood, and that the responder may
             // have closed meanwhile (RFC 9112, 9.3.1): that tells nothing.
-            *self = Self::new(self.patience);
+            *self = Self::new(self.patience, Arc::clone(&self.proxies));
             self.first.store(turn, Ordering::Relaxed);
-            return self.exchange_once(url, message, deadline, now);
+            return self.follow(url, message, deadline, now);
         }
         answer
     }
 
-    fn exchange_once(
+    /// Asks, and whoever it is told to ask instead.
+    fn follow(
         &self,
         url: &str,
         message: &Message,
         deadline: Instant,
         now: UnixTime,
     ) -> Result<Answer, Failure> {
-        let failed = |error: Error| Failure::at(url, kind_of(error));
+        let mut at = url.to_owned();
+        for _ in 0..=MAX_REDIRECTS {
+            let failed = |kind| Failure::at(url, kind);
+            let uri = address::parse(&at).map_err(|why| failed(Kind::BadAddress(why)))?;
+            let via = self.proxies.for_uri(&uri);
+            let via = via.map_err(|why| failed(Kind::Proxy(why)))?;
+            let hop = self.hop(&uri, via, message, deadline, now);
+            match hop.map_err(|failure| failure.through(url, via))? {
+                Hop::Answer(answer) => return Ok(answer),
+                Hop::Elsewhere(location) => at = location,
+            }
+        }
+        Err(Failure::at(url, Kind::Redirect))
+    }
+
+    fn hop(
+        &self,
+        uri: &Uri,
+        via: Option<&Via>,
+        message: &Message,
+        deadline: Instant,
+        now: UnixTime,
+    ) -> Result<Hop, Failure> {
+        let failed = |kind| Failure::at("", kind);
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Failure::at(url, Kind::Timeout("the responders before it")));
+            return Err(failed(Kind::Timeout("the responders before it")));
         }
-        let mut response = match message {
+        let proxy = via.map(|via| via.proxy.clone());
+        let sent = match message {
             Message::Get => self
                 .agent
-                .get(url)
+                .get(uri)
                 .config()
                 .timeout_global(Some(left))
+                .proxy(proxy)
                 .build()
                 .header("Accept", request::RESPONSE_TYPE)
                 .call(),
             Message::Post(body) => self
                 .agent
-                .post(url)
+                .post(uri)
                 .config()
                 .timeout_global(Some(left))
+                .proxy(proxy)
                 .build()
                 .header("Accept", request::RESPONSE_TYPE)
                 .content_type(request::REQUEST_TYPE)
                 .send(body.as_slice()),
-        }
-        .map_err(failed)?;
+        };
+        let mut response = sent.map_err(|error| failed(kind_of(error)))?;
         let field = |name: &str| {
             let value = response.headers().get(name)?.to_str().ok()?;
             Some(value.to_owned())
         };
         let retry_after = field("retry-after").and_then(|value| http::retry_after(&value, now));
         let status = response.status().as_u16();
-        if status != 200 {
-            return Err(Failure {
-                retry_after,
-                ..Failure::at(url, Kind::HttpStatus(status))
-            });
+        match (status, field("location")) {
+            (200, _) => {}
+            // The request goes along, whatever it was: without it nothing is asked
+            // (RFC 9110, 15.4).
+            (301 | 302 | 307 | 308, Some(location)) => {
+                return Ok(Hop::Elsewhere(address::redirected(uri, &location)));
+            }
+            // To look at, and not to ask again.
+            (303, Some(location)) if matches!(message, Message::Get) => {
+                return Ok(Hop::Elsewhere(address::redirected(uri, &location)));
+            }
+            _ => {
+                return Err(Failure {
+                    retry_after,
+                    ..failed(Kind::HttpStatus(status))
+                });
+            }
         }
         let other_type = field("content-type")
-            .map(|value| value.chars().take(80).collect::<String>())
+            .map(|value| value.chars().take(80).collect::<Box<str>>())
             .filter(|value| {
                 !value
                     .to_ascii_lowercase()
@@ -193,13 +257,14 @@ impl Client {
             });
         let max_age = field("cache-control")
             .and_then(|control| http::max_age(&control, field("age").as_deref()));
-        let body = read(response.body_mut()).map_err(|kind| Failure::at(url, kind))?;
-        Ok(Answer {
+        let body = read(response.body_mut()).map_err(failed)?;
+        Ok(Hop::Answer(Answer {
             body,
             other_type,
             max_age,
             retry_after,
-        })
+            via: via.cloned(),
+        }))
     }
 }
 
@@ -262,7 +327,6 @@ fn kind_of(error: Error) -> Kind {
         Error::Io(error) => Kind::Connection(error.to_string()),
         Error::BadUri(why) => Kind::BadAddress(why),
         Error::Http(why) => Kind::BadAddress(why.to_string()),
-        Error::TooManyRedirects | Error::RedirectFailed => Kind::Redirect,
         Error::Protocol(why) => Kind::Protocol(why.to_string()),
         Error::InvalidProxyUrl => Kind::Proxy("its address in the environment is wrong".into()),
         Error::ConnectProxyFailed(why) => Kind::Proxy(why),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -11,7 +12,10 @@ use staplegun_store::name;
 
 use super::judge::Verdict;
 use super::store::{Stored, keep};
-use super::{Client, Failure, Issuers, Manner, Override, Patience, Received, Subject, fetch};
+use super::{
+    Client, Failure, Issuers, Manner, Override, Patience, Proxies, ProxySettings, Received,
+    Subject, fetch,
+};
 use crate::agent::Place;
 use crate::agent::{now, start_log};
 
@@ -79,7 +83,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("--output takes the response for one certificate");
     }
     let mut reports = Vec::new();
-    let (issuers, mut client) = (Issuers::default(), Client::new(Patience::DEFAULT));
+    let proxies = Arc::new(Proxies::new(&ProxySettings::default()));
+    let issuers = Issuers::default();
+    let mut client = Client::new(Patience::DEFAULT, proxies);
     for file in &args.certificates {
         reports.push(one(file, &args, &issuers, &mut client)?);
     }
@@ -114,6 +120,7 @@ fn one(file: &Path, args: &Args, issuers: &Issuers, client: &mut Client) -> anyh
     let manner = Manner {
         patience: Patience::DEFAULT,
         tolerance: Tolerance::STAPLING,
+        proxies: Arc::default(),
         overrides: args.responders.clone(),
     };
     let fetched = fetch(&subject, &manner, issuers, client, 0, now());

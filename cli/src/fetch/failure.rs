@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use staplegun_ocsp::Fault;
 
+use super::proxy::Via;
+
 /// What went wrong with one request, or with what came back.
 #[derive(Debug)]
 pub struct Failure {
@@ -13,6 +15,8 @@ pub struct Failure {
     pub kind: Kind,
     /// Who was asked; empty if nobody was.
     pub responder: String,
+    /// The proxy in between, and who named it.
+    pub proxy: Option<Box<Via>>,
     /// For how long the responder asked to be left alone (Retry-After).
     pub retry_after: Option<Duration>,
 }
@@ -49,7 +53,7 @@ pub enum Kind {
         /// What is wrong with it.
         fault: Fault,
         /// The Content-Type that came with it, if it was not OCSP's.
-        content_type: Option<String>,
+        content_type: Option<Box<str>>,
     },
     /// The signature, or the signer's right to sign, does not hold.
     Signer(super::verify::Unverified),
@@ -61,8 +65,28 @@ impl Failure {
         Self {
             kind,
             responder: responder.to_owned(),
+            proxy: None,
             retry_after: None,
         }
+    }
+
+    /// The same failure of asking `responder`, which was done through `via`.
+    pub(super) fn through(mut self, responder: &str, via: Option<&Via>) -> Self {
+        responder.clone_into(&mut self.responder);
+        let Some(via) = via else {
+            return self;
+        };
+        self.proxy = Some(Box::new(via.clone()));
+        self.kind = match self.kind {
+            Kind::Unresolved if via.looks_up_names() => {
+                Kind::Proxy("its name has no address; check DNS".to_owned())
+            }
+            Kind::HttpStatus(407) => {
+                Kind::Proxy("it wants a user and a password (407): write USER:PASSWORD@".to_owned())
+            }
+            kind => kind,
+        };
+        self
     }
 
     /// A stable word in snake_case, for logs, metrics and notes.
@@ -126,6 +150,10 @@ impl fmt::Display for Failure {
                 }
             }
             Kind::Signer(unverified) => write!(f, "{unverified}"),
+        }?;
+        match &self.proxy {
+            Some(proxy) => write!(f, " (asked through {proxy})"),
+            None => Ok(()),
         }
     }
 }

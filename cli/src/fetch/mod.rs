@@ -1,6 +1,7 @@
 //! Getting a response for a certificate: the rules for asking and for judging,
 //! which the agent uses as well, and `staplegun fetch`, which does it once.
 
+mod address;
 mod ca_issuers;
 mod client;
 mod command;
@@ -10,6 +11,7 @@ mod issuer;
 mod judge;
 mod overrides;
 mod pem;
+mod proxy;
 mod resolve;
 mod responder;
 mod store;
@@ -22,6 +24,7 @@ pub use failure::{Failure, Kind};
 pub use issuer::Issuers;
 pub use judge::{Staple, Verdict, judge};
 pub use overrides::Override;
+pub use proxy::{Proxies, ProxySettings};
 pub use responder::{Fetched, Manner, Received, fetch, responders_of};
 pub use subject::{Subject, issuer_beside};
 pub use verify::Trust;

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use staplegun_ocsp::Certificate;
 
+use super::address;
+
 /// One replacement. At least one of the conditions must be given; all that are
 /// given must hold.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -44,12 +46,8 @@ impl Override {
     ///
     /// A sentence that says what is wrong.
     pub fn check(&self) -> Result<(), String> {
-        let is_http = ["http://", "https://"]
-            .iter()
-            .any(|scheme| self.url.starts_with(scheme));
-        if !is_http {
-            return Err(format!("the responder {:?} is not http or https", self.url));
-        }
+        address::parse(&self.url)
+            .map_err(|why| format!("the responder {:?} cannot be asked: {why}", self.url))?;
         match (&self.prefix, &self.issuer) {
             (None, None) => Err(format!(
                 "the responder {:?} needs a prefix or an issuer that it is for",
@@ -160,6 +158,7 @@ mod tests {
             "",
             "http://a/",
             "http://a/=ftp://b/",
+            "http://a/=http://b:65536/",
             "sha256:abc=http://b/",
         ] {
             assert!(Override::parse(text).is_err(), "{text:?}");

@@ -1,6 +1,7 @@
 //! Asking for one certificate's response: every responder in turn, until one
 //! gives a response that counts.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::request::{self, HttpRequest};
@@ -12,6 +13,7 @@ use super::failure::{Failure, Kind};
 use super::issuer::Issuers;
 use super::judge::{Staple, judge};
 use super::overrides::{Override, responders};
+use super::proxy::Proxies;
 use super::subject::Subject;
 
 /// How to ask.
@@ -21,6 +23,8 @@ pub struct Manner {
     pub patience: Patience,
     /// How far times may be off, and the life without nextUpdate.
     pub tolerance: Tolerance,
+    /// Through whom.
+    pub proxies: Arc<Proxies>,
     /// Responders that the operator names.
     pub overrides: Vec<Override>,
 }
@@ -159,7 +163,7 @@ impl Asking<'_> {
         let tolerance = &self.manner.tolerance;
         let staple = judge(&answer.body, issuer, now, tolerance).map_err(|kind| Failure {
             retry_after: answer.retry_after,
-            ..Failure::at(url, with_type(kind, answer.other_type))
+            ..Failure::at(url, with_type(kind, answer.other_type)).through(url, answer.via.as_ref())
         })?;
         Ok(Received {
             staple,
@@ -170,7 +174,7 @@ impl Asking<'_> {
 }
 
 /// The type is told where it may explain what is wrong.
-fn with_type(kind: Kind, other_type: Option<String>) -> Kind {
+fn with_type(kind: Kind, other_type: Option<Box<str>>) -> Kind {
     match kind {
         Kind::Response {
             fault:

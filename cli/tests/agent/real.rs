@@ -1,12 +1,10 @@
-//! The agent against `openssl ocsp`, and through a proxy.
-
-use std::net::SocketAddr;
+//! The agent against `openssl ocsp` and `openssl s_server`.
 
 use staplegun_store::slots::Miss;
-use staplegun_testkit::responder::{Behaviour, FaultyResponder, OpensslResponder, Status};
-use staplegun_testkit::{Identity, KeyKind, Program, Response, Spec, wait};
+use staplegun_testkit::responder::{OpensslResponder, Status};
+use staplegun_testkit::{Identity, KeyKind, Program, Spec, wait};
 
-use crate::support::{Agent, PATIENT, QUICK, Store, answering};
+use crate::support::{PATIENT, QUICK, Store};
 
 /// Where nobody answers: the configuration says who does.
 const NAMED: &str = "http://responder.invalid/";
@@ -92,50 +90,4 @@ fn an_https_responder_must_show_a_certificate_that_the_machine_trusts() {
         (store.notes(&leaf)?.last_cause.as_deref() == Some("html")).then_some(())
     });
     drop(agent);
-}
-
-fn start_behind(store: &Store, proxy: &str, no_proxy: &str) -> Agent {
-    let program = store.program(PATIENT);
-    let program = program.env("http_proxy", proxy).env("no_proxy", no_proxy);
-    store.adopt(program.start())
-}
-
-#[test]
-fn a_proxy_for_http_is_asked_by_the_absolute_address() {
-    let ca = Identity::self_signed(&Spec::ca("CA"));
-    let leaf = ca.issue(&Spec::server().ocsp_url("http://responder.invalid:8080/ocsp"));
-    let good = Response::good(&leaf, &ca).der();
-    let (port, lines) = answering(SocketAddr::from(([127, 0, 0, 1], 0)), good.clone());
-    let store = Store::new();
-    store.list(&leaf, &[&ca]);
-    let agent = start_behind(&store, &format!("http://me:secret@127.0.0.1:{port}"), "");
-    agent.wait_until_served(&leaf, &good);
-    let head = lines.recv().expect("it was asked");
-    assert!(
-        head.starts_with("GET http://responder.invalid:8080/ocsp/M"),
-        "{head}"
-    );
-    assert!(
-        head.contains("Proxy-Authorization: Basic bWU6c2VjcmV0"),
-        "{head}"
-    );
-    assert!(
-        head.to_lowercase().contains("host: responder.invalid:8080"),
-        "{head}"
-    );
-}
-
-#[test]
-fn no_proxy_is_heeded() {
-    let ca = Identity::self_signed(&Spec::ca("CA"));
-    let responder = FaultyResponder::start(Behaviour::Close);
-    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
-    let good = Response::good(&leaf, &ca).der();
-    responder.set(Behaviour::Answer(good.clone()));
-    let (port, lines) = answering(SocketAddr::from(([127, 0, 0, 1], 0)), Vec::new());
-    let store = Store::new();
-    store.list(&leaf, &[&ca]);
-    let agent = start_behind(&store, &format!("http://127.0.0.1:{port}"), "127.0.0.1");
-    agent.wait_until_served(&leaf, &good);
-    assert!(lines.try_recv().is_err());
 }
