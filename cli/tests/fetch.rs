@@ -213,3 +213,98 @@ fn what_openssl_signs_is_good_and_openssl_agrees() {
         "{judged}"
     );
 }
+
+#[test]
+fn a_file_is_replaced_whole_and_keeps_its_mode_whatever_the_umask() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let scene = scene();
+    let file = scene.directory.join("out.der");
+    let mode = || std::fs::metadata(&file).expect("it is there").mode() & 0o777;
+    let staplegun = env!("CARGO_BIN_EXE_staplegun");
+    let fetch = || {
+        let line = "umask 077; exec \"$0\" fetch --no-store -o \"$1\" \"$2\"";
+        let told = Program::new("sh")
+            .args(["-c", line, staplegun])
+            .args([&file, &scene.path])
+            .run();
+        assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    };
+    fetch();
+    assert_eq!(mode(), 0o644);
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).expect("it is ours");
+    // Whoever has the old one open goes on reading that.
+    let before = std::fs::metadata(&file).expect("it is there").ino();
+    fetch();
+    assert_eq!(mode(), 0o640);
+    assert_ne!(std::fs::metadata(&file).expect("it is there").ino(), before);
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file_as_it_was() {
+    let scene = scene();
+    let small = scene.directory.join("small");
+    std::fs::create_dir(&small).expect("a directory");
+    std::fs::write(scene.directory.join("old"), b"old").expect("it can be written");
+    // The response is longer than what is left.
+    let script = "mount -t tmpfs -o size=8k none \"$3\" && cp \"$4\" \"$3/out.der\"
+        head -c 3900 /dev/zero > \"$3/filler\"
+        \"$0\" fetch --no-store -o \"$3/out.der\" \"$1\"; echo $?; ls \"$3\"; cat \"$3/out.der\"";
+    let told = Program::new("unshare")
+        .args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_staplegun")])
+        .arg(&scene.path)
+        .arg("-")
+        .arg(&small)
+        .arg(scene.directory.join("old"))
+        .run();
+    assert_eq!(
+        text(&told.stdout),
+        "2\nfiller\nout.der\nold",
+        "{}",
+        text(&told.stderr)
+    );
+    assert!(text(&told.stderr).contains("No space left"));
+}
+
+#[test]
+fn a_response_that_says_revoked_overwrites_a_file_only_where_that_was_asked_for() {
+    let scene = scene();
+    let file = scene.directory.join("out.der");
+    let output = file.to_str().expect("UTF-8");
+    assert_eq!(scene.fetch(&["-o", output]).status.code(), Some(0));
+    let revoked = Response::good(&scene.leaf, &scene.ca).revoked().der();
+    scene.responder.set(Behaviour::Answer(revoked.clone()));
+    let told = scene.fetch(&["-o", output]);
+    assert_eq!(told.status.code(), Some(3));
+    let told = text(&told.stdout);
+    assert!(told.contains("not written: it says revoked"), "{told}");
+    assert_eq!(std::fs::read(&file).ok(), Some(scene.good.clone()));
+    let told = scene.fetch(&["--even-revoked", "-o", output]);
+    assert_eq!(told.status.code(), Some(3));
+    assert_eq!(std::fs::read(&file).ok(), Some(revoked.clone()));
+    // And an older good one does not take its place.
+    let old = Response::good(&scene.leaf, &scene.ca).this_update(-7_200);
+    scene.responder.set(Behaviour::Answer(old.der()));
+    let told = scene.fetch(&["--json", "-o", output]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!(told[0]["output"], "outweighed");
+    assert_eq!(std::fs::read(&file).ok(), Some(revoked));
+}
+
+#[test]
+fn a_link_that_was_named_stays_one_and_a_pipe_is_written_into() {
+    let scene = scene();
+    let (target, link) = (scene.directory.join("target"), scene.directory.join("link"));
+    std::fs::write(&target, b"old").expect("it can be written");
+    std::os::unix::fs::symlink(&target, &link).expect("a link");
+    let output = link.to_str().expect("UTF-8");
+    let told = scene.fetch(&["--no-store", "-o", output]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::read(&target).ok(), Some(scene.good.clone()));
+    let told = scene.fetch(&["--no-store", "-o", "/dev/stdout"]);
+    assert!(
+        told.stdout.starts_with(&scene.good),
+        "{}",
+        text(&told.stderr)
+    );
+}

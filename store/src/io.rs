@@ -1,7 +1,10 @@
-//! Reading and writing whole files, over signals and short counts.
+//! Reading and writing whole files, over signals and short counts, and names for new ones.
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
+use rustix::process::getpid;
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes all of `bytes`.
 pub(crate) fn write_all(file: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno> {
@@ -40,4 +43,20 @@ pub(crate) fn read_up_to(file: BorrowedFd, limit: usize) -> Result<Vec<u8>, Errn
     }
     bytes.truncate(length);
     Ok(bytes)
+}
+
+/// A number that no other file's name has. It need not be secret: files are made
+/// with O_EXCL.
+pub(crate) fn random() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut bytes = [0; 8];
+    match getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        // Too early after boot, or forbidden.
+        _ => {
+            let process = getpid().as_raw_nonzero().get() as u64;
+            crate::checksum::mix(process << 32 ^ count)
+        }
+    }
 }

@@ -157,9 +157,23 @@ impl Daemon {
         if watched.stamp == stamp {
             return;
         }
-        watched.stamp = stamp;
         let files = self.keeper.files();
-        let found = files.and_then(|files| said(files.staples.read(key)));
+        let found = match files.map_or(Ok(None), |files| files.staples.read(key)) {
+            Ok(found) => found,
+            Err(error) if error.is_for_good() => said(Err(error)),
+            Err(error) => {
+                // It may tell a revocation: it stays, and is looked at again.
+                if watched.unread != stamp {
+                    tracing::error!(
+                        cause = "store",
+                        "{error}; the agent's user must be able to read it: chmod 644"
+                    );
+                }
+                watched.unread = stamp;
+                return;
+            }
+        };
+        watched.stamp = stamp;
         let known = watched.known.as_ref();
         if found.as_deref() == known.map(|known| known.der.as_slice()) {
             return;

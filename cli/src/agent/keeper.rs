@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use staplegun_ocsp::UnixTime;
-use staplegun_store::files::{Change, Files, Notes, What, Which};
+use staplegun_store::files::{Change, Files, Notes, What, Which, make_directory};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{MapError, Writer, WriterLock};
 use staplegun_store::slots::{State, Summary};
@@ -196,13 +196,9 @@ impl Keeper {
 ///
 /// [`MapError::is_busy`] if another agent has it; else what cannot be used.
 pub fn take_lock(layout: &Layout) -> anyhow::Result<Result<WriterLock, MapError>> {
-    use std::os::unix::fs::DirBuilderExt;
     let runtime = layout.runtime();
     // Readers trust a map only where nobody else may write.
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(runtime)
+    make_directory(runtime)
         .with_context(|| format!("cannot make the directory {}", runtime.display()))?;
     match WriterLock::try_take(&layout.map()) {
         Err(error) if !error.is_busy() => Err(error.into()),

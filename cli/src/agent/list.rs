@@ -3,10 +3,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use staplegun_store::files::{Lasting, PUBLIC, make_directory, replace};
 use staplegun_store::layout::Layout;
 
 use super::stamp::Stamp;
@@ -30,11 +33,8 @@ pub fn path(layout: &Layout) -> PathBuf {
 /// If it cannot be read.
 pub fn read(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
     let path = path(layout);
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text.with_context(|| format!("cannot read the list {}", path.display()))?,
-    };
-    Ok(text
+    Ok(text(&path)
+        .with_context(|| format!("cannot read the list {}", path.display()))?
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -42,39 +42,70 @@ pub fn read(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// Adds absolute paths to the list, each once: a new file takes the old one's
-/// place, so that no reader sees half a list.
+/// Adds absolute paths to the list, each once.
 ///
 /// # Errors
 ///
 /// If it cannot be written; then the old list stands.
 pub fn add(layout: &Layout, paths: &[PathBuf]) -> anyhow::Result<()> {
-    let mut all = read(layout)?;
-    for new in paths {
-        if !all.contains(new) {
-            all.push(new.clone());
+    change(layout, |lines| {
+        for new in paths {
+            let line = new.display().to_string();
+            if !lines.iter().any(|known| known.trim() == line) {
+                lines.push(line);
+            }
         }
-    }
-    let text: String = all
-        .iter()
-        .map(|path| format!("{}\n", path.display()))
-        .collect();
+    })
+}
+
+/// Changes the list's lines, one process after the other: whoever comes later changes
+/// what the others made of it. A new file takes the old one's place, so that no reader
+/// sees half a list.
+///
+/// # Errors
+///
+/// If it cannot be written; then the old list stands.
+fn change(layout: &Layout, change: impl FnOnce(&mut Vec<String>)) -> anyhow::Result<()> {
     let path = path(layout);
-    let new = path.with_extension(format!("new.{}", std::process::id()));
     let write = || -> std::io::Result<()> {
-        fs::create_dir_all(layout.lasting())?;
-        let mut file = fs::File::create_new(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &path)
+        make_directory(layout.lasting())?;
+        // Held until this returns.
+        let _lock = lock(&path)?;
+        let mut lines: Vec<String> = text(&path)?.lines().map(str::to_owned).collect();
+        change(&mut lines);
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        replace(&path, text.as_bytes(), PUBLIC, Lasting::OnDisk)
     };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&new);
-        anyhow::Error::new(error).context(format!(
+    write().with_context(|| {
+        format!(
             "cannot write the list {}: run this as the owner of the store, or as root",
             path.display()
-        ))
+        )
     })
+}
+
+/// By a file of its own, which nobody else may open, so that nobody else can hold it.
+fn lock(list: &Path) -> std::io::Result<fs::File> {
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(list.with_extension("lock"))?;
+    while let Err(errno) = flock(&file, FlockOperation::LockExclusive) {
+        if errno != Errno::INTR {
+            return Err(errno.into());
+        }
+    }
+    Ok(file)
+}
+
+/// What stands in the list; nothing if there is none.
+fn text(path: &Path) -> std::io::Result<String> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        text => text,
+    }
 }
 
 /// What was found where the operator pointed. Files that have not changed since

@@ -5,16 +5,18 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, sync_channel};
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::Context;
+use staplegun_store::files::{Lasting, PUBLIC, replace};
 use staplegun_store::name;
 
 use super::daemon::Daemon;
 use super::event::Event;
 use super::roster::Watched;
+use super::worker::Worker;
 use crate::fetch::Staple;
 
 /// How long a client of the port may take to ask, and to listen.
@@ -22,11 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The file of the metrics, if one is wanted.
 #[derive(Debug)]
-pub struct Metrics {
-    file: Option<PathBuf>,
-    failing: bool,
-    /// What stands in it.
-    text: String,
+pub struct Metrics(Option<MetricsFile>);
+
+/// The thread that writes it.
+#[derive(Debug)]
+struct MetricsFile {
+    /// None at the end.
+    texts: Option<SyncSender<String>>,
+    thread: Worker,
+    /// What it was sent last.
+    last: String,
 }
 
 impl Metrics {
@@ -51,44 +58,59 @@ impl Metrics {
                 .name("metrics".to_owned())
                 .spawn(move || serve(&listener, &events))?;
         }
-        Ok(Self {
-            file,
-            failing: false,
-            text: String::new(),
-        })
+        Ok(Self(file.map(MetricsFile::start).transpose()?))
     }
 
-    /// Brings the file up to date, if something changed.
+    /// Has the file brought up to date, if something changed. Nothing waits for it:
+    /// while it is being written, which can take long, what is newer waits for the
+    /// next time.
     pub fn update(&mut self, daemon: &Daemon) {
-        let Some(file) = &self.file else {
+        let Some(file) = &mut self.0 else {
             return;
         };
         let new = render(daemon);
-        if self.text == new {
-            return;
+        let texts = file.texts.as_ref().filter(|_| file.last != new);
+        if texts.is_some_and(|texts| texts.try_send(new.clone()).is_ok()) {
+            file.last = new;
         }
-        let written = replace(file, new.as_bytes());
-        if let Err(error) = &written
-            && !self.failing
-        {
-            tracing::error!(
-                cause = "metrics",
-                "cannot write the metrics {}: {error}",
-                file.display()
-            );
-        }
-        self.failing = written.is_err();
-        self.text = new;
     }
 }
 
-/// Whole or not at all: a collector may read at any time.
-fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut new = file.as_os_str().to_owned();
-    // The collector takes *.prom only.
-    new.push(".new");
-    std::fs::write(&new, bytes)?;
-    std::fs::rename(&new, file)
+impl Drop for MetricsFile {
+    fn drop(&mut self) {
+        // What it was given last is written; a hung disk keeps nobody from ending.
+        self.texts = None;
+        self.thread.ends_within(PATIENCE);
+    }
+}
+
+impl MetricsFile {
+    /// Starts the thread that writes what it is sent: whole or not at all, since a
+    /// collector may read at any time.
+    fn start(file: PathBuf) -> std::io::Result<Self> {
+        let (sender, texts) = sync_channel::<String>(1);
+        let write = move || {
+            let mut failing = false;
+            for text in texts {
+                let written = replace(&file, text.as_bytes(), PUBLIC, Lasting::InMemory);
+                if let Err(error) = &written
+                    && !failing
+                {
+                    let file = file.display();
+                    tracing::error!(
+                        cause = "metrics",
+                        "cannot write the metrics {file}: {error}"
+                    );
+                }
+                failing = written.is_err();
+            }
+        };
+        Ok(Self {
+            texts: Some(sender),
+            thread: Worker::start("metrics file", write)?,
+            last: String::new(),
+        })
+    }
 }
 
 fn serve(listener: &TcpListener, events: &Sender<Event>) {

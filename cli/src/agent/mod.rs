@@ -5,7 +5,8 @@
 //! again, and does nothing; `keeper` holds map and files, `roster` the
 //! certificates; `fill`, `intake` and `outcome` bring together what comes from
 //! outside and the decisions; `daemon` is the main thread, which alone decides, and
-//! `pool`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others.
+//! `pool`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others
+//! (`worker`: those that are waited for at the end).
 
 mod clock;
 mod counters;
@@ -33,6 +34,7 @@ mod start;
 mod systemd;
 mod user;
 mod watch;
+mod worker;
 
 pub use clock::now;
 pub use decision::{Decision, Why, decide};

@@ -29,6 +29,8 @@ pub struct Watched {
     pub turn: usize,
     /// The file in `staples/` as it was seen last.
     pub stamp: Option<Stamp>,
+    /// The file there that could not be read: told once.
+    pub unread: Option<Stamp>,
 }
 
 /// Who named a certificate.
@@ -195,6 +197,7 @@ impl Roster {
             asking: false,
             turn: 0,
             stamp: None,
+            unread: None,
             subject: Arc::new(subject),
         };
         self.entries.insert(key, watched);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use staplegun_store::Key;
-use staplegun_store::files::{Change, FileError, Files, What, Which};
+use staplegun_store::files::{Change, Failed, FileError, Files, What, Which};
 
 /// How many changes are made at once, at most.
 const AT_ONCE: usize = 256;
@@ -80,7 +80,7 @@ impl Scribe {
     /// # Errors
     ///
     /// If it cannot be made: the old file stands.
-    pub fn make(&self, change: &Change) -> Result<(), Vec<FileError>> {
+    pub fn make(&self, change: &Change) -> Result<(), FileError> {
         let name = (change.which, change.key);
         let mut queue = self.shared.queue();
         if queue.waiting.remove(&name).is_some() {
@@ -90,12 +90,11 @@ impl Scribe {
             queue = self.shared.wait(queue);
         }
         // Held: nothing of this file can begin before this is done.
-        let errors = self.shared.files.apply(std::slice::from_ref(change));
-        queue.note(&errors);
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(errors)
+        let failed = self.shared.files.apply(std::slice::from_ref(change));
+        queue.note(&failed);
+        match failed.into_iter().next() {
+            None => Ok(()),
+            Some(failed) => Err(failed.error),
         }
     }
 
@@ -148,13 +147,13 @@ impl Queue {
     }
 
     /// Trouble with the files is told once, not at every attempt.
-    fn note(&mut self, errors: &[FileError]) {
-        match errors.first() {
-            Some(error) if !self.failing => tracing::error!(cause = "store", "{error}"),
+    fn note(&mut self, failed: &[Failed]) {
+        match failed.first() {
+            Some(one) if !self.failing => tracing::error!(cause = "store", "{}", one.error),
             None if self.failing => tracing::info!("the store can be written again"),
             _ => {}
         }
-        self.failing = !errors.is_empty();
+        self.failing = !failed.is_empty();
     }
 }
 

@@ -12,8 +12,10 @@ pub struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
-    /// Seconds and nanoseconds of the last change of its contents.
+    /// Seconds and nanoseconds of the last change of its contents, and of who may read
+    /// it.
     modified: (i64, i64),
+    changed: (i64, i64),
 }
 
 impl Stamp {
@@ -24,6 +26,7 @@ impl Stamp {
             inode: about.ino(),
             size: about.size(),
             modified: (about.mtime(), about.mtime_nsec()),
+            changed: (about.ctime(), about.ctime_nsec()),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use nix::unistd::User;
 use rustix::fs::{Mode, OFlags};
+use staplegun_store::files::make_directory;
 use staplegun_store::layout::Layout;
 use staplegun_store::map::WriterLock;
 use staplegun_store::spool::DropBox;
@@ -205,7 +206,7 @@ fn lock(
 /// As root: makes what `user` will need and could not make, and nothing else its
 /// own. The store's directory itself stays root's, so that a map in it is trusted.
 fn prepare_for(user: &User, layout: &Layout) -> anyhow::Result<()> {
-    fs::create_dir_all(layout.lasting())
+    make_directory(layout.lasting())
         .with_context(|| format!("cannot make the store {}", layout.lasting().display()))?;
     for name in ["certs", "staples", "state"] {
         let path = layout.lasting().join(name);
@@ -231,10 +232,7 @@ fn prepare_for(user: &User, layout: &Layout) -> anyhow::Result<()> {
 
 /// Makes the directory, or takes it from root; never through a symbolic link.
 fn give(path: &Path, user: &User) -> anyhow::Result<()> {
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
-        _ => {}
-    }
+    make_directory(path)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty())?;
     let owner = rustix::fs::fstat(&directory)?.st_uid;

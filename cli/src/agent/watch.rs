@@ -96,6 +96,7 @@ impl Watch {
         let flags = WatchFlags::MOVED_TO
             | WatchFlags::CLOSE_WRITE
             | WatchFlags::CREATE
+            | WatchFlags::ATTRIB
             | WatchFlags::ONLYDIR;
         match inotify::add_watch(&*self.descriptor, directory, flags) {
             Ok(number) => {

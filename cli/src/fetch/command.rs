@@ -11,6 +11,7 @@ use staplegun_ocsp::{Tolerance, UnixTime};
 use staplegun_store::name;
 
 use super::judge::Verdict;
+use super::output::{self, Output};
 use super::store::{Stored, keep};
 use super::{
     Client, Failure, Issuers, Manner, Override, Patience, Proxies, ProxySettings, Received,
@@ -35,9 +36,12 @@ pub struct Args {
     /// sha256:HEX=URL
     #[arg(long = "responder", value_name = "PREFIX=URL", value_parser = Override::parse)]
     responders: Vec<Override>,
-    /// Write the response (DER) to this file
+    /// Write the response (DER) to this file, unless a better one is there
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write it there even if it says "revoked"
+    #[arg(long, requires = "output")]
+    even_revoked: bool,
     /// Do not keep the responses in the store
     #[arg(long)]
     no_store: bool,
@@ -68,6 +72,8 @@ struct Report {
     until: Option<UnixTime>,
     cause: Option<&'static str>,
     error: Option<String>,
+    /// What became of the file that was named.
+    output: Option<Output>,
     /// What became of it in the store.
     stored: Option<Stored>,
 }
@@ -135,13 +141,15 @@ fn one(file: &Path, args: &Args, issuers: &Issuers, client: &mut Client) -> anyh
         until: None,
         cause: None,
         error: None,
+        output: None,
         stored: None,
     };
     match fetched.outcome {
         Ok(received) => {
-            if let Some(output) = &args.output {
-                std::fs::write(output, &received.staple.der)
-                    .with_context(|| format!("cannot write {}", output.display()))?;
+            if let Some(file) = &args.output {
+                let (staple, even_revoked) = (&received.staple, args.even_revoked);
+                let written = output::write(file, &subject, staple, even_revoked, now())?;
+                report.output = Some(written);
             }
             if !args.no_store {
                 report.stored = Some(keep(&args.place.layout()?, &subject, &received.staple)?);
@@ -186,6 +194,7 @@ fn print(report: &Report) {
         ("thisUpdate", time(report.this_update)),
         ("until", time(report.until)),
         ("error", report.error.clone()),
+        ("output", report.output.as_ref().map(ToString::to_string)),
         ("store", report.stored.as_ref().map(ToString::to_string)),
     ];
     println!("{}:", report.file);

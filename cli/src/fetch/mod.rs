@@ -9,6 +9,7 @@ mod dial;
 mod failure;
 mod issuer;
 mod judge;
+mod output;
 mod overrides;
 mod pem;
 mod proxy;

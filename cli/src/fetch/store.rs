@@ -3,17 +3,14 @@
 //! moment.
 
 use std::fmt;
-use std::fs;
-use std::io::Write;
-use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
 use staplegun_ocsp::Tolerance;
-use staplegun_store::files::Files;
+use staplegun_store::files::{Files, make_directory};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
-use staplegun_store::{name, spool};
+use staplegun_store::spool;
 
 use super::{Staple, Subject, judge};
 use crate::agent::{Decision, Why, decide, now};
@@ -51,7 +48,7 @@ impl fmt::Display for Stored {
 /// If the store cannot be written.
 pub fn keep(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Result<Stored> {
     let failed = || format!("cannot keep the response in {}", layout.lasting().display());
-    fs::create_dir_all(layout.runtime()).with_context(failed)?;
+    make_directory(layout.runtime()).with_context(failed)?;
     match WriterLock::try_take(&layout.map()) {
         Ok(lock) => keep_alone(layout, subject, staple, lock).with_context(failed),
         Err(error) if error.is_busy() => {
@@ -69,7 +66,7 @@ fn keep_alone(
     lock: WriterLock,
 ) -> anyhow::Result<Stored> {
     let key = subject.key();
-    let files = Files::open(layout.lasting())?;
+    let files = Files::of_anybody(layout.lasting());
     let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
     let known = known(&files, subject);
     let (stored, staple) = match (decide(known.as_ref(), staple, now()), &known) {
@@ -99,25 +96,10 @@ fn known(files: &Files, subject: &Subject) -> Option<Staple> {
 /// into the spool.
 fn hand_over(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Result<()> {
     let key = subject.key();
-    let file = layout
-        .lasting()
-        .join("staples")
-        .join(format!("{}.der", name::of_key(&key)));
-    replace(&file, &staple.der)
-        .with_context(|| format!("cannot write {}: try as root", file.display()))?;
+    Files::of_anybody(layout.lasting())
+        .staples
+        .write(&key, &staple.der)
+        .context("try as root")?;
     spool::publish(&layout.spool(), &key, &subject.ders())?;
     Ok(())
-}
-
-fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let new = file.with_extension(format!("new.{}", std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut opened = fs::File::create_new(&new)?;
-        opened.write_all(bytes)?;
-        opened.sync_all()?;
-        fs::rename(&new, file)
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&new);
-    })
 }

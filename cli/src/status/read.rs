@@ -99,15 +99,16 @@ pub fn read(layout: &Layout, now: UnixTime) -> anyhow::Result<Status> {
         Ok(reader) => (entries(&reader), None),
         Err(error) => (HashMap::new(), Some(error.to_string())),
     };
-    let files = match Files::open_to_read(layout.lasting()) {
+    let files = Files::of_anybody(layout.lasting());
+    let keys = match files.certificates.keys() {
         Err(error) if error.cause().kind() == std::io::ErrorKind::NotFound => bail!(
             "there is no store in {}: no agent has run here, or it is another store (--dir)",
             layout.lasting().display()
         ),
-        files => files?,
+        keys => keys?,
     };
     let (mut certificates, issuers) = (Vec::new(), Issuers::default());
-    for key in files.certificates.keys()? {
+    for key in keys {
         // The agent may remove it just now; and what cannot be read is passed over,
         // as the agent does.
         let Ok(Some(pem)) = files.certificates.read(&key) else {

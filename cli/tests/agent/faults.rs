@@ -148,8 +148,9 @@ fn whatever_a_responder_does_wrong_nothing_is_served_where_nothing_was() {
     agent.wait_until_failed(&leaf);
     for (name, cause, wrong) in faults(&leaf, &ca) {
         responder.set(wrong);
-        let before = store.notes(&leaf).expect("there are notes").failures;
-        // One attempt may have begun before.
+        // As the agent knows it: the notes in the file may be older. One attempt may
+        // have begun before.
+        let before = agent.failures(&leaf);
         let notes = wait::until("two attempts fail", || {
             store
                 .notes(&leaf)

@@ -363,3 +363,38 @@ fn the_metrics_file_is_whole_at_any_time() {
         text.contains("staplegun_fetches_total 1").then_some(())
     });
 }
+
+#[test]
+fn what_several_add_at_the_same_time_is_all_in_the_list_and_so_are_the_operators_remarks() {
+    let scene = scene();
+    let store = Store::new();
+    store.directory.write("certificates", "# by hand\n");
+    let pem = scene.leaf.pem() + &scene.ca.pem();
+    let paths: Vec<String> = (0..24)
+        .map(|number| store.directory.write(&format!("{number}.pem"), &pem))
+        .map(|path| path.to_str().expect("UTF-8").to_owned())
+        .collect();
+    let children: Vec<Guard> = paths
+        .iter()
+        .map(|path| {
+            let mut add = Command::new(STAPLEGUN);
+            add.args(["add", path])
+                .env("STAPLEGUN_DIR", store.directory.path());
+            Guard(
+                add.stdout(std::process::Stdio::null())
+                    .spawn()
+                    .expect("it starts"),
+            )
+        })
+        .collect();
+    for mut child in children {
+        assert!(wait_until_ended(&mut child).success());
+    }
+    let list = std::fs::read_to_string(store.directory.join("certificates")).expect("a list");
+    let mut lines: Vec<&str> = list.lines().collect();
+    lines.sort_unstable();
+    let mut wanted: Vec<&str> = paths.iter().map(String::as_str).collect();
+    wanted.push("# by hand");
+    wanted.sort_unstable();
+    assert_eq!(lines, wanted);
+}

@@ -15,3 +15,4 @@ mod revoked;
 mod spool;
 mod store;
 mod support;
+mod umask;

@@ -2,7 +2,7 @@
 
 use staplegun_store::slots::Miss;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
-use staplegun_testkit::{Identity, Response, Spec};
+use staplegun_testkit::{Identity, Response, Spec, wait};
 
 use crate::support::{PATIENT, QUICK, Store};
 
@@ -134,8 +134,10 @@ fn an_issuer_that_is_missing_is_fetched_and_kept() {
     store.list(&leaf, &[]);
     let agent = store.start(PATIENT);
     agent.wait_until_served(&leaf, &good);
-    let kept = std::fs::read_to_string(store.file("certs", &leaf, "pem")).expect("it was kept");
-    assert_eq!(kept, leaf.pem() + &ca.pem());
+    let (kept, both) = (store.file("certs", &leaf, "pem"), leaf.pem() + &ca.pem());
+    wait::until("it is kept", || {
+        (std::fs::read_to_string(&kept).ok()? == both).then_some(())
+    });
 }
 
 #[test]

@@ -196,6 +196,18 @@ impl Agent {
         answer
     }
 
+    /// How many attempts failed in a row, as the agent knows it now.
+    pub fn failures(&self, leaf: &Identity) -> u32 {
+        let metrics = self.metrics();
+        let name = format!(
+            "staplegun_fetch_failures_in_a_row{{sha256=\"{}\"",
+            leaf.sha256_hex()
+        );
+        let line = metrics.lines().find(|line| line.starts_with(&name));
+        let value = line.and_then(|line| line.rsplit_once(' '));
+        value.expect("a metric").1.parse().expect("a number")
+    }
+
     /// Waits until a metric has that value.
     pub fn wait_for_metric(&self, line: &str) {
         wait::until(&format!("the metrics hold {line:?}"), || {

@@ -1,9 +1,11 @@
 //! Many changes at once, for little more than the disk takes for one.
 
-use super::{Directory, FileError, Files, Unfinished};
+use super::replace::Unfinished;
+use super::{Directory, FileError, Files};
 use crate::Key;
-use crate::steps::step;
-use rustix::fs;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use std::cell::OnceCell;
 
 /// From so many new files on the whole file system is brought to the disk once,
 /// instead of one file after the other: what others have written there then comes
@@ -44,45 +46,82 @@ pub struct Change {
     pub what: What,
 }
 
+/// A change that could not be made.
+#[derive(Debug)]
+pub struct Failed {
+    /// In which directory.
+    pub which: Which,
+    /// The file's key.
+    pub key: Key,
+    /// Why not: the old file stands, or is not known to be on the disk.
+    pub error: FileError,
+}
+
 impl Files {
     /// Makes changes, each file at most once among them. Each is made whole or not
     /// at all, and all are on the disk when this returns; killed before, the old
     /// file stands or the new one. Returns what failed.
-    pub fn apply(&self, changes: &[Change]) -> Vec<FileError> {
-        let mut errors = Vec::new();
+    pub fn apply(&self, changes: &[Change]) -> Vec<Failed> {
+        let mut all_failed = Vec::new();
         for some in changes.chunks(MOST) {
-            self.apply_some(some, &mut errors);
+            self.apply_some(some, &mut all_failed);
         }
-        errors
+        all_failed
     }
 
-    fn apply_some(&self, changes: &[Change], errors: &mut Vec<FileError>) {
-        let mut keep = |done: Result<(), FileError>| done.map_err(|error| errors.push(error)).ok();
-        let mut unfinished = Vec::new();
-        for Change { which, key, what } in changes {
+    fn apply_some(&self, changes: &[Change], all_failed: &mut Vec<Failed>) {
+        let mut fail = |change: &Change, error| {
+            let Change { which, key, .. } = *change;
+            all_failed.push(Failed { which, key, error });
+        };
+        // As they are while these changes are made.
+        let opened: [OnceCell<OwnedFd>; 3] = Default::default();
+        let (mut unfinished, mut removed) = (Vec::new(), Vec::new());
+        for change in changes {
+            let Change { which, key, what } = change;
             let directory = self.directory(*which);
-            match what {
-                What::Write(bytes) => match directory.begin(key, bytes) {
-                    Ok(begun) => unfinished.push(begun),
+            let opened = &opened[*which as usize];
+            let descriptor = match opened.get() {
+                Some(descriptor) => descriptor,
+                None => match directory.open_or_make() {
+                    Ok(descriptor) => opened.get_or_init(|| descriptor),
                     Err(error) => {
-                        keep(Err(error));
+                        fail(change, error);
+                        continue;
                     }
                 },
-                What::Remove => {
-                    keep(directory.unlink(key).map(drop));
-                }
+            };
+            match what {
+                What::Write(bytes) => match directory.begin(descriptor.as_fd(), key, bytes) {
+                    Ok(begun) => unfinished.push((change, begun)),
+                    Err(errno) => fail(change, directory.failed("write", key)(errno)),
+                },
+                What::Remove => match directory.unlink(descriptor.as_fd(), key) {
+                    Ok(_) => removed.push(change),
+                    Err(errno) => fail(change, directory.failed("remove", key)(errno)),
+                },
             }
         }
+        let mut tried = |change: &Change, done: Result<(), Errno>| {
+            let failed = self.directory(change.which).failed("write", &change.key);
+            done.map_err(|errno| fail(change, failed(errno))).is_ok()
+        };
         if unfinished.len() < MANY || bring_all_to_disk(&unfinished).is_err() {
-            unfinished.retain(|one| keep(one.bring_to_disk()).is_some());
+            unfinished.retain(|(change, one)| tried(change, one.bring_to_disk()));
         }
-        for one in &unfinished {
-            keep(one.finish());
-        }
-        let touched = |which| changes.iter().any(|change| change.which == which);
+        unfinished.retain(|(change, one)| tried(change, one.finish()));
+        let done: Vec<&Change> = unfinished.iter().map(|(change, _)| *change).collect();
+        let done = [done, removed].concat();
         for which in [Which::Certificate, Which::Staple, Which::Notes] {
-            if touched(which) {
-                keep(self.directory(which).bring_to_disk());
+            let mut here = done
+                .iter()
+                .filter(|change| change.which == which)
+                .peekable();
+            if let (Some(directory), Some(_)) = (opened[which as usize].get(), here.peek()) {
+                let on_disk = self.directory(which).bring_to_disk(directory);
+                for change in here {
+                    tried(change, on_disk);
+                }
             }
         }
     }
@@ -97,13 +136,12 @@ impl Files {
 }
 
 /// By a file of each directory: they may be mounted from different places.
-fn bring_all_to_disk(files: &[Unfinished<'_>]) -> rustix::io::Result<()> {
-    let mut done: Vec<&Directory> = Vec::new();
-    for one in files {
-        if !done.iter().any(|known| std::ptr::eq(*known, one.directory)) {
-            step();
-            fs::syncfs(&one.file)?;
-            done.push(one.directory);
+fn bring_all_to_disk(files: &[(&Change, Unfinished<'_>)]) -> rustix::io::Result<()> {
+    let mut done = Vec::new();
+    for (change, one) in files {
+        if !done.contains(&change.which) {
+            one.bring_all_to_disk()?;
+            done.push(change.which);
         }
     }
     Ok(())
@@ -165,16 +203,14 @@ mod tests {
     fn what_fails_is_told_and_hinders_no_other() {
         let scratch = Scratch::new();
         let files = Files::open(scratch.path()).unwrap();
-        // In the way of the temporary file, and of the file itself.
         let in_the_way = |path: std::path::PathBuf| std::fs::create_dir_all(path.join("x"));
-        let hidden = format!(".{}.der", crate::name::of_key(&key(3)));
-        in_the_way(scratch.path().join("staples").join(hidden)).unwrap();
+        in_the_way(files.staples.path_of(&key(3))).unwrap();
         in_the_way(files.state.path_of(&key(5))).unwrap();
-        let errors = files.apply(&changes(1, MANY as u64));
-        assert_eq!(errors.len(), 2, "{errors:?}");
+        let failed = files.apply(&changes(1, MANY as u64));
+        let names: Vec<_> = failed.iter().map(|one| (one.which, one.key)).collect();
+        assert_eq!(names, [(Which::Staple, key(3)), (Which::Notes, key(5))]);
         let there = |change: &&Change| {
-            let is_blocked = [(Which::Staple, key(3)), (Which::Notes, key(5))]
-                .contains(&(change.which, change.key));
+            let is_blocked = names.contains(&(change.which, change.key));
             !is_blocked && read(&files, change).is_some()
         };
         assert_eq!(

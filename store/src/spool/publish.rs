@@ -5,11 +5,9 @@ use crate::{Key, name};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Resource, geteuid, getpid, getrlimit};
-use rustix::rand::{GetRandomFlags, getrandom};
+use rustix::process::{Resource, geteuid, getrlimit};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a certificate was not left in the spool. Nothing is to be done about it but
 /// to note it: responses that are in the map already are found all the same.
@@ -63,7 +61,7 @@ pub fn publish(spool: &Path, key: &Key, certificates: &[&[u8]]) -> Result<(), No
         "{}.{}.{:016x}",
         name::of_key(key),
         geteuid().as_raw(),
-        random()
+        crate::io::random()
     );
     let partial = format!(".{whole}");
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -87,20 +85,4 @@ fn write(file: &OwnedFd, certificates: &[&[u8]]) -> Result<(), Errno> {
     }
     // Whatever the umask: the agent is another user.
     fs::fchmod(file, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH)
-}
-
-/// A number that no other file's name has. It need not be secret: files are made
-/// with O_EXCL.
-fn random() -> u64 {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mut bytes = [0; 8];
-    match getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
-        Ok(8) => u64::from_ne_bytes(bytes),
-        // Too early after boot, or forbidden.
-        _ => {
-            let process = getpid().as_raw_nonzero().get() as u64;
-            crate::checksum::mix(process << 32 ^ count)
-        }
-    }
 }

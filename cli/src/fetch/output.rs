@@ -1,0 +1,77 @@
+//! `--output`: the response in a file, for software that staples what lies there. So
+//! a good response goes only for a better one, and half of one never lies there.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+use staplegun_ocsp::{Tolerance, UnixTime};
+use staplegun_store::files::{Lasting, PUBLIC, behind_links, replace};
+
+use super::{Staple, Subject, judge};
+use crate::agent::{Decision, Why, decide};
+
+/// What became of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// The response stands in it.
+    Written,
+    /// It is as it was, for the response says "revoked".
+    Revoked,
+    /// It is as it was, for what stands in it counts for more.
+    Outweighed,
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Written => "written",
+            Self::Revoked => {
+                "not written: it says revoked (--even-revoked writes it); stop using the file"
+            }
+            Self::Outweighed => "not written: the one in it lasts longer, or is newer",
+        })
+    }
+}
+
+/// Writes `staple` to `path`; one that says "revoked" only if `even_revoked`. A pipe or
+/// a device is written into, and a file replaced, whose mode is kept.
+///
+/// # Errors
+///
+/// If it cannot be written: then what stood there still does.
+pub fn write(
+    path: &Path,
+    subject: &Subject,
+    staple: &Staple,
+    even_revoked: bool,
+    now: UnixTime,
+) -> anyhow::Result<Output> {
+    if !staple.is_good() && !even_revoked {
+        return Ok(Output::Revoked);
+    }
+    let failed = || format!("cannot write {}", path.display());
+    let there = fs::metadata(path).ok();
+    if there.as_ref().is_some_and(|there| !there.is_file()) {
+        fs::write(path, &staple.der).with_context(failed)?;
+        return Ok(Output::Written);
+    }
+    if let Decision::Keep(why) = decide(known(path, subject, now).as_ref(), staple, now)
+        && why != Why::Same
+    {
+        return Ok(Output::Outweighed);
+    }
+    let mode = there.map_or(PUBLIC, |there| there.permissions().mode() & 0o777);
+    replace(&behind_links(path), &staple.der, mode, Lasting::OnDisk).with_context(failed)?;
+    Ok(Output::Written)
+}
+
+/// What stands in the file, if that counts for anything.
+fn known(path: &Path, subject: &Subject, now: UnixTime) -> Option<Staple> {
+    let der = super::subject::read(path).ok()?;
+    judge(&der, subject.issuer()?, now, &Tolerance::STAPLING).ok()
+}

@@ -1,0 +1,149 @@
+//! The one way in which a file is written here: whole or not at all, with the mode
+//! that it is meant to have, whatever the umask.
+
+use crate::steps::step;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// rw-r--r--: what lies in a store is public.
+pub const PUBLIC: u32 = 0o644;
+
+/// rwxr-xr-x: so that others reach it.
+const PUBLIC_DIRECTORY: u32 = 0o755;
+
+/// Whether a file is to outlast a crash of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// Yes: it is on the disk when the call returns, which can take long.
+    OnDisk,
+    /// No: it is made anew soon.
+    InMemory,
+}
+
+/// Puts a file with these bytes and this mode at `path`, in the place of what stands
+/// there: a symbolic link is replaced, and not followed. Whoever reads it meanwhile
+/// has the old file or the new one, and on an error the old one stands.
+///
+/// # Errors
+///
+/// Of the system.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32, lasting: Lasting) -> io::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file's name"))?;
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = fs::open(parent, flags, Mode::empty())?;
+    let unfinished = Unfinished::begin(directory.as_fd(), name.to_owned(), bytes, mode)?;
+    if lasting == Lasting::OnDisk {
+        unfinished.bring_to_disk()?;
+    }
+    unfinished.finish()?;
+    if lasting == Lasting::OnDisk {
+        fs::fsync(&directory)?;
+    }
+    Ok(())
+}
+
+/// Makes a directory that everybody can enter, and those above it that are missing.
+/// What is there stays as it is.
+///
+/// # Errors
+///
+/// Of the system.
+pub fn make_directory(path: &Path) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(PUBLIC_DIRECTORY);
+    let made = match fs::mkdir(path, mode) {
+        Err(Errno::NOENT) => {
+            let parent = path.parent().filter(|parent| *parent != Path::new(""));
+            make_directory(parent.ok_or(Errno::NOENT)?)?;
+            fs::mkdir(path, mode)
+        }
+        made => made,
+    };
+    match made {
+        Ok(()) => Ok(fs::chmod(path, mode)?),
+        Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// A file that is written, but under another name: see [`is_unfinished`].
+pub(super) struct Unfinished<'a> {
+    directory: BorrowedFd<'a>,
+    name: String,
+    temporary: String,
+    file: OwnedFd,
+}
+
+impl<'a> Unfinished<'a> {
+    /// The first step: a whole file under a name that no other has.
+    pub(super) fn begin(
+        directory: BorrowedFd<'a>,
+        name: String,
+        bytes: &[u8],
+        mode: u32,
+    ) -> Result<Self, Errno> {
+        let temporary = format!(".{name}.{:016x}", crate::io::random());
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        step();
+        let file = fs::openat(directory, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
+        let unfinished = Self {
+            directory,
+            name,
+            temporary,
+            file,
+        };
+        step();
+        unfinished.result(crate::io::write_all(unfinished.file.as_fd(), bytes))?;
+        step();
+        let mode = Mode::from_raw_mode(mode);
+        unfinished.result(fs::fchmod(&unfinished.file, mode))?;
+        Ok(unfinished)
+    }
+
+    /// Before it gets its name: the name must never lead to less than all of it.
+    pub(super) fn bring_to_disk(&self) -> Result<(), Errno> {
+        step();
+        self.result(fs::fsync(&self.file))
+    }
+
+    /// Brings everything to the disk that lies on the same file system.
+    pub(super) fn bring_all_to_disk(&self) -> Result<(), Errno> {
+        step();
+        fs::syncfs(&self.file)
+    }
+
+    /// It gets its name.
+    pub(super) fn finish(&self) -> Result<(), Errno> {
+        step();
+        let to = self.directory;
+        self.result(fs::renameat(to, &self.temporary, to, &self.name))
+    }
+
+    /// On an error nothing is left of it.
+    fn result(&self, done: Result<(), Errno>) -> Result<(), Errno> {
+        done.inspect_err(|_| {
+            let _ = fs::unlinkat(self.directory, &self.temporary, AtFlags::empty());
+        })
+    }
+}
+
+/// The name that a file of that name was to get, if it is one that was never finished.
+pub(super) fn is_unfinished(file_name: &str) -> Option<&str> {
+    let (name, random) = file_name.strip_prefix('.')?.rsplit_once('.')?;
+    let is_random = random.len() == 16 && random.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_random.then_some(name)
+}
+
+/// Where a file really lies that was named: what symbolic links lead to.
+#[must_use]
+pub fn behind_links(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
