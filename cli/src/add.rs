@@ -1,5 +1,6 @@
 //! `staplegun add`: names certificates to the agent of a store.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use staplegun_store::spool;
 
 use crate::agent::Place;
 use crate::agent::list;
+use crate::complain::complain;
 use crate::fetch::Issuers;
 
 /// Name certificates that the agent is to look after
@@ -45,12 +47,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         let found = list::Seen::default().look_at(&path, &issuers)?;
         if found.is_empty() {
-            eprintln!(
-                "staplegun: {} holds no certificate yet; it is looked at again when it changes",
+            complain(format_args!(
+                "{} holds no certificate yet; it is looked at again when it changes",
                 path.display()
-            );
+            ));
         }
-        subjects.extend(found);
+        subjects.extend(found.into_iter().map(|(_, subject)| subject));
         paths.push(path);
     }
     list::add(&layout, &paths)?;
@@ -59,12 +61,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             [] => "no responder: it is asked for only if the configuration names one".to_owned(),
             urls => urls.join(" "),
         };
-        println!("{}: {responders}", subject.leaf.display_subject());
+        writeln!(
+            std::io::stdout().lock(),
+            "{}: {responders}",
+            subject.leaf.display_subject()
+        )?;
         // There is no spool before the first agent, which reads the list itself.
         if layout.spool().is_dir()
             && let Err(why) = spool::publish(&layout.spool(), &subject.key(), &subject.ders())
         {
-            eprintln!("staplegun: the agent was not told of it at once: {why}");
+            complain(format_args!("the agent was not told of it at once: {why}"));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use staplegun_ocsp::Unstapled;
 use staplegun_store::Key;
 use staplegun_store::layout::Layout;
 use staplegun_store::spool::DropBox;
@@ -22,6 +23,7 @@ use super::pool::{Job, Pool};
 use super::roster::Roster;
 use super::settings::Settings;
 use super::systemd::Manager;
+use super::unreadable;
 use super::watch::{Changes, Watch};
 use crate::fetch::{Issuers, Manner, Trust, responders_of};
 
@@ -45,6 +47,8 @@ pub struct Daemon {
     pub(super) counters: Counters,
     /// What the operator named, as it was seen last.
     pub(super) listed: list::Seen,
+    /// What of it cannot be read, for `staplegun status`.
+    pub(super) unreadable: unreadable::Note,
     reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
 }
 
@@ -112,6 +116,7 @@ impl Daemon {
             manner: Arc::new(settings.manner()),
             trust: Trust::new(&settings.trusted_issuers)?,
             issuers: Arc::default(),
+            unreadable: unreadable::Note::of(&layout),
             layout,
             settings,
             keeper,
@@ -282,6 +287,12 @@ impl Daemon {
             let responders = responders_of(&watched.subject, &self.manner.overrides);
             let Some(responder) = responders.into_iter().next() else {
                 // Its responses may still be brought by somebody else.
+                let leaf = &watched.subject.leaf;
+                if let Some(why) = Unstapled::of(leaf, false, clock::now()) {
+                    watched.notes.last_cause = Some(why.cause().to_owned());
+                    watched.notes.last_error = None;
+                    self.keeper.write_notes(&key, &watched.notes);
+                }
                 self.roster.set_due(&key, None);
                 continue;
             };
@@ -319,6 +330,9 @@ impl Daemon {
                 self.listed = list::Seen::default();
                 for key in self.roster.unplanned() {
                     self.roster.set_due(&key, Some(Instant::now()));
+                }
+                for passed_over in self.roster.take_passed_over() {
+                    self.examine_again(passed_over);
                 }
                 tracing::info!("read the configuration again");
             }

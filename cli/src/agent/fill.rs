@@ -14,7 +14,7 @@ use staplegun_store::{Key, name};
 use super::clock;
 use super::daemon::Daemon;
 use super::outcome::Origin;
-use super::roster::Source;
+use super::roster::{PassedOver, Source};
 use super::stamp::{self, Stamp};
 use crate::fetch::{self, Issuers, Staple, Subject};
 
@@ -53,6 +53,7 @@ impl Daemon {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let next = AtomicUsize::new(0);
         let mut stapled = 0usize;
+        let mut passed_over = Vec::new();
         std::thread::scope(|scope| {
             let (sender, all_restored) = sync_channel(AHEAD);
             for _ in 0..threads.min(THREADS) {
@@ -69,10 +70,19 @@ impl Daemon {
             }
             drop(sender);
             for restored in all_restored {
+                if restored.notes.passed_over.is_some() {
+                    let Restored { subject, notes, .. } = restored;
+                    passed_over.push(PassedOver { subject, notes });
+                    continue;
+                }
                 let in_map = in_map.get(&restored.subject.key());
                 stapled += usize::from(self.take_back(restored, in_map));
             }
         });
+        // Last, so that they take nobody's place.
+        for one in passed_over {
+            self.examine_again(one);
+        }
         let certificates = self.roster.len();
         tracing::info!(certificates, stapled, "filled the live map from the store");
     }
@@ -141,7 +151,9 @@ impl Reading<'_> {
         notes.failures = 0;
         let stamp = stamp::of_response(self.layout, key);
         let staple = self.staple(key, &subject);
-        subject.let_go();
+        if notes.passed_over.is_none() {
+            subject.let_go();
+        }
         Some(Restored {
             subject,
             notes,

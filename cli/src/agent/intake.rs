@@ -1,6 +1,7 @@
 //! What comes from outside: certificates from the spool and the list, responses
 //! that other tools left in `staples/`. None of it is believed.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use staplegun_store::files::Notes;
@@ -12,7 +13,8 @@ use super::daemon::Daemon;
 use super::fill::said;
 use super::list;
 use super::outcome::Origin;
-use super::roster::{Quota, Refusal, Source};
+use super::roster::{PassedOver, Quota, Source};
+use super::sentence::Refusal;
 use super::stamp;
 use crate::fetch::{self, Kind, Staple, Subject, responders_of};
 
@@ -83,17 +85,36 @@ impl Daemon {
             uid if uid == 0 || uid == own => Source::Trusted,
             uid => Source::User(uid),
         };
-        match self.let_in(subject, source) {
-            Err(refusal) if refusal.is_notable() => Err(refusal.to_string()),
-            Err(refusal) => {
-                tracing::debug!(key = %name::of_key(&taken.key), "passed over: {refusal}");
-                Ok(())
+        match self.let_in(subject, source, None, Notes::default()) {
+            // Told with the others of this pass.
+            Err(refusal) if matches!(source, Source::User(_)) && refusal.needs_operator() => {
+                Err(refusal.to_string())
             }
-            Ok(()) => Ok(()),
+            _ => Ok(()),
         }
     }
 
-    fn let_in(&mut self, mut subject: Subject, source: Source) -> Result<(), Refusal> {
+    /// Examines again what was passed over: the configuration may be another now.
+    pub(super) fn examine_again(&mut self, passed_over: PassedOver) {
+        let PassedOver { subject, notes } = passed_over;
+        let path = notes.path.as_deref().map(PathBuf::from);
+        let source = match (notes.left_by, &path) {
+            (Some(uid), _) => Source::User(uid),
+            (None, Some(_)) => Source::List,
+            (None, None) => Source::Trusted,
+        };
+        let _ = self.let_in(subject, source, path.as_deref(), notes);
+    }
+
+    /// Lets a certificate in, or keeps it among those that are passed over. `path` is
+    /// the file by which the operator named it; `notes` what was known of it before.
+    fn let_in(
+        &mut self,
+        mut subject: Subject,
+        source: Source,
+        path: Option<&Path>,
+        mut notes: Notes,
+    ) -> Result<(), Refusal> {
         let key = subject.key();
         let quota = Quota {
             total: self.settings.max_certificates,
@@ -103,24 +124,65 @@ impl Daemon {
         let trust = &self.trust;
         let trusted = || trust.covers(&subject.ders());
         let now = clock::now();
-        self.roster
-            .examine(&subject, source, has_responder, trusted, &quota, now)?;
+        let examined = self
+            .roster
+            .examine(&subject, source, has_responder, trusted, &quota, now);
+        let before = notes.clone();
+        if let Some(path) = path {
+            notes.path = Some(path.display().to_string());
+        }
+        if let Err(refusal) = examined {
+            self.pass_over(subject, source, refusal, notes, &before);
+            return Err(refusal);
+        }
+        notes.passed_over = None;
         let (certificate, pem) = (subject.leaf.display_subject(), subject.to_pem());
         subject.let_go();
-        if self
-            .roster
-            .admit(subject, source, Notes::default(), Instant::now())
-        {
+        let was_passed_over = before.passed_over.is_some();
+        let named_by = notes.path.clone();
+        if self.roster.admit(subject, source, notes, Instant::now()) {
             tracing::info!(%certificate, key = %name::of_key(&key), ?source, "looking after it");
             self.keeper.write_certificate(&key, pem);
-            if let Some(watched) = self.roster.get_mut(&key)
-                && watched.notes.left_by.is_some()
-            {
-                // Counted also if the agent ends before it has asked.
+        }
+        if let Some(watched) = self.roster.get_mut(&key) {
+            let is_renamed = named_by.is_some() && watched.notes.path != named_by;
+            if is_renamed {
+                watched.notes.path = named_by;
+            }
+            // A stranger's is counted also if the agent ends before it has asked.
+            if was_passed_over || is_renamed || watched.notes.left_by.is_some() {
                 self.keeper.write_notes(&key, &watched.notes);
             }
         }
         Ok(())
+    }
+
+    fn pass_over(
+        &mut self,
+        subject: Subject,
+        source: Source,
+        refusal: Refusal,
+        mut notes: Notes,
+        before: &Notes,
+    ) {
+        let key = subject.key();
+        notes.passed_over = Some(refusal.cause().to_owned());
+        if let Source::User(uid) = source {
+            notes.left_by = Some(uid);
+        }
+        let (certificate, pem) = (subject.leaf.display_subject(), subject.to_pem());
+        let is_news = notes != *before;
+        if !self.roster.pass_over(subject, notes.clone()) || !is_news {
+            return;
+        }
+        self.keeper.write_certificate(&key, pem);
+        self.keeper.write_notes(&key, &notes);
+        let cause = refusal.cause();
+        if !refusal.needs_operator() {
+            tracing::info!(%certificate, cause, "nothing is stapled for it: it {refusal}");
+        } else if !matches!(source, Source::User(_)) {
+            tracing::warn!(%certificate, cause, "nothing is stapled for it: {refusal}");
+        }
     }
 
     /// Looks at what the operator named.
@@ -129,12 +191,13 @@ impl Daemon {
             tracing::error!(cause = "list", "{error:#}");
             Vec::new()
         });
-        for subject in self.listed.look(&paths, &self.issuers) {
-            let certificate = subject.leaf.display_subject();
-            if let Err(refusal) = self.let_in(subject, Source::List) {
-                tracing::debug!(%certificate, "passed over: {refusal}");
-            }
+        for (path, subject) in self.listed.look(&paths, &self.issuers) {
+            // Why not is kept with it.
+            let _ = self.let_in(subject, Source::List, Some(&path), Notes::default());
         }
+        let failed = self.listed.failed().iter();
+        let failed = failed.map(|(path, why)| (path.display().to_string(), why.clone()));
+        self.unreadable.update(failed.collect());
     }
 
     /// Looks for responses in `staples/` that are not what the agent wrote there:

@@ -1,7 +1,7 @@
 //! The certificates that the operator named: a list of paths in the store, one a
 //! line, written by `staplegun add` and read by the agent.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use staplegun_store::files::{Lasting, PUBLIC, make_directory, replace};
 use staplegun_store::layout::Layout;
 
+use super::sentence;
 use super::stamp::Stamp;
 use crate::fetch::{Issuers, Subject, issuer_beside};
 
@@ -114,16 +115,19 @@ fn text(path: &Path) -> std::io::Result<String> {
 pub struct Seen {
     files: HashMap<PathBuf, [Option<Stamp>; 2]>,
     directories: BTreeSet<PathBuf>,
-    /// Paths that failed: told once.
-    failed: BTreeSet<PathBuf>,
+    /// What cannot be looked at, and why.
+    failed: BTreeMap<PathBuf, String>,
 }
+
+/// A certificate, and the file in which it was found.
+pub type Found = (PathBuf, Subject);
 
 /// A look into a directory.
 struct Looking<'a> {
     issuers: &'a Issuers,
     /// Files that may still be looked at.
     left: usize,
-    found: Vec<Subject>,
+    found: Vec<Found>,
 }
 
 impl Seen {
@@ -132,22 +136,34 @@ impl Seen {
         self.directories.iter()
     }
 
+    /// What could not be looked at when everything was looked at last, and why.
+    pub fn failed(&self) -> &BTreeMap<PathBuf, String> {
+        &self.failed
+    }
+
     /// Reads the certificates at `paths` that are new or have changed. What cannot
     /// be read is logged, once.
-    pub fn look(&mut self, paths: &[PathBuf], issuers: &Issuers) -> Vec<Subject> {
+    pub fn look(&mut self, paths: &[PathBuf], issuers: &Issuers) -> Vec<Found> {
         self.directories.clear();
-        let mut subjects = Vec::new();
+        let before = std::mem::take(&mut self.failed);
+        let mut all = Vec::new();
         for path in paths {
             match self.look_at(path, issuers) {
-                Ok(found) => subjects.extend(found),
-                Err(error) => {
-                    if self.failed.insert(path.clone()) {
-                        tracing::warn!(cause = "list", "{error:#}");
-                    }
-                }
+                Ok(found) => all.extend(found),
+                Err(error) => self.fail(path, &error),
             }
         }
-        subjects
+        for (path, why) in &self.failed {
+            if before.get(path) != Some(why) {
+                tracing::warn!(cause = "list", "{why}");
+            }
+        }
+        all
+    }
+
+    fn fail(&mut self, path: &Path, error: &anyhow::Error) {
+        let why = sentence::unreadable(path, error);
+        self.failed.insert(path.to_owned(), why);
     }
 
     /// Reads the certificates at `path`: a file, or all files with the suffix .pem,
@@ -158,7 +174,7 @@ impl Seen {
     /// # Errors
     ///
     /// If it cannot be read, or a file that was named holds no certificate.
-    pub fn look_at(&mut self, path: &Path, issuers: &Issuers) -> anyhow::Result<Vec<Subject>> {
+    pub fn look_at(&mut self, path: &Path, issuers: &Issuers) -> anyhow::Result<Vec<Found>> {
         let about =
             fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
         let mut found = Vec::new();
@@ -169,14 +185,15 @@ impl Seen {
                 found: Vec::new(),
             };
             self.look_into(path, MAX_DEPTH, &mut looking)?;
-            if looking.left == 0 && self.failed.insert(path.to_owned()) {
-                tracing::warn!(
-                    cause = "list",
-                    "{} holds more than {MAX_FILES} files: the rest is passed over",
+            found = looking.found;
+            if looking.left == 0 {
+                let why = anyhow::anyhow!(
+                    "{} holds more than {MAX_FILES} files: the rest is passed over; name \
+                     the directories in it",
                     path.display()
                 );
+                self.fail(path, &why);
             }
-            found = looking.found;
         } else {
             self.directories.extend(path.parent().map(Path::to_owned));
             if self.is_new(path) {
@@ -184,7 +201,7 @@ impl Seen {
                     // Tried again, whether it changes or not: it may be readable then.
                     self.files.remove(path);
                 })?;
-                found.push(subject);
+                found.push((path.to_owned(), subject));
             }
         }
         Ok(found)
@@ -211,12 +228,17 @@ impl Seen {
             if about.is_dir() && depth > 1 {
                 // One that may not be read hides no other.
                 if let Err(error) = self.look_into(&path, depth - 1, looking) {
-                    tracing::debug!("{error:#}");
+                    self.fail(&path, &error);
                 }
             } else if about.is_file() && is_named_as_certificate(&path) && self.is_new(&path) {
                 match Subject::from_file(&path, looking.issuers) {
                     Ok(subject) if subject.leaf.is_ca() => {}
-                    Ok(subject) => looking.found.push(subject),
+                    Ok(subject) => looking.found.push((path, subject)),
+                    // A key is nobody's but the server's to read.
+                    Err(error) if is_forbidden(&error) && !is_named_as_key(&path) => {
+                        self.files.remove(&path);
+                        self.fail(&path, &error);
+                    }
                     Err(error) => tracing::debug!("{error:#}"),
                 }
             }
@@ -230,6 +252,17 @@ impl Seen {
         let stamps = [stamp(path), stamp(&issuer_beside(path))];
         self.files.insert(path.to_owned(), stamps) != Some(stamps)
     }
+}
+
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// As `privkey.pem` and `server.key.pem` are.
+fn is_named_as_key(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.to_lowercase().contains("key")
 }
 
 fn is_named_as_certificate(path: &Path) -> bool {

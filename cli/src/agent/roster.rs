@@ -1,14 +1,14 @@
 //! The certificates that are looked after, and which are let in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use staplegun_ocsp::UnixTime;
+use staplegun_ocsp::{UnixTime, Unstapled};
 use staplegun_store::Key;
 use staplegun_store::files::Notes;
 
+use super::sentence::Refusal;
 use super::stamp::Stamp;
 use crate::fetch::{Staple, Subject};
 
@@ -46,55 +46,6 @@ pub enum Source {
     User(u32),
 }
 
-/// Why a certificate is not looked after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It names no responder, and no override covers it: normal now.
-    NoResponder,
-    /// It is a certification authority's.
-    Ca,
-    /// Its extended key usage is not a server's.
-    NotServer,
-    /// It has expired.
-    Expired,
-    /// Another user left it, without an issuer.
-    NoIssuer,
-    /// Another user left it, and its issuer is not trusted.
-    UntrustedIssuer,
-    /// That user has left as many as allowed.
-    UserQuota,
-    /// There are as many as allowed.
-    Full,
-}
-
-impl Refusal {
-    /// Whether it is worth a line in the log: what is everyday is not.
-    pub fn is_notable(self) -> bool {
-        !matches!(
-            self,
-            Self::NoResponder | Self::Ca | Self::NotServer | Self::Expired
-        )
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoResponder => "it names no OCSP responder",
-            Self::Ca => "it is a certification authority's",
-            Self::NotServer => "it is not for servers",
-            Self::Expired => "it has expired",
-            Self::NoIssuer => "its issuer did not come along, and who left it is not root",
-            Self::UntrustedIssuer => {
-                "its issuer is not trusted, and who left it is not root: name the issuer in \
-                 trusted-issuers if its responder may be asked"
-            }
-            Self::UserQuota => "this user has left as many as max-certificates-per-user allows",
-            Self::Full => "there are as many as max-certificates allows",
-        })
-    }
-}
-
 /// How many certificates are let in.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
@@ -103,6 +54,21 @@ pub struct Quota {
     /// From one user other than root.
     pub per_user: usize,
 }
+
+/// A certificate that nobody is asked for. Its own are kept, for the next
+/// configuration may let it in.
+#[derive(Debug)]
+pub struct PassedOver {
+    /// The certificate with all that came along.
+    pub subject: Subject,
+    /// What is remembered of it, the reason among it.
+    pub notes: Notes,
+}
+
+/// How many certificates of one user other than root are kept that nobody is asked
+/// for, and how many of all such users: they are kept to be told of.
+const PASSED_OVER_PER_USER: usize = 32;
+const PASSED_OVER_OF_USERS: usize = 512;
 
 /// All of them, and in which order their time comes: no step of the schedule may
 /// look at all, for there may be many and each has such steps.
@@ -114,6 +80,7 @@ pub struct Roster {
     /// How many fetches are under way.
     asking: usize,
     left_by: HashMap<u32, usize>,
+    passed_over: BTreeMap<Key, PassedOver>,
 }
 
 impl Roster {
@@ -133,18 +100,8 @@ impl Roster {
         quota: &Quota,
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        let leaf = &subject.leaf;
-        if leaf.not_after() < now {
-            return Err(Refusal::Expired);
-        }
-        if !has_responder {
-            return Err(Refusal::NoResponder);
-        }
-        if source != Source::List && leaf.is_ca() {
-            return Err(Refusal::Ca);
-        }
-        if source != Source::List && !leaf.fit_for_server() {
-            return Err(Refusal::NotServer);
+        if let Some(why) = Unstapled::of(&subject.leaf, has_responder, now) {
+            return Err(Refusal::Itself(why));
         }
         if self.entries.contains_key(&subject.key()) {
             return Ok(());
@@ -176,7 +133,16 @@ impl Roster {
         at: Instant,
     ) -> bool {
         let key = subject.key();
+        self.passed_over.remove(&key);
         if let Some(known) = self.entries.get_mut(&key) {
+            // What root names counts to nobody's quota any more.
+            let stranger = match source {
+                Source::List | Source::Trusted => known.notes.left_by.take(),
+                Source::Store | Source::User(_) => None,
+            };
+            if let Some(count) = stranger.and_then(|uid| self.left_by.get_mut(&uid)) {
+                *count = count.saturating_sub(1);
+            }
             let is_news = known.subject.issuer().is_none() && subject.issuer().is_some();
             if is_news {
                 known.subject = Arc::new(subject);
@@ -203,6 +169,39 @@ impl Roster {
         self.entries.insert(key, watched);
         self.set_due(&key, Some(at));
         true
+    }
+
+    /// Keeps a certificate that was refused. True if that is news. What is looked
+    /// after stays looked after, and what strangers leave is kept up to a limit.
+    pub fn pass_over(&mut self, subject: Subject, notes: Notes) -> bool {
+        let key = subject.key();
+        if self.entries.contains_key(&key) {
+            return false;
+        }
+        if let Some(known) = self.passed_over.get(&key) {
+            // The word of the operator, and of root, counts more than a stranger's.
+            let counts_less = known.notes.left_by.is_none() && notes.left_by.is_some();
+            if known.notes == notes || counts_less {
+                return false;
+            }
+        } else if let Some(uid) = notes.left_by {
+            let strangers = self.passed_over.values().filter_map(|it| it.notes.left_by);
+            let (all, same) = strangers.fold((0, 0), |(all, same), other| {
+                (all + 1, same + usize::from(other == uid))
+            });
+            if all >= PASSED_OVER_OF_USERS || same >= PASSED_OVER_PER_USER {
+                return false;
+            }
+        }
+        self.passed_over.insert(key, PassedOver { subject, notes });
+        true
+    }
+
+    /// Takes them out, to be examined anew.
+    pub fn take_passed_over(&mut self) -> Vec<PassedOver> {
+        std::mem::take(&mut self.passed_over)
+            .into_values()
+            .collect()
     }
 
     /// One of them.

@@ -1,5 +1,6 @@
 //! `staplegun fetch`: asks once for each certificate, tells what came, stores it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -95,11 +96,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for file in &args.certificates {
         reports.push(one(file, &args, &issuers, &mut client)?);
     }
+    // `println!` would panic once nobody reads it any more.
+    let mut out = std::io::stdout().lock();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(&reports)?)?;
     } else {
         for report in &reports {
-            print(report);
+            print(&mut out, report)?;
         }
     }
     let has = |status| reports.iter().any(|report| report.status == status);
@@ -185,7 +188,7 @@ fn fill(report: &mut Report, received: Received) {
     }
 }
 
-fn print(report: &Report) {
+fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let time = |time: Option<UnixTime>| time.map(|time| Rfc3339(time).to_string());
     let fields = [
         ("certificate", report.subject.clone()),
@@ -197,10 +200,11 @@ fn print(report: &Report) {
         ("output", report.output.as_ref().map(ToString::to_string)),
         ("store", report.stored.as_ref().map(ToString::to_string)),
     ];
-    println!("{}:", report.file);
+    writeln!(out, "{}:", report.file)?;
     for (name, value) in fields {
         if let Some(value) = value {
-            println!("  {name:<12} {value}");
+            writeln!(out, "  {name:<12} {value}")?;
         }
     }
+    Ok(())
 }

@@ -3,15 +3,20 @@
 mod read;
 mod table;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::agent::Place;
 use crate::agent::now;
 
-/// Show the certificates of a store, what is stapled, and what went wrong
-///
-/// Ends with 0 if a valid response is stapled for each certificate, else with 1.
+const AFTER_HELP: &str = "\
+Each certificate that is not stapled has a sentence that says why, and what to do.
+
+Exit status: 0 nothing is to be done, 1 something is, or no agent runs, 2 the store cannot be read.";
+
+/// Show the certificates of a store, what is stapled, and what is the matter
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Tell it in JSON
     #[arg(long)]
@@ -27,18 +32,17 @@ pub const FAILED: u8 = 2;
 ///
 /// # Errors
 ///
-/// If the store cannot be read.
+/// If the store cannot be read, or the answer not be written.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let status = read::read(&args.place.layout()?, now())?;
+    let mut out = std::io::stdout().lock();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
     } else {
-        table::print(&status);
+        table::print(&mut out, &status)?;
     }
-    let is_well = status
-        .certificates
-        .iter()
-        .all(|one| one.status == read::State::Stapled || one.status == read::State::NoResponder);
+    let is_well = status.agent_running != Some(false)
+        && !status.certificates.iter().any(|one| one.needs_operator);
     Ok(if is_well {
         ExitCode::SUCCESS
     } else {

@@ -4,17 +4,18 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde::Serialize;
-use staplegun_ocsp::{CLOCK_SKEW, UnixTime};
+use staplegun_ocsp::{CLOCK_SKEW, Certificate, UnixTime, Unstapled};
 use staplegun_store::files::{Files, Notes};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Reader, WriterLock};
 use staplegun_store::slots::{self, Summary};
 use staplegun_store::{Key, name};
 
-use crate::agent::CAUSE_REVOKED;
 use crate::agent::mapped::{self, Mapped};
+use crate::agent::sentence::{Refusal, Standing};
+use crate::agent::{CAUSE_REVOKED, unreadable};
 use crate::fetch::{Issuers, Subject};
 
 /// The largest map that is looked at: the largest there is.
@@ -40,14 +41,24 @@ pub struct Status {
 /// One certificate.
 #[derive(Debug, Serialize)]
 pub struct One {
-    /// SHA-256 of the leaf: its name in the store.
-    pub sha256: String,
-    /// The subject.
+    /// SHA-256 of the leaf: its name in the store. None if it could not be read.
+    pub sha256: Option<String>,
+    /// The subject, or the file that could not be read.
     pub subject: String,
     /// When the certificate ends.
-    pub not_after: UnixTime,
+    pub not_after: Option<UnixTime>,
     /// How it stands.
     pub status: State,
+    /// Why it is so, in one word; none if it is stapled.
+    pub cause: Option<String>,
+    /// The sentence: what is the matter and what to do; none if it is stapled.
+    pub sentence: Option<String>,
+    /// Whether somebody has to do something.
+    pub needs_operator: bool,
+    /// The file by which the operator named it.
+    pub path: Option<String>,
+    /// The user who left it in the spool, if not root or the agent's own.
+    pub left_by: Option<u32>,
     /// The responder asked last, else the certificate's first.
     pub responder: Option<String>,
     /// thisUpdate of what is stapled.
@@ -74,7 +85,7 @@ pub struct One {
 pub enum State {
     /// A valid response is stapled.
     Stapled,
-    /// What there is has expired.
+    /// What there is has expired: the response, or the certificate itself.
     Expired,
     /// thisUpdate lies in the future.
     NotYetValid,
@@ -84,6 +95,12 @@ pub enum State {
     Missing,
     /// There is no responder, and no response.
     NoResponder,
+    /// Its issuer is not known.
+    NoIssuer,
+    /// Nobody is asked for it.
+    PassedOver,
+    /// The agent cannot read what the operator named.
+    Unreadable,
     /// The record in the map is damaged.
     Damaged,
 }
@@ -97,6 +114,9 @@ pub fn read(layout: &Layout, now: UnixTime) -> anyhow::Result<Status> {
     let map = layout.map();
     let (in_map, map_error) = match Reader::open(&map, MAX_MAP) {
         Ok(reader) => (entries(&reader), None),
+        Err(error) if map.exists() => {
+            return Err(error).context("the live map cannot be read; ask as its owner");
+        }
         Err(error) => (HashMap::new(), Some(error.to_string())),
     };
     let files = Files::of_anybody(layout.lasting());
@@ -109,17 +129,22 @@ pub fn read(layout: &Layout, now: UnixTime) -> anyhow::Result<Status> {
     };
     let (mut certificates, issuers) = (Vec::new(), Issuers::default());
     for key in keys {
-        // The agent may remove it just now; and what cannot be read is passed over,
-        // as the agent does.
-        let Ok(Some(pem)) = files.certificates.read(&key) else {
+        // The agent may remove it just now.
+        let Some(pem) = files.certificates.read(&key)? else {
             continue;
         };
-        let Ok(subject) = Subject::from_bytes(&pem, &issuers) else {
-            continue;
-        };
-        let notes = files.notes(&key).ok().flatten().unwrap_or_default();
-        certificates.push(one(&subject, notes, in_map.get(&key), now));
+        let notes = notes(&files, &key)?;
+        match Subject::from_bytes(&pem, &issuers) {
+            Ok(subject) => certificates.extend(one(&subject, notes, in_map.get(&key), now)),
+            Err(error) => {
+                let path = files.certificates.path_of(&key);
+                let why = format!("{error:#}: remove this file, which is damaged");
+                certificates.push(unreadable(path.display().to_string(), why));
+            }
+        }
     }
+    let noted = unreadable::read(layout).context("cannot read the agent's notes")?;
+    certificates.extend(noted.into_iter().map(|(path, why)| unreadable(path, why)));
     certificates.sort_by(|a, b| (&a.subject, &a.sha256).cmp(&(&b.subject, &b.sha256)));
     Ok(Status {
         store: layout.lasting().display().to_string(),
@@ -151,30 +176,47 @@ fn is_agent_running(map: &Path) -> Option<bool> {
     }
 }
 
-fn one(subject: &Subject, notes: Notes, in_map: Option<&Option<Summary>>, now: UnixTime) -> One {
+/// What the agent noted; nothing if the file is damaged, as the agent has it.
+fn notes(files: &Files, key: &Key) -> anyhow::Result<Notes> {
+    use std::io::ErrorKind;
+    match files.notes(key) {
+        Err(error)
+            if !matches!(
+                error.cause().kind(),
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+            ) =>
+        {
+            Err(error.into())
+        }
+        notes => Ok(notes.ok().flatten().unwrap_or_default()),
+    }
+}
+
+/// How a certificate stands; none if it has expired and nobody names it any more.
+fn one(
+    subject: &Subject,
+    notes: Notes,
+    in_map: Option<&Option<Summary>>,
+    now: UnixTime,
+) -> Option<One> {
     let leaf = &subject.leaf;
-    // A later failure to ask takes the place of the cause, and changes nothing.
-    let is_revoked =
-        notes.revoked_since.is_some() || notes.last_cause.as_deref() == Some(CAUSE_REVOKED);
+    let is_over = leaf.not_after() < now;
+    if is_over && notes.path.is_none() && notes.passed_over.is_none() {
+        return None;
+    }
     let stapled = in_map.copied().flatten();
     let stapled = stapled.filter(|summary| summary.state == slots::State::Good);
-    let status = match (in_map, stapled) {
-        _ if is_revoked => State::Revoked,
-        (Some(None), _) => State::Damaged,
-        (_, Some(summary)) if summary.until < now => State::Expired,
-        (_, Some(summary)) if summary.this_update > now.saturating_add(CLOCK_SKEW) => {
-            State::NotYetValid
-        }
-        (_, Some(_)) => State::Stapled,
-        (Some(Some(summary)), _) if summary.state == slots::State::Withdrawn => State::Revoked,
-        _ if leaf.responders().is_empty() && notes.responder.is_none() => State::NoResponder,
-        _ => State::Missing,
-    };
-    One {
-        sha256: name::of_key(&leaf.sha256()),
+    let standing = standing(leaf, &notes, in_map, stapled, now);
+    Some(One {
+        sha256: Some(name::of_key(&leaf.sha256())),
         subject: leaf.display_subject(),
-        not_after: leaf.not_after(),
-        status,
+        not_after: Some(leaf.not_after()),
+        status: State::of(&standing),
+        cause: (standing != Standing::Stapled).then(|| standing.cause().to_owned()),
+        sentence: standing.sentence(leaf.must_staple()),
+        needs_operator: standing.needs_operator(),
+        path: notes.path,
+        left_by: notes.left_by,
         responder: notes
             .responder
             .or_else(|| leaf.responders().first().cloned()),
@@ -186,5 +228,81 @@ fn one(subject: &Subject, notes: Notes, in_map: Option<&Option<Summary>>, now: U
         failures: notes.failures,
         last_cause: notes.last_cause,
         last_error: notes.last_error,
+    })
+}
+
+fn standing(
+    leaf: &Certificate,
+    notes: &Notes,
+    in_map: Option<&Option<Summary>>,
+    stapled: Option<Summary>,
+    now: UnixTime,
+) -> Standing {
+    // A later failure to ask takes the place of the cause, and changes nothing.
+    let is_revoked =
+        notes.revoked_since.is_some() || notes.last_cause.as_deref() == Some(CAUSE_REVOKED);
+    let revoked = Standing::Revoked {
+        since: notes.revoked_since,
+    };
+    let from_notes = Standing::from_notes(leaf, notes, now);
+    match (in_map, stapled) {
+        _ if is_revoked => revoked,
+        _ if leaf.not_after() < now => from_notes,
+        (Some(None), _) => Standing::Damaged,
+        (_, Some(summary)) if summary.until < now => match from_notes {
+            Standing::Unasked => Standing::ResponseExpired,
+            failing => failing,
+        },
+        (_, Some(summary)) if summary.this_update > now.saturating_add(CLOCK_SKEW) => {
+            Standing::NotYetValid
+        }
+        (_, Some(_)) => Standing::Stapled,
+        (Some(Some(summary)), _) if summary.state == slots::State::Withdrawn => revoked,
+        _ => from_notes,
+    }
+}
+
+fn unreadable(path: String, why: String) -> One {
+    let standing = Standing::Unreadable { why };
+    One {
+        sha256: None,
+        subject: path.clone(),
+        not_after: None,
+        status: State::of(&standing),
+        cause: Some(standing.cause().to_owned()),
+        sentence: standing.sentence(false),
+        needs_operator: standing.needs_operator(),
+        path: Some(path),
+        left_by: None,
+        responder: None,
+        this_update: None,
+        until: None,
+        revoked_since: None,
+        next_refresh: None,
+        last_attempt: None,
+        failures: 0,
+        last_cause: None,
+        last_error: None,
+    }
+}
+
+impl State {
+    fn of(standing: &Standing) -> Self {
+        use Unstapled::{Expired, MustStapleWithoutResponder, NoIssuer, NoResponder};
+        match standing {
+            Standing::Stapled => Self::Stapled,
+            Standing::PassedOver { refusal, .. } => match refusal {
+                Refusal::Itself(NoResponder | MustStapleWithoutResponder) => Self::NoResponder,
+                Refusal::Itself(NoIssuer) => Self::NoIssuer,
+                Refusal::Itself(Expired { .. }) => Self::Expired,
+                _ => Self::PassedOver,
+            },
+            Standing::Unreadable { .. } => Self::Unreadable,
+            Standing::Revoked { .. } => Self::Revoked,
+            Standing::Failing { .. } | Standing::Unasked => Self::Missing,
+            Standing::ResponseExpired => Self::Expired,
+            Standing::NotYetValid => Self::NotYetValid,
+            Standing::Damaged => Self::Damaged,
+        }
     }
 }

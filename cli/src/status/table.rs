@@ -1,31 +1,36 @@
 //! The store's status as a person wants to read it.
 
+use std::io::{self, Write};
+
 use staplegun_ocsp::UnixTime;
 use staplegun_ocsp::time::Rfc3339;
 
 use super::read::{One, State, Status};
-use crate::agent::CAUSE_REVOKED;
 
-/// Prints it to standard output.
-pub fn print(status: &Status) {
-    println!("store       {}", status.store);
+/// Prints it.
+///
+/// # Errors
+///
+/// If nobody reads it any more.
+pub fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
+    writeln!(out, "store       {}", status.store)?;
     match &status.map_error {
-        None => println!("live map    {}", status.map),
-        Some(error) => println!("live map    cannot be used: {error}"),
+        None => writeln!(out, "live map    {}", status.map)?,
+        Some(error) => writeln!(out, "live map    cannot be used: {error}")?,
     }
     let agent = match status.agent_running {
         Some(true) => "running",
         Some(false) => "not running: nothing is refreshed",
         None => "unknown: ask as the agent's user or root",
     };
-    println!("agent       {agent}");
-    println!("in use by   {}", users(status));
-    println!();
+    writeln!(out, "agent       {agent}")?;
+    writeln!(out, "in use by   {}", users(status))?;
+    writeln!(out)?;
     if status.certificates.is_empty() {
-        println!(
+        return writeln!(
+            out,
             "No certificates yet: start a program under staplegun, or name some by staplegun add."
         );
-        return;
     }
     let rows: Vec<[String; 5]> = status.certificates.iter().map(row).collect();
     let heads = [
@@ -45,22 +50,24 @@ pub fn print(status: &Status) {
             cells.max().unwrap_or(0)
         })
         .collect();
-    print_row(&heads, &widths);
+    print_row(out, &heads, &widths)?;
     for (row, one) in rows.iter().zip(&status.certificates) {
-        print_row(row, &widths);
-        if let Some(since) = one.revoked_since {
-            println!("    revoked since {}: replace it", Rfc3339(since));
+        print_row(out, row, &widths)?;
+        if let Some(sentence) = &one.sentence {
+            writeln!(out, "    {sentence}")?;
         }
+        // What is stapled may not be renewed; what is revoked, not be asked for.
         let is_told =
-            one.revoked_since.is_some() && one.last_cause.as_deref() == Some(CAUSE_REVOKED);
+            !matches!(one.status, State::Stapled | State::Revoked) || one.last_cause == one.cause;
         if let Some(error) = one.last_error.as_ref().filter(|_| !is_told) {
             let times = match one.failures {
                 0 | 1 => String::new(),
                 times => format!(" ({times} times in a row)"),
             };
-            println!("    {error}{times}");
+            writeln!(out, "    {error}{times}")?;
         }
     }
+    Ok(())
 }
 
 fn users(status: &Status) -> String {
@@ -103,15 +110,18 @@ fn word(state: State) -> &'static str {
         State::Revoked => "REVOKED",
         State::Missing => "no response",
         State::NoResponder => "no responder",
+        State::NoIssuer => "no issuer",
+        State::PassedOver => "passed over",
+        State::Unreadable => "unreadable",
         State::Damaged => "damaged",
     }
 }
 
-fn print_row(cells: &[String; 5], widths: &[usize]) {
+fn print_row(out: &mut impl Write, cells: &[String; 5], widths: &[usize]) -> io::Result<()> {
     let padded: Vec<String> = cells
         .iter()
         .zip(widths)
         .map(|(cell, width)| format!("{cell:<width$}"))
         .collect();
-    println!("{}", padded.join("  ").trim_end());
+    writeln!(out, "{}", padded.join("  ").trim_end())
 }

@@ -12,6 +12,7 @@ mod real;
 mod redirects;
 mod renewal;
 mod revoked;
+mod sentences;
 mod spool;
 mod store;
 mod support;

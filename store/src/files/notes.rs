@@ -30,6 +30,11 @@ pub struct Notes {
     /// The user who left the certificate in the spool and whose quota it counts to;
     /// None if it was root, the agent's own user or the operator's list.
     pub left_by: Option<u32>,
+    /// The file by which the operator named it; None if nobody did.
+    pub path: Option<String>,
+    /// Why it is passed over, one word: nobody is asked for it. None if it is looked
+    /// after.
+    pub passed_over: Option<String>,
 }
 
 impl Notes {

@@ -1,0 +1,262 @@
+//! Every certificate that is not stapled has a sentence that says why, and what to
+//! do: the one place where these are written. `staplegun status`, `add`, `run` and
+//! the agent's log take them from here; what a certificate says of itself has its
+//! sentence in `ocsp`, for the library tells it as well.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use staplegun_ocsp::time::Rfc3339;
+use staplegun_ocsp::{Certificate, UnixTime, Unstapled};
+use staplegun_store::files::Notes;
+
+/// Why a certificate is passed over: nobody is asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// What the certificate itself says.
+    Itself(Unstapled),
+    /// Another user left it, without an issuer.
+    NoIssuer,
+    /// Another user left it, and its issuer is not trusted.
+    UntrustedIssuer,
+    /// That user has left as many as allowed.
+    UserQuota,
+    /// There are as many as allowed.
+    Full,
+}
+
+impl Refusal {
+    /// The refusal that is noted by that word, about `leaf`.
+    pub fn named(cause: &str, leaf: &Certificate) -> Option<Self> {
+        let own = [
+            Self::NoIssuer,
+            Self::UntrustedIssuer,
+            Self::UserQuota,
+            Self::Full,
+        ];
+        let mut own = own.into_iter();
+        own.find(|one| one.cause() == cause)
+            .or_else(|| Unstapled::named(cause, leaf).map(Self::Itself))
+    }
+
+    /// A stable word in snake_case.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Itself(why) => why.cause(),
+            Self::NoIssuer => "spool_no_issuer",
+            Self::UntrustedIssuer => "untrusted_issuer",
+            Self::UserQuota => "user_quota",
+            Self::Full => "full",
+        }
+    }
+
+    /// Whether somebody has to do something.
+    pub fn needs_operator(&self) -> bool {
+        match self {
+            Self::Itself(why) => why.needs_operator(),
+            Self::NoIssuer | Self::UntrustedIssuer | Self::UserQuota | Self::Full => true,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself(why) => why.fmt(f),
+            Self::NoIssuer => f.write_str(
+                "its issuer did not come along, and who left it is not root: append the issuer \
+                 to the certificate's file, or name the file by staplegun add",
+            ),
+            Self::UntrustedIssuer => f.write_str(
+                "its issuer is not trusted, and who left it is not root: name the issuer in \
+                 trusted-issuers if its responder may be asked",
+            ),
+            Self::UserQuota => f.write_str(
+                "this user has left as many as max-certificates-per-user allows: raise it, or \
+                 name the file by staplegun add",
+            ),
+            Self::Full => f.write_str("there are as many as max-certificates allows: raise it"),
+        }
+    }
+}
+
+/// How a certificate stands, with all that its sentence takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A valid response is stapled.
+    Stapled,
+    /// It is passed over.
+    PassedOver {
+        /// Why.
+        refusal: Refusal,
+        /// The user who left it in the spool, if that was not root or the agent's own.
+        left_by: Option<u32>,
+        /// The file by which the operator named it.
+        path: Option<String>,
+    },
+    /// The agent cannot read the file or directory that the operator named.
+    Unreadable {
+        /// Why.
+        why: String,
+    },
+    /// It is revoked.
+    Revoked {
+        /// Since when, if that was noted.
+        since: Option<UnixTime>,
+    },
+    /// The last attempt failed, and no valid response is stapled.
+    Failing {
+        /// The kind of failure, one word.
+        cause: String,
+        /// The failure.
+        why: String,
+        /// Failures in a row.
+        times: u32,
+    },
+    /// It has not been asked for yet.
+    Unasked,
+    /// What is in the map has expired.
+    ResponseExpired,
+    /// What is in the map begins in the future.
+    NotYetValid,
+    /// Its record in the map is damaged.
+    Damaged,
+}
+
+impl Standing {
+    /// The standing of a certificate that is not stapled, from the agent's notes.
+    pub fn from_notes(leaf: &Certificate, notes: &Notes, now: UnixTime) -> Self {
+        let passed_over = |refusal| Self::PassedOver {
+            refusal,
+            left_by: notes.left_by,
+            path: notes.path.clone(),
+        };
+        if let Some(refusal) = notes.passed_over.as_deref() {
+            // A word of a newer agent: what the certificate says is as good.
+            let refusal = Refusal::named(refusal, leaf)
+                .or_else(|| Unstapled::of(leaf, false, now).map(Refusal::Itself));
+            if let Some(refusal) = refusal {
+                return passed_over(refusal);
+            }
+        }
+        if leaf.not_after() < now {
+            let not_after = leaf.not_after();
+            return passed_over(Refusal::Itself(Unstapled::Expired { not_after }));
+        }
+        let Some(cause) = &notes.last_cause else {
+            return Self::Unasked;
+        };
+        match (Unstapled::named(cause, leaf), &notes.last_error) {
+            (Some(why), _) => passed_over(Refusal::Itself(why)),
+            (None, Some(why)) => Self::Failing {
+                cause: cause.clone(),
+                why: why.clone(),
+                times: notes.failures,
+            },
+            (None, None) => Self::Unasked,
+        }
+    }
+
+    /// A stable word in snake_case.
+    pub fn cause(&self) -> &str {
+        match self {
+            Self::Stapled => "stapled",
+            Self::PassedOver { refusal, .. } => refusal.cause(),
+            Self::Unreadable { .. } => "unreadable",
+            Self::Revoked { .. } => super::CAUSE_REVOKED,
+            Self::Failing { cause, .. } => cause,
+            Self::Unasked => "unasked",
+            Self::ResponseExpired => "response_expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Damaged => "damaged",
+        }
+    }
+
+    /// Whether somebody has to do something, or clients are worse off.
+    pub fn needs_operator(&self) -> bool {
+        match self {
+            Self::Stapled => false,
+            Self::PassedOver { refusal, .. } => refusal.needs_operator(),
+            _ => true,
+        }
+    }
+
+    /// The sentence; none for what is stapled. `must_staple`: whether the certificate
+    /// demands a staple.
+    pub fn sentence(&self, must_staple: bool) -> Option<String> {
+        if *self == Self::Stapled {
+            return None;
+        }
+        let says_it = "must-staple";
+        let mut sentence = self.to_string();
+        if must_staple && !sentence.contains(says_it) {
+            sentence += " (it is must-staple: clients refuse it meanwhile)";
+        }
+        Some(sentence)
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stapled => f.write_str("stapled"),
+            Self::PassedOver {
+                refusal: Refusal::Itself(Unstapled::NoIssuer),
+                path: Some(path),
+                ..
+            } => write!(
+                f,
+                "its issuer's certificate is not known: append it to {path}"
+            ),
+            Self::PassedOver {
+                refusal, left_by, ..
+            } => match (refusal, left_by) {
+                (Refusal::Itself(_), _) | (_, None) => refusal.fmt(f),
+                (_, Some(uid)) => write!(f, "refused, left by {}: {refusal}", user(*uid)),
+            },
+            Self::Unreadable { why } => f.write_str(why),
+            Self::Revoked { since: Some(since) } => {
+                write!(f, "revoked since {}: replace it", Rfc3339(*since))
+            }
+            Self::Revoked { since: None } => f.write_str("revoked: replace it"),
+            Self::Failing { why, times, .. } => match times {
+                0 | 1 => f.write_str(why),
+                times => write!(f, "{why} ({times} times in a row)"),
+            },
+            Self::Unasked => f.write_str("its responder has not been asked yet"),
+            Self::ResponseExpired => f.write_str("the response in the live map has expired"),
+            Self::NotYetValid => {
+                f.write_str("the response in the live map is of tomorrow: look at the clock")
+            }
+            Self::Damaged => f.write_str(
+                "its record in the live map is damaged: the agent writes it anew at its next \
+                 refresh; staplegun fetch does it now",
+            ),
+        }
+    }
+}
+
+/// Why the agent cannot use what the operator named by `path`, and what helps.
+pub fn unreadable(path: &Path, error: &anyhow::Error) -> String {
+    let path = path.display();
+    match error.root_cause().downcast_ref::<io::Error>() {
+        Some(cause) if cause.kind() == io::ErrorKind::PermissionDenied => format!(
+            "{error:#}: its renewal will be missed; let the agent's user read it, or have each \
+             renewal run: staplegun add {path} (certbot: as --deploy-hook)"
+        ),
+        Some(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            format!("{error:#}: if it is gone for good, staplegun remove {path}")
+        }
+        _ => format!("{error:#}"),
+    }
+}
+
+/// A user's name, if it has one, and number.
+fn user(uid: u32) -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
+    match user {
+        Ok(Some(user)) => format!("user {} ({uid})", user.name),
+        _ => format!("user {uid}"),
+    }
+}

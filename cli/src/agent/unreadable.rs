@@ -1,0 +1,63 @@
+//! What of the operator's list the agent cannot read, noted for `staplegun status`:
+//! only the agent knows what its user may read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use staplegun_store::files::{Lasting, PUBLIC, replace};
+use staplegun_store::layout::Layout;
+
+/// Paths that cannot be read, and why.
+pub type Unreadable = BTreeMap<String, String>;
+
+/// The file of these notes.
+#[derive(Debug)]
+pub struct Note {
+    path: PathBuf,
+    /// What stands in it; None if that is not known.
+    written: Option<Unreadable>,
+}
+
+fn path(layout: &Layout) -> PathBuf {
+    layout.lasting().join("state").join("unreadable.json")
+}
+
+/// What the agent has noted; nothing if it has noted nothing.
+///
+/// # Errors
+///
+/// If the file is there and cannot be read.
+pub fn read(layout: &Layout) -> io::Result<Unreadable> {
+    match fs::read(path(layout)) {
+        Ok(json) => Ok(serde_json::from_slice(&json)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Unreadable::new()),
+        Err(error) => Err(error),
+    }
+}
+
+impl Note {
+    /// The note of that store.
+    pub fn of(layout: &Layout) -> Self {
+        Self {
+            path: path(layout),
+            written: None,
+        }
+    }
+
+    /// Brings the file up to date: whole or not at all, for it may be read at any time.
+    pub fn update(&mut self, now: Unreadable) {
+        if self.written.as_ref() == Some(&now) {
+            return;
+        }
+        let write = || -> io::Result<()> {
+            let json = serde_json::to_vec_pretty(&now)?;
+            replace(&self.path, &json, PUBLIC, Lasting::InMemory)
+        };
+        if let Err(error) = write() {
+            tracing::debug!("cannot note what cannot be read: {error}");
+        }
+        self.written = Some(now);
+    }
+}
