@@ -14,6 +14,8 @@
 #   make fuzz     looks for inputs that break a reader; docs/proof.md explains it
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
 #   make bench    measures what it costs; docs/performance.md explains the table
+#   make bench-hold      holds its instructions to benches/baseline.json
+#   make bench-baseline  writes that anew, in the commit whose cost it shows
 #   make header   writes include/staplegun.h
 #   make dist     builds the release for old systems too, and checks it
 #   make install  DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
@@ -30,7 +32,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke header install packages clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header install packages clean dist check-images
 
 all: library program
 
@@ -47,7 +49,7 @@ packages:
 demo: packages all
 	tools/demo $(LIBRARY) $(TARGET)/release/staplegun
 
-check: packages all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke
+check: packages all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke bench-hold
 
 # Formatting and lints stand first: they are the quickest to fail. The servers run
 # as other users, who need not be able to enter this directory: hence the copy.
@@ -165,6 +167,13 @@ bench-smoke: packages all
 	$(CARGO) build --locked --all-features -p staplegun-benches -p staplegun-store \
 	    --bins --example publish
 	tools/bench $(TARGET)/release --programs $(TARGET)/debug --smoke
+
+# What the library executes, counted, against benches/baseline.json: no change makes it more
+# without saying so. Where rustc, libc or libssl is another, it says that nothing was compared.
+bench-hold bench-baseline: packages all
+	$(CARGO) build --locked --all-features -p staplegun-store --example publish
+	tools/bench $(TARGET)/release --programs $(TARGET)/debug \
+	    --$(if $(filter bench-hold,$@),hold,write-baseline)
 
 # Writes include/staplegun.h anew; commit what it changes.
 header:

@@ -46,18 +46,24 @@ static void staple_natively(SSL_CTX *server, const char *path)
     SSL_CTX_set_tlsext_status_cb(server, staple);
 }
 
-static SSL_CTX *server_context(const char *chain, const char *key, const char *version)
+static SSL_CTX *server_without_certificate(const char *version)
 {
     SSL_CTX *server = SSL_CTX_new(TLS_server_method());
     check(server != NULL, "SSL_CTX_new");
-    check(SSL_CTX_use_certificate_chain_file(server, chain), "loading the certificate");
-    check(SSL_CTX_use_PrivateKey_file(server, key, SSL_FILETYPE_PEM), "loading the key");
     SSL_CTX_set_session_cache_mode(server, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_options(server, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(server, 0);
     int only = strcmp(version, "tls1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
     SSL_CTX_set_min_proto_version(server, only);
     SSL_CTX_set_max_proto_version(server, only);
+    return server;
+}
+
+static SSL_CTX *server_context(const char *chain, const char *key, const char *version)
+{
+    SSL_CTX *server = server_without_certificate(version);
+    check(SSL_CTX_use_certificate_chain_file(server, chain), "loading the certificate");
+    check(SSL_CTX_use_PrivateKey_file(server, key, SSL_FILETYPE_PEM), "loading the key");
     return server;
 }
 
@@ -78,8 +84,11 @@ static SSL_CTX *client_context(void)
     return client;
 }
 
-/* One handshake; whether it brought a response. The client asks for one if `ask`. */
-static int handshake(SSL_CTX *client, SSL_CTX *server, int ask)
+/*
+ * One handshake; whether it brought a response. The client asks for one if `ask`. The
+ * server's end goes to `kept`, or is freed if that is NULL.
+ */
+static int handshake_kept(SSL_CTX *client, SSL_CTX *server, int ask, SSL **kept)
 {
     SSL *s = SSL_new(server), *c = SSL_new(client);
     BIO *up = BIO_new(BIO_s_mem()), *down = BIO_new(BIO_s_mem());
@@ -101,9 +110,18 @@ static int handshake(SSL_CTX *client, SSL_CTX *server, int ask)
     check(done, "the handshake");
     const unsigned char *response;
     int stapled = ask && SSL_get_tlsext_status_ocsp_resp(c, &response) > 0;
-    SSL_free(s);
+    if (kept != NULL) {
+        *kept = s;
+    } else {
+        SSL_free(s);
+    }
     SSL_free(c);
     return stapled;
+}
+
+static int handshake(SSL_CTX *client, SSL_CTX *server, int ask)
+{
+    return handshake_kept(client, server, ask, NULL);
 }
 
 #endif

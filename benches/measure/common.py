@@ -1,16 +1,19 @@
 """What all measurements share: running and building programs, counts, rows, statistics."""
 
+import concurrent.futures
 import math
 import os
 import re
 import statistics
 import subprocess
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SHIPPED = ("libstaplegun.so", "staplegun")
 COUNTS = {
     #                 full                smoke
-    "handshakes":    ((5, 25),            (2, 4)),
+    "handshakes":    ((3, 7),             (2, 4)),
+    "open":          (200,                5),
     "timed":         (100,                3),
     "timed rounds":  (12,                 2),
     "calls":         ((1000, 11000),      (100, 200)),
@@ -90,17 +93,25 @@ class Bench:
         return int(total.group(1))
 
     def profile(self, command, *options, **environment):
-        """Runs a program under callgrind; the path of its profile."""
-        profile = self.path("callgrind.out")
+        """Runs a program under callgrind; the path of its profile, until the next one of
+        this thread."""
+        profile = self.path(f"callgrind.{threading.get_ident()}")
         run(["valgrind", "--quiet", "--tool=callgrind",
              f"--callgrind-out-file={profile}", *options, *command], **environment)
         return profile
 
     def per_step(self, counts, command_of, *options, **environment):
         """Instructions for one more step, by the difference of two counts."""
-        first, second = (self.callgrind(command_of(count), *options, **environment)
-                         for count in counts)
-        return (second - first) / (counts[1] - counts[0])
+        return per_step(counts, lambda count: self.callgrind(command_of(count), *options,
+                                                             **environment))
+
+
+def per_step(counts, spent):
+    """What one more step adds to `spent`, which is called for both counts side by side:
+    instructions do not depend on what else runs."""
+    with concurrent.futures.ThreadPoolExecutor(len(counts)) as pool:
+        first, second = pool.map(spent, counts)
+    return (second - first) / (counts[1] - counts[0])
 
 
 def clean_environment(**more):

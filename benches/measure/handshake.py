@@ -2,7 +2,7 @@
 
 import re
 
-from .common import Unmeasured, functions, ratio, run
+from .common import Unmeasured, functions, per_step, ratio, run
 from .site import KEYS
 
 CALLBACK = "staplegun::status::callback::status_callback"
@@ -11,9 +11,15 @@ ALLOCATOR = re.compile(r"(malloc|calloc|realloc|free|_int_|unlink_chunk|tcache)"
 VERSIONS = ("tls1.3", "tls1.2")
 
 
+def pairs_of(bench):
+    """The smoke run sees each kind of key and each version once."""
+    return ([(kind, version) for kind in KEYS for version in VERSIONS] if not bench.smoke
+            else list(zip(KEYS, VERSIONS)))
+
+
 def command_for(bench, site, version, options):
     """The command line for a count of handshakes."""
-    program = bench.compile("handshake", "-lssl", "-lcrypto", "-ldl")
+    program = bench.compile("handshake", "-rdynamic", "-lssl", "-lcrypto", "-ldl")
     return lambda count: [program, site.chain, site.key, str(count), version, *options]
 
 
@@ -23,21 +29,22 @@ def toggle(manner):
 
 
 def measure(bench, sites):
-    # The smoke run sees each kind of key and each version once.
-    pairs = ([(kind, version) for kind in KEYS for version in VERSIONS] if not bench.smoke
-             else list(zip(KEYS, VERSIONS)))
-    for kind, version in pairs:
+    instructions(bench, sites)
+    for kind, version in pairs_of(bench):
+        time(bench, sites[kind], kind, version)
+
+
+def instructions(bench, sites):
+    for kind, version in pairs_of(bench):
         in_callback(bench, sites[kind], kind, version)
     for version in VERSIONS[:1] if bench.smoke else VERSIONS:
         nothing_asked(bench, sites["P-256"], version)
-    for kind, version in pairs:
-        time(bench, sites[kind], kind, version)
 
 
 def in_callback(bench, site, kind, version):
     spent = {}
     for name, (options, environment) in site.manners(bench).items():
-        command = command_for(bench, site, version, ["--ask", *options])
+        command = command_for(bench, site, version, ["--ask", "--still", *options])
         stapled = int(run(command(2), **environment).split()[0])
         if stapled != 2:
             raise Unmeasured(f"{name}, {version}: {stapled} of 2 handshakes were stapled")
@@ -60,13 +67,10 @@ def nothing_asked(bench, site, version):
     shim = {"LD_PRELOAD": bench.library, "STAPLEGUN_DIR": site.store}
 
     def per_handshake(part, *options, **environment):
-        counts = bench.count("handshakes")
-        first, second = (
-            sum(spent for (shared, function), spent
-                in functions(bench.profile(command(count), *options, **environment)).items()
-                if part(shared, function))
-            for count in counts)
-        return (second - first) / (counts[1] - counts[0])
+        return per_step(bench.count("handshakes"), lambda count: sum(
+            spent for (shared, function), spent
+            in functions(bench.profile(command(count), *options, **environment)).items()
+            if part(shared, function)))
 
     ours = per_handshake(lambda shared, _: shared == "libstaplegun.so", **shim)
     ex_data = ["--toggle-collect=CRYPTO_new_ex_data", "--toggle-collect=CRYPTO_free_ex_data"]

@@ -9,7 +9,7 @@ from .common import Unmeasured, clean_environment, run
 
 
 def measure(bench, sites):
-    empty = bench.compile("empty.so", "-shared", "-fPIC", text="/* Nothing. */\n")
+    empty = empty_object(bench)
     store = sites["P-256"].store
 
     def spawn(library):
@@ -23,10 +23,7 @@ def measure(bench, sites):
     over = statistics.median(shim - nothing for nothing, shim in pairs)
     bench.row("loading", f"/bin/true, median of {len(pairs)} pairs, over empty", over, "µs",
               "at most 300", over <= 300)
-    counted = [bench.callgrind(["/bin/true"], LD_PRELOAD=library, STAPLEGUN_DIR=store)
-               for library in (empty, bench.library)]
-    bench.row("loading", "/bin/true, over an empty object", counted[1] - counted[0],
-              "instructions")
+    instructions(bench, sites)
     trace = bench.path("trace")
     run(["strace", "-o", trace, "-E", f"LD_PRELOAD={bench.library}",
          "-E", f"STAPLEGUN_DIR={store}", "/bin/true"])
@@ -35,6 +32,18 @@ def measure(bench, sites):
     bench.row("loading", "system calls about the store, without TLS", touched, "calls",
               "none", touched == 0)
     pages(bench, store)
+
+
+def empty_object(bench):
+    return bench.compile("empty.so", "-shared", "-fPIC", text="/* Nothing. */\n")
+
+
+def instructions(bench, sites):
+    counted = [bench.callgrind(["/bin/true"], LD_PRELOAD=library,
+                               STAPLEGUN_DIR=sites["P-256"].store)
+               for library in (empty_object(bench), bench.library)]
+    bench.row("loading", "/bin/true, over an empty object", counted[1] - counted[0],
+              "instructions")
 
 
 def pages(bench, store):

@@ -52,7 +52,7 @@ def fork(bench, sites):
     site, counts = sites["P-256"], bench.count("handshakes")
     for name, (options, environment) in site.manners(bench).items():
         def command(parents, childs):
-            more = ["--ask", *options, "--child", str(childs)]
+            more = ["--ask", "--still", *options, "--child", str(childs)]
             return command_for(bench, site, "tls1.3", more)(parents)
 
         def in_child(childs):
