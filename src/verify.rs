@@ -4,8 +4,11 @@
 
 use std::fmt;
 
+use staplegun_ocsp::{Certificate, MAX_RESPONSE, Response, Signatures, Signer};
+
 use crate::host::ocsp;
-use crate::host::x509::X509Ref;
+use crate::host::tables::Crypto;
+use crate::host::x509::OwnedX509;
 
 /// Why a response's signature does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ impl fmt::Display for Unverified {
             }
             Self::Signature => {
                 "it is not signed by the certificate's issuer, nor by a responder that the \
-                 issuer certified for OCSP signing and that is valid now"
+                 issuer certified for OCSP signing"
             }
             Self::NoIssuer => {
                 "the certificate's issuer is not known; append it to the certificate's file or \
@@ -47,11 +50,50 @@ impl fmt::Display for Unverified {
     }
 }
 
-/// Whether `response` (DER) was signed by `issuer` or by its delegate.
-pub fn signed_for(issuer: X509Ref<'_>, response: &[u8]) -> Result<(), Unverified> {
-    match ocsp::verifies(issuer, response) {
-        None => Err(Unverified::NoOcsp),
-        Some(false) => Err(Unverified::Signature),
-        Some(true) => Ok(()),
+/// A certificate that issued others, for whose responses the host's libcrypto
+/// verifies signatures.
+pub struct Issuer {
+    facts: Certificate,
+    x509: OwnedX509,
+}
+
+impl Issuer {
+    /// None if it cannot be read, or for want of memory.
+    pub fn new(x509: OwnedX509) -> Option<Issuer> {
+        let der = x509.as_ref().to_der(MAX_RESPONSE)?;
+        let facts = Certificate::from_der(&der).ok()?;
+        Some(Issuer { facts, x509 })
+    }
+
+    /// The libcrypto that verifies.
+    pub fn crypto(&self) -> &'static Crypto {
+        self.x509.as_ref().crypto()
+    }
+}
+
+impl Signatures for Issuer {
+    type Error = Unverified;
+
+    fn issuer(&self) -> &Certificate {
+        &self.facts
+    }
+
+    fn verify(&self, response: &Response<'_>, signer: &Signer<'_>) -> Result<(), Unverified> {
+        let issuer = self.x509.as_ref();
+        let verified = match signer {
+            Signer::Issuer => ocsp::verifies(issuer, issuer, response.der()),
+            Signer::Delegate { der, .. } => {
+                let signer = OwnedX509::from_der(self.crypto(), der);
+                let signer = signer.as_ref().map(OwnedX509::as_ref);
+                signer.map_or(Some(false), |signer| {
+                    ocsp::verifies(issuer, signer, response.der())
+                })
+            }
+        };
+        match verified {
+            None => Err(Unverified::NoOcsp),
+            Some(false) => Err(Unverified::Signature),
+            Some(true) => Ok(()),
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpListener};
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
-use staplegun_ocsp::{MAX_RESPONSE, Tolerance};
+use staplegun_ocsp::{MAX_RESPONSE, Policy};
 
 use crate::fetch::{Client, Issuers, Kind, Manner, Override, Patience, Subject, fetch};
 use crate::known::{ISSUER, LEAF, NOW, SIGNED};
@@ -97,7 +97,7 @@ pub fn run(data: &[u8]) {
     };
     let manner = Manner {
         patience,
-        tolerance: Tolerance::STAPLING,
+        policy: Policy::STAPLING,
         overrides: vec![Override {
             prefix: Some(String::new()),
             issuer: None,

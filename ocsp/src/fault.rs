@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a response, short of its signature.
+//! Everything that can be wrong with a response, short of its signature's bits.
 
 use crate::MAX_RESPONSE;
 use crate::asn1::NotDer;
@@ -59,13 +59,23 @@ pub enum Fault {
         /// The serial number of the nearest certID, in hexadecimal.
         found: String,
     },
-    /// The certificate is revoked. Unless the signature was verified, this is
-    /// only somebody's word.
+    /// The certificate is revoked.
     Revoked {
         /// Since when.
         time: UnixTime,
         /// Why, if the responder says.
         reason: Option<Reason>,
+    },
+    /// Its signer is neither the issuer nor anybody whose certificate came along.
+    SignerNotFound,
+    /// The certificate that signed it, or the issuer's, is not valid at that time.
+    SignerNotValid {
+        /// The first second of its validity.
+        from: UnixTime,
+        /// The last one.
+        until: UnixTime,
+        /// The time of the check; of a revocation, its thisUpdate.
+        now: UnixTime,
     },
     /// The responder does not know the certificate.
     Unknown,
@@ -115,6 +125,8 @@ impl Fault {
                 Difference::HashAlgorithm => "unknown_hash_algorithm",
             },
             Self::Revoked { .. } => "revoked",
+            Self::SignerNotFound => "signer_not_found",
+            Self::SignerNotValid { .. } => "signer_expired",
             Self::Unknown => "unknown",
             Self::NotYetValid { .. } => "not_yet_valid",
             Self::Expired { .. } => "expired",
@@ -212,6 +224,19 @@ impl fmt::Display for Fault {
                 }
                 write!(f, "; replace it")
             }
+            Self::SignerNotFound => write!(
+                f,
+                "the response is signed by somebody whose certificate is neither the issuer's nor \
+                 with the response; configure the responder to send it along"
+            ),
+            Self::SignerNotValid { from, until, now } => write!(
+                f,
+                "the certificate of the response's signer is valid from {} to {} only, and it is \
+                 {}; the CA must renew its responder's certificate (or check this machine's clock)",
+                Rfc3339(*from),
+                Rfc3339(*until),
+                Rfc3339(*now)
+            ),
             Self::Unknown => write!(
                 f,
                 "the responder does not know the certificate; \

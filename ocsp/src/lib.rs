@@ -5,15 +5,15 @@
 //! it keeps to four rules. It does no I/O and reads no clock: the time is always
 //! passed in. It never panics, whatever the input. It refuses inputs of more than
 //! 64 KiB before it looks at them, and copies little, so what it allocates is
-//! bounded. And it has no cryptography but the hashes of a certID: **signatures
-//! are not checked here**, they belong to libcrypto.
+//! bounded. And it has no cryptography but the hashes of a certID: signatures
+//! belong to a libcrypto, which the caller lends as [`Signatures`].
 //!
 //! The path of a response:
 //!
 //! 1. [`Certificate::from_der`] for leaf and issuer, [`Identity::new`] for the pair;
 //! 2. [`request::encode`] and [`request::HttpRequest`] to ask;
-//! 3. [`Response::parse`] and [`Response::status_for`] (or [`check`] for all at
-//!    once) to judge the answer; the caller verifies signature and signer;
+//! 3. [`judge()`] for what the answer is worth, [`better`] for whether it takes the
+//!    place of the one before;
 //! 4. [`schedule`], with what [`http`] reads from the headers, for the time of
 //!    the next request.
 //!
@@ -38,6 +38,7 @@ mod extensions;
 pub mod fault;
 pub mod http;
 pub mod identity;
+pub mod judge;
 mod name;
 pub mod request;
 pub mod response;
@@ -51,11 +52,12 @@ pub mod validity;
 pub use certificate::{Certificate, CertificateError};
 pub use fault::Fault;
 pub use identity::{CertId, HashAlgorithm, Identity};
-pub use response::{Response, check};
+pub use judge::{Judged, Policy, Refusal, Signatures, Verdict, better, judge};
+pub use response::{Response, Signer};
 pub use single::{Single, Status};
 pub use time::UnixTime;
 pub use unstapled::Unstapled;
-pub use validity::{Tolerance, Validity};
+pub use validity::Validity;
 
 /// The largest certificate or response that is looked at, in bytes.
 pub const MAX_RESPONSE: usize = 64 * 1024;

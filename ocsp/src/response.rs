@@ -1,4 +1,4 @@
-//! Responses: every check but the signature (RFC 6960, 4.2 and 3.2).
+//! Responses: what they are, whom they are about, who signed (RFC 6960, 4.2).
 
 use crate::asn1::{Cursor, NotDer, Tag, TagNumber, generalized_time};
 use crate::certificate::Certificate;
@@ -7,32 +7,11 @@ use crate::identity::{CertId, Difference, Identity};
 use crate::single::{self, EXTENSION_NONCE, Single, Status, for_each_extension};
 use crate::text::{hex, printable};
 use crate::time::UnixTime;
-use crate::validity::Tolerance;
 use crate::{MAX_RESPONSE, name};
 use sha1::{Digest, Sha1};
 
 /// id-pkix-ocsp-basic.
 const TYPE_BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 1];
-
-/// All checks but the signature at once: that `der` is a response, that it is
-/// about this certificate, that the status is good and that it is valid `now`.
-///
-/// # Errors
-///
-/// The first [`Fault`] found, in that order. Revocation is reported even by a
-/// response that has expired.
-pub fn check(
-    der: &[u8],
-    identity: &Identity,
-    now: UnixTime,
-    tolerance: &Tolerance,
-) -> Result<Single, Fault> {
-    let single = Response::parse(der)?.status_for(identity)?;
-    single
-        .validity(tolerance.life_without_next_update)
-        .check_with(now, tolerance.before_start, tolerance.after_end)?;
-    Ok(single)
-}
 
 /// A response of type basic, read but not verified. Borrows from its DER.
 #[derive(Clone, Debug)]
@@ -60,6 +39,30 @@ impl ResponderId<'_> {
         match self {
             Self::ByName(der) => name::same(der, certificate.subject_name()),
             Self::ByKey(hash) => *hash == Sha1::digest(certificate.public_key_bits()).as_slice(),
+        }
+    }
+}
+
+/// Which certificate signed a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer<'a> {
+    /// The issuer's, which need not come along.
+    Issuer,
+    /// A delegated responder's, which came along.
+    Delegate {
+        /// The certificate.
+        der: &'a [u8],
+        /// What it says.
+        certificate: Box<Certificate>,
+    },
+}
+
+impl Signer<'_> {
+    /// The certificate, given the issuer's.
+    pub fn certificate<'s>(&'s self, issuer: &'s Certificate) -> &'s Certificate {
+        match self {
+            Self::Issuer => issuer,
+            Self::Delegate { certificate, .. } => certificate,
         }
     }
 }
@@ -191,14 +194,19 @@ impl<'a> Response<'a> {
         &self.certificates
     }
 
-    /// The certificate that the responder ID means, if it came with the
-    /// response: a delegated responder's. Whether it may sign is for the caller
-    /// to verify; a response is worth nothing after its `not_after`.
-    pub fn responder_certificate(&self) -> Option<Certificate> {
-        self.certificates
-            .iter()
-            .filter_map(|der| Certificate::from_der(der).ok())
-            .find(|certificate| self.responder_id.matches(certificate))
+    /// Who signed the response, by its responder ID: the issuer, else the first of
+    /// the certificates that came along which it means. That is the order in which
+    /// OpenSSL looks, and so the certificate that clients hold the signature
+    /// against. None if it means nobody; nothing is verified.
+    pub fn signer(&self, issuer: &Certificate) -> Option<Signer<'a>> {
+        if self.responder_id.matches(issuer) {
+            return Some(Signer::Issuer);
+        }
+        self.certificates.iter().find_map(|der| {
+            let certificate = Box::new(Certificate::from_der(der).ok()?);
+            let is_meant = self.responder_id.matches(&certificate);
+            is_meant.then_some(Signer::Delegate { der, certificate })
+        })
     }
 
     /// What the response says about a certificate, be it good or not. If it
@@ -223,20 +231,6 @@ impl<'a> Response<'a> {
                 (badness, end)
             })
             .ok_or_else(|| self.wrong_certificate(identity))
-    }
-
-    /// As [`Response::single_for`], and the status must be good and its times
-    /// in order. They are not compared with any clock.
-    ///
-    /// # Errors
-    ///
-    /// As [`Response::single_for`]; [`Fault::Revoked`], [`Fault::Unknown`], or
-    /// [`Fault::BadTimes`].
-    pub fn status_for(&self, identity: &Identity) -> Result<Single, Fault> {
-        let single = self.single_for(identity)?;
-        single.good()?;
-        single.validity(0).check_order()?;
-        Ok(single)
     }
 
     /// How the nearest certID differs from the one that was looked for.

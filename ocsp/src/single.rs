@@ -67,19 +67,6 @@ impl Single {
             }),
         }
     }
-
-    /// Refuses every status but good.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Revoked`] or [`Fault::Unknown`].
-    pub fn good(&self) -> Result<(), Fault> {
-        match self.status {
-            Status::Good => Ok(()),
-            Status::Revoked { time, reason } => Err(Fault::Revoked { time, reason }),
-            Status::Unknown => Err(Fault::Unknown),
-        }
-    }
 }
 
 /// Reads the next element as a SingleResponse.

@@ -7,14 +7,19 @@ use super::x509::X509Ref;
 
 /// X509_V_FLAG_PARTIAL_CHAIN: an intermediate may be the anchor.
 const PARTIAL_CHAIN: c_ulong = 0x80000;
+/// X509_V_FLAG_NO_CHECK_TIME: when certificates end is judged with the response.
+/// 1.0.2 does not know it, and looks at its clock.
+const NO_CHECK_TIME: c_ulong = 0x20_0000;
+/// OCSP_NOINTERN: the signer is not looked for in the response.
+const NO_INTERN: c_ulong = 2;
 
-/// Whether `issuer` or a delegate that it certified signed the response `der`.
-/// None if this libcrypto has no OCSP.
+/// Whether `signer`, which is `issuer` or was certified by it for OCSP signing,
+/// signed the response `der`. None if this libcrypto has no OCSP.
 ///
-/// `OCSP_basic_verify` looks for the signer among the issuer and what the
-/// response carries, builds its chain to the issuer, and wants either the
-/// issuer itself or the OCSPSigning extended key usage.
-pub fn verifies(issuer: X509Ref<'_>, der: &[u8]) -> Option<bool> {
+/// `OCSP_basic_verify` wants the responder ID to mean the signer, builds its chain
+/// to the issuer, and wants either the issuer itself or the OCSPSigning extended
+/// key usage.
+pub fn verifies(issuer: X509Ref<'_>, signer: X509Ref<'_>, der: &[u8]) -> Option<bool> {
     let crypto = issuer.crypto();
     let parse = crypto.d2i_OCSP_RESPONSE?;
     let free_response = crypto.OCSP_RESPONSE_free?;
@@ -34,10 +39,10 @@ pub fn verifies(issuer: X509Ref<'_>, der: &[u8]) -> Option<bool> {
         let prepared = !anchors.is_null()
             && !signers.is_null()
             && (crypto.X509_STORE_add_cert)(anchors, issuer.as_ptr()) == 1
-            && (crypto.X509_STORE_set_flags)(anchors, PARTIAL_CHAIN) == 1
-            && (crypto.OPENSSL_sk_push)(signers, issuer.as_ptr().cast()) > 0;
-        let verified =
-            prepared && basic.is_some_and(|basic| verify(basic.as_ptr(), signers, anchors, 0) == 1);
+            && (crypto.X509_STORE_set_flags)(anchors, PARTIAL_CHAIN | NO_CHECK_TIME) == 1
+            && (crypto.OPENSSL_sk_push)(signers, signer.as_ptr().cast()) > 0;
+        let verified = prepared
+            && basic.is_some_and(|basic| verify(basic.as_ptr(), signers, anchors, NO_INTERN) == 1);
         if !signers.is_null() {
             (crypto.OPENSSL_sk_free)(signers);
         }

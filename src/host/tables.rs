@@ -145,6 +145,7 @@ function_table! {
             EVP_sha256: fn() -> *const c_void;
             EVP_PKEY_free: fn(*mut c_void);
             i2d_X509: fn(*mut X509, *mut *mut c_uchar) -> c_int;
+            d2i_X509: fn(*mut *mut X509, *mut *const c_uchar, c_long) -> *mut X509;
             OPENSSL_sk_num or sk_num: fn(*const c_void) -> c_int;
             OPENSSL_sk_value or sk_value: fn(*const c_void, c_int) -> *mut c_void;
             OPENSSL_sk_new_null or sk_new_null: fn() -> *mut c_void;

@@ -1,6 +1,6 @@
 //! Certificates of the host's libcrypto: borrowed, owned, in stacks and stores.
 
-use std::ffi::{c_int, c_uchar, c_uint, c_void};
+use std::ffi::{c_int, c_long, c_uchar, c_uint, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
@@ -124,6 +124,17 @@ impl<'a> X509Ref<'a> {
 }
 
 impl OwnedX509 {
+    /// Decodes a certificate. None if it is none, or for want of memory.
+    pub fn from_der(crypto: &'static Crypto, der: &[u8]) -> Option<OwnedX509> {
+        let length = c_long::try_from(der.len()).ok()?;
+        let mut start: *const c_uchar = der.as_ptr();
+        // SAFETY: the parser reads no further than `length`; what it makes is ours.
+        unsafe {
+            let x509 = (crypto.d2i_X509)(ptr::null_mut(), &raw mut start, length);
+            NonNull::new(x509).map(|x509| OwnedX509::from_raw(crypto, x509))
+        }
+    }
+
     /// Takes over a reference that the caller holds.
     ///
     /// # Safety

@@ -10,18 +10,21 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use once_cell::race::OnceBox;
-use staplegun_ocsp::{Certificate, Fault, Identity, Response, Status, Tolerance, Validity};
+use staplegun_ocsp::{
+    Certificate, Fault, Identity, Judged, Policy, Refusal, Response, Signatures, Signer, Validity,
+    Verdict, better, judge,
+};
 use staplegun_store::slots::{Copied, Miss};
 
 use crate::config::{self, Level};
 use crate::host::buffer::Space;
 use crate::host::library_context::LibraryContext;
-use crate::host::memory::try_box;
+use crate::host::memory::{try_box, try_push, try_vec};
 use crate::host::origin::Origin;
 use crate::host::output;
 use crate::host::x509::{OwnedX509, X509Ref};
 use crate::log;
-use crate::verify;
+use crate::verify::{Issuer, Unverified};
 
 use super::candidates::{Candidate, Candidates};
 use super::directory::When;
@@ -30,6 +33,9 @@ use super::watch::Watch;
 
 /// Seconds between two looks.
 const INTERVAL: i64 = 1;
+
+/// More responses of tomorrow than this are not kept.
+const MAX_EARLY: usize = 16;
 
 /// The issuer of the leaf, found with or without reading files.
 pub type FindIssuer<'f> = &'f dyn Fn(bool) -> Option<OwnedX509>;
@@ -44,6 +50,9 @@ pub struct FileStaple {
     last_outcome: AtomicI64,
     last_complaint: AtomicUsize,
     leaf: OnceBox<Facts>,
+    issuer: OnceBox<(Identity, Issuer)>,
+    /// Of the response that the program itself staples: whether its signature counts.
+    programs: Mutex<Option<Verified>>,
     /// Never waited for: who does not get it goes on without.
     work: Mutex<Work>,
 }
@@ -58,13 +67,14 @@ struct Facts {
 /// What a look needs and finds.
 #[derive(Default)]
 struct Work {
-    issuer: Option<(Identity, OwnedX509)>,
     watch: Watch,
     looked: bool,
-    /// thisUpdate of what was taken last, be it good or revoked.
-    newest: Option<i64>,
+    /// What is in use, or the revocation that is known.
+    known: Option<Judged>,
     /// Responses that wait for the issuer to be known.
     waiting: Vec<Candidate>,
+    /// Responses that wait for their time to come.
+    early: Vec<(Candidate, Judged)>,
 }
 
 impl FileStaple {
@@ -80,6 +90,8 @@ impl FileStaple {
             last_outcome: AtomicI64::new(i64::MIN),
             last_complaint: AtomicUsize::new(0),
             leaf: OnceBox::new(),
+            issuer: OnceBox::new(),
+            programs: Mutex::default(),
             work: Mutex::default(),
         }
     }
@@ -121,25 +133,34 @@ impl FileStaple {
         self.last_complaint.swap(number, Ordering::Relaxed) != number
     }
 
-    /// What clients would say of `bytes` at `now`, signature aside.
+    /// What clients would say of `bytes`, which the program itself staples, at `now`.
+    /// Nothing as long as the issuer is not known.
     pub fn judge(
         &self,
         x509: X509Ref<'_>,
         bytes: &[u8],
         now: i64,
         find_issuer: FindIssuer<'_>,
-    ) -> Result<(), Fault> {
-        let response = Response::parse(bytes)?;
-        let (Some(facts), Ok(mut work)) = (self.facts(x509), self.work.try_lock()) else {
+    ) -> Result<(), Refusal<Unverified>> {
+        // What is no response needs no issuer.
+        Response::parse(bytes)?;
+        let facts = self.facts(x509);
+        let Some((identity, issuer)) =
+            facts.and_then(|facts| self.issuer(facts, find_issuer, false))
+        else {
             return Ok(());
         };
-        work.learn_issuer(&facts.certificate, find_issuer, false);
-        let Some((identity, _)) = &work.issuer else {
-            return Ok(());
+        let remembered = Remembered {
+            issuer,
+            library: self.library,
+            last: &self.programs,
         };
-        let single = response.status_for(identity)?;
-        let life = Tolerance::STAPLING.life_without_next_update;
-        single.validity(life).check_to_staple(now)
+        match judge(bytes, identity, now, &Policy::STAPLING, &remembered) {
+            Ok(judged) => Ok(good(judged.verdict)?),
+            // Nobody can tell.
+            Err(Refusal::Signature(Unverified::NoOcsp)) => Ok(()),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// Looks for a response: the certificate was loaded, or its chain changed.
@@ -169,6 +190,7 @@ impl FileStaple {
         };
         if let Some(facts) = self.leaf.get() {
             self.judge_waiting(&mut work, facts, find_issuer, false);
+            self.use_those_whose_time_has_come(&mut work, facts, now);
         }
         if !config::get().recheck || !self.origin.is_here() {
             return;
@@ -216,7 +238,7 @@ impl FileStaple {
         };
         let about = candidates.about(&facts.certificate);
         work.watch.add(about.watched);
-        let has_response = !about.responses.is_empty() || work.newest.is_some();
+        let has_response = !about.responses.is_empty() || work.known.is_some();
         for complaint in about.complaints {
             complaint.log(&facts.name, has_response);
         }
@@ -255,10 +277,7 @@ impl FileStaple {
         find_issuer: FindIssuer<'_>,
         files: bool,
     ) {
-        if !work.waiting.is_empty() {
-            work.learn_issuer(&facts.certificate, find_issuer, files);
-        }
-        let waits = work.issuer.is_none() && !work.waiting.is_empty();
+        let waits = !work.waiting.is_empty() && self.issuer(facts, find_issuer, files).is_none();
         self.waits_for_issuer.store(waits, Ordering::Relaxed);
         if waits {
             // At load the chain or the store may still come: the first handshake
@@ -266,119 +285,170 @@ impl FileStaple {
             if files {
                 self.next_look.store(0, Ordering::Relaxed);
             }
-            if !files && self.complaint_is_new(verify::Unverified::NoIssuer.cause()) {
-                log::warning!(
-                    "no staple for {}: {}",
-                    facts.name,
-                    verify::Unverified::NoIssuer
-                );
+            if !files && self.complaint_is_new(Unverified::NoIssuer.cause()) {
+                log::warning!("no staple for {}: {}", facts.name, Unverified::NoIssuer);
             }
             return;
         }
         for candidate in std::mem::take(&mut work.waiting) {
-            if let Err(refusal) = self.take(work, facts, &candidate) {
-                log::warning!(
-                    "{} is not stapled for {}: {refusal}",
-                    candidate.path.display(),
-                    facts.name
-                );
-            }
+            self.take(work, facts, candidate);
         }
     }
 
-    /// Takes a response in, or says why not.
-    fn take(&self, work: &mut Work, facts: &Facts, candidate: &Candidate) -> Result<(), Refusal> {
-        let Some((identity, issuer)) = &work.issuer else {
-            return Ok(());
+    /// The leaf's issuer, if it is known or can be found now.
+    fn issuer(
+        &self,
+        facts: &Facts,
+        find_issuer: FindIssuer<'_>,
+        files: bool,
+    ) -> Option<&(Identity, Issuer)> {
+        if self.issuer.get().is_none() {
+            let issuer = Issuer::new(find_issuer(files)?)?;
+            let identity = Identity::new(&facts.certificate, issuer.issuer())?;
+            let _ = self.issuer.set(try_box((identity, issuer))?);
+        }
+        self.issuer.get()
+    }
+
+    /// Takes a response in, keeps it until its time comes, or says why not.
+    fn take(&self, work: &mut Work, facts: &Facts, candidate: Candidate) {
+        let Some((identity, issuer)) = self.issuer.get() else {
+            return;
         };
-        let single = Response::parse(&candidate.der)?.single_for(identity)?;
-        if let Status::Unknown = single.status {
-            return Err(Refusal::Fault(Fault::Unknown));
-        }
-        self.library.within(issuer.as_ref().crypto(), || {
-            verify::signed_for(issuer.as_ref(), &candidate.der)
-        })?;
-        if work
-            .newest
-            .is_some_and(|newest| single.this_update < newest)
-        {
-            log::debug!("{} is older than what is stapled", candidate.path.display());
-            return Ok(());
-        }
-        if let Err(revoked) = single.good() {
-            work.newest = Some(single.this_update);
-            self.published.withdraw(&facts.key);
-            return Err(Refusal::Fault(revoked));
-        }
-        let validity = single.validity(Tolerance::STAPLING.life_without_next_update);
-        let publish = |validity: Validity| {
-            let Validity { from, until } = validity;
-            self.published
-                .publish(&facts.key, &candidate.der, from, until)
-        };
-        match validity.check_to_staple(output::seconds()) {
-            Ok(()) => {}
-            // It becomes valid by itself: each handshake looks at the clock.
-            Err(early @ Fault::NotYetValid { .. }) => {
-                if work.newest.is_none() {
-                    publish(validity);
-                }
-                return Err(Refusal::Fault(early));
+        let now = output::seconds();
+        let judged = self.library.within(issuer.crypto(), || {
+            judge(&candidate.der, identity, now, &Policy::STAPLING, issuer)
+        });
+        let why = match judged {
+            Ok(judged) => match self.use_if_better(work, facts, &candidate, judged, now) {
+                Ok(()) => return,
+                Err(revoked) => Refusal::Response(revoked),
+            },
+            Err(Refusal::Early { judged, fault }) => {
+                log::warning!(
+                    "{} is not stapled for {} yet: {fault}",
+                    candidate.path.display(),
+                    facts.name
+                );
+                work.keep(candidate, judged);
+                return;
             }
-            Err(fault) => return Err(Refusal::Fault(fault)),
+            Err(refusal) => refusal,
+        };
+        log::warning!(
+            "{} is not stapled for {}: {why}",
+            candidate.path.display(),
+            facts.name
+        );
+    }
+
+    /// Takes what was judged in the place of what is known, if it is better. An error
+    /// if it tells a revocation, which stops what was stapled.
+    fn use_if_better(
+        &self,
+        work: &mut Work,
+        facts: &Facts,
+        candidate: &Candidate,
+        judged: Judged,
+        now: i64,
+    ) -> Result<(), Fault> {
+        let path = candidate.path.display();
+        // The same again is written again: it may be signed anew.
+        let is_worse = |known: Judged| known != judged && !better(&known, &judged, now);
+        if work.known.is_some_and(is_worse) {
+            log::debug!("{path} is no better than what is known already");
+            return good(judged.verdict);
         }
-        work.newest = Some(single.this_update);
-        work.watch.is_in_use(&candidate.path);
-        if publish(validity) {
-            log::info!(
-                "{} is ready to be stapled for {}",
-                candidate.path.display(),
-                facts.name
-            );
+        if let Err(revoked) = good(judged.verdict) {
+            work.known = Some(judged);
+            self.published.withdraw(&facts.key);
+            return Err(revoked);
+        }
+        let Validity { from, until } = judged.validity;
+        if self
+            .published
+            .publish(&facts.key, &candidate.der, from, until)
+        {
+            work.known = Some(judged);
+            work.watch.is_in_use(&candidate.path);
+            log::info!("{path} is ready to be stapled for {}", facts.name);
         }
         Ok(())
+    }
+
+    /// Judged they are already, so that this is a matter of memory alone.
+    fn use_those_whose_time_has_come(&self, work: &mut Work, facts: &Facts, now: i64) {
+        let waits = |judged: &Judged| {
+            matches!(
+                judged.validity.check_to_staple(now),
+                Err(Fault::NotYetValid { .. })
+            )
+        };
+        while let Some(place) = work.early.iter().position(|(_, judged)| !waits(judged)) {
+            let (candidate, judged) = work.early.swap_remove(place);
+            // None of them tells a revocation.
+            let _ = self.use_if_better(work, facts, &candidate, judged, now);
+        }
     }
 }
 
 impl Work {
-    /// Finds the leaf's issuer, if it is not known yet.
-    fn learn_issuer(&mut self, leaf: &Certificate, find_issuer: FindIssuer<'_>, files: bool) {
-        if self.issuer.is_none() {
-            self.issuer = find_issuer(files).and_then(|issuer| {
-                let der = issuer.as_ref().to_der(staplegun_ocsp::MAX_RESPONSE)?;
-                let parsed = Certificate::from_der(&der).ok()?;
-                Some((Identity::new(leaf, &parsed)?, issuer))
+    /// Keeps a response until its time comes.
+    fn keep(&mut self, candidate: Candidate, judged: Judged) {
+        self.early.retain(|(old, _)| old.path != candidate.path);
+        if self.early.len() < MAX_EARLY {
+            try_push(&mut self.early, (candidate, judged));
+        }
+    }
+}
+
+/// Refuses every verdict but good.
+fn good(verdict: Verdict) -> Result<(), Fault> {
+    match verdict {
+        Verdict::Good => Ok(()),
+        Verdict::Revoked { since, reason } => Err(Fault::Revoked {
+            time: since,
+            reason,
+        }),
+    }
+}
+
+/// A response in DER, and whether its signature counts.
+type Verified = (Vec<u8>, Result<(), Unverified>);
+
+/// The issuer's signatures, of which the last one is remembered: the program staples
+/// the same response in every handshake, and verifying one takes longer than all the
+/// rest.
+struct Remembered<'a> {
+    issuer: &'a Issuer,
+    library: LibraryContext,
+    /// Never waited for: who does not get it verifies again.
+    last: &'a Mutex<Option<Verified>>,
+}
+
+impl Signatures for Remembered<'_> {
+    type Error = Unverified;
+
+    fn issuer(&self) -> &Certificate {
+        self.issuer.issuer()
+    }
+
+    fn verify(&self, response: &Response<'_>, signer: &Signer<'_>) -> Result<(), Unverified> {
+        let mut last = self.last.try_lock();
+        if let Ok(Some((der, verified))) = last.as_deref()
+            && der == response.der()
+        {
+            return *verified;
+        }
+        let verify = || self.issuer.verify(response, signer);
+        let verified = self.library.within(self.issuer.crypto(), verify);
+        if let Ok(last) = &mut last {
+            let der = try_vec(response.der().len()).map(|mut copy| {
+                copy.extend_from_slice(response.der());
+                copy
             });
+            **last = der.map(|der| (der, verified));
         }
-    }
-}
-
-/// Why a response is not stapled.
-#[derive(Debug)]
-pub enum Refusal {
-    /// What it says, or is.
-    Fault(Fault),
-    /// Who signed it.
-    Unverified(verify::Unverified),
-}
-
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl From<verify::Unverified> for Refusal {
-    fn from(unverified: verify::Unverified) -> Self {
-        Self::Unverified(unverified)
-    }
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Fault(fault) => fault.fmt(f),
-            Self::Unverified(unverified) => unverified.fmt(f),
-        }
+        verified
     }
 }

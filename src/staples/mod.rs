@@ -11,6 +11,7 @@ mod watch;
 
 use std::path::Path;
 
+use staplegun_ocsp::Refusal;
 use staplegun_ocsp::time::Rfc3339;
 use staplegun_store::Key;
 use staplegun_store::slots::Miss;
@@ -88,12 +89,16 @@ pub fn would_be_rejected(
     bytes: &[u8],
     find_issuer: FindIssuer<'_>,
 ) -> bool {
-    let Err(fault) = staple.judge(x509, bytes, output::seconds(), find_issuer) else {
+    let Err(refusal) = staple.judge(x509, bytes, output::seconds(), find_issuer) else {
         return false;
     };
-    if staple.complaint_is_new(fault.cause()) {
+    let cause = match &refusal {
+        Refusal::Response(fault) | Refusal::Early { fault, .. } => fault.cause(),
+        Refusal::Signature(unverified) => unverified.cause(),
+    };
+    if staple.complaint_is_new(cause) {
         log::warning!(
-            "the response that the program staples for {} would be rejected: {fault}",
+            "the response that the program staples for {} would be rejected: {refusal}",
             staple.name()
         );
     }

@@ -1,7 +1,9 @@
 //! Whether a client accepts what the server stapled, by the operator's policy.
 //! The program's own callback has been asked before; this can only be stricter.
 
-use staplegun_ocsp::{Certificate, Fault, Identity, MAX_RESPONSE, Response, Tolerance};
+use staplegun_ocsp::{
+    Certificate, Fault, Identity, MAX_RESPONSE, Policy, Refusal, Response, Verdict,
+};
 
 use crate::config::{self, Client};
 use crate::host::output;
@@ -11,7 +13,7 @@ use crate::host::session::Session;
 use crate::host::ssl::Ssl;
 use crate::host::x509::X509Ref;
 use crate::log;
-use crate::verify::{self, Unverified};
+use crate::verify::{Issuer, Unverified};
 
 /// What a handshake's responses amount to.
 enum Finding {
@@ -127,18 +129,30 @@ fn check(chain: &Chain<'_>, certificate: X509Ref<'_>, der: &[u8]) -> Finding {
     let Some(issuer) = chain.issuer_of(certificate) else {
         return Finding::Untrusted("its issuer is not in the chain that the program verified");
     };
-    let Some(identity) = identity_of(certificate, issuer.as_ref()) else {
+    let Some((identity, issuer)) =
+        identity_of(certificate, issuer.as_ref()).zip(Issuer::new(issuer))
+    else {
         return internal("the certificate or its issuer's cannot be read");
     };
-    let said = staplegun_ocsp::check(der, &identity, output::seconds(), &Tolerance::RECEIVING);
-    // What is not signed is nobody's word, be it good or bad.
-    let signed = verify::signed_for(issuer.as_ref(), der);
-    match (said, signed) {
-        (Err(unsigned), _) if !is_signed_word(&unsigned) => fault(unsigned),
-        (_, Err(Unverified::NoOcsp)) => internal(&Unverified::NoOcsp.to_string()),
-        (_, Err(unverified)) => Finding::Bad(Reason::BadSignature, unverified.to_string()),
-        (Err(signed), Ok(())) => fault(signed),
-        (Ok(_), Ok(())) => Finding::Good,
+    match staplegun_ocsp::judge(
+        der,
+        &identity,
+        output::seconds(),
+        &Policy::RECEIVING,
+        &issuer,
+    ) {
+        Ok(judged) => match judged.verdict {
+            Verdict::Good => Finding::Good,
+            Verdict::Revoked { since, reason } => fault(Fault::Revoked {
+                time: since,
+                reason,
+            }),
+        },
+        Err(Refusal::Response(wrong) | Refusal::Early { fault: wrong, .. }) => fault(wrong),
+        Err(Refusal::Signature(Unverified::NoOcsp)) => internal(&Unverified::NoOcsp.to_string()),
+        Err(Refusal::Signature(unverified)) => {
+            Finding::Bad(Reason::BadSignature, unverified.to_string())
+        }
     }
 }
 
@@ -147,7 +161,7 @@ fn check(chain: &Chain<'_>, certificate: X509Ref<'_>, der: &[u8]) -> Finding {
 fn check_unused(peer: &Peer<'_>, certificate: X509Ref<'_>, der: &[u8]) -> Finding {
     let issuer = peer.sent().find(|sent| certificate.is_issued_by(*sent));
     let identity = issuer.and_then(|issuer| identity_of(certificate, issuer));
-    match identity.map(|identity| Response::parse(der)?.status_for(&identity)) {
+    match identity.map(|identity| Response::parse(der)?.single_for(&identity)) {
         Some(Err(fault)) => Finding::Bad(reason_of(&fault), fault.to_string()),
         _ => Finding::Nothing,
     }
@@ -157,14 +171,6 @@ fn identity_of(certificate: X509Ref<'_>, issuer: X509Ref<'_>) -> Option<Identity
     Identity::new(&parse(certificate)?, &parse(issuer)?)
 }
 
-/// Whether a fault is something that the responder says about the certificate.
-fn is_signed_word(fault: &Fault) -> bool {
-    matches!(
-        fault,
-        Fault::Revoked { .. } | Fault::Unknown | Fault::Expired { .. } | Fault::NotYetValid { .. }
-    )
-}
-
 fn reason_of(fault: &Fault) -> Reason {
     match fault {
         Fault::Revoked { .. } => Reason::Revoked,
@@ -172,6 +178,7 @@ fn reason_of(fault: &Fault) -> Reason {
         Fault::Expired { .. } => Reason::Expired,
         Fault::NotYetValid { .. } => Reason::NotYetValid,
         Fault::WrongCertificate { .. } | Fault::NoStatus => Reason::WrongCertificate,
+        Fault::SignerNotFound | Fault::SignerNotValid { .. } => Reason::BadSignature,
         Fault::ErrorStatus(_) => Reason::ErrorStatus,
         _ => Reason::Malformed,
     }

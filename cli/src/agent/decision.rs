@@ -1,15 +1,13 @@
 //! What to do with what came: pure, so that each rule can be held by a test.
 //!
-//! A response that is in use goes only for a better one. A revocation is acted
-//! upon at once. What is older than what is known never counts: an old "good"
-//! that somebody plays back does not undo a revocation, an old "revoked" does not
-//! undo the release from a hold.
+//! A response that is in use goes only for a better one: which that is, `ocsp`
+//! knows. A revocation is acted upon at once.
 
 use std::time::Duration;
 
-use staplegun_ocsp::{UnixTime, schedule};
+use staplegun_ocsp::{UnixTime, better, schedule};
 
-use crate::fetch::{Staple, Verdict};
+use crate::fetch::Staple;
 
 /// What is to be done with a response whose signature was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +25,9 @@ pub enum Decision {
 pub enum Why {
     /// It is the same.
     Same,
-    /// The new one ends earlier.
-    EndsEarlier,
-    /// The new one is older than the revocation that is known.
+    /// The new one says the same, and is older or ends earlier.
+    NotNewer,
+    /// The new one is not newer than the revocation that is known.
     OlderThanRevocation,
     /// The new one tells a revocation and is older than the good one in use.
     OlderThanGood,
@@ -37,39 +35,17 @@ pub enum Why {
 
 /// Weighs `new` against `known`, what is in use or the revocation that is known.
 pub fn decide(known: Option<&Staple>, new: &Staple, now: UnixTime) -> Decision {
-    let Some(known) = known else {
-        return match new.verdict {
-            Verdict::Good => Decision::Staple,
-            Verdict::Revoked { .. } => Decision::Withdraw,
-        };
-    };
-    if known.der == new.der {
-        return Decision::Keep(Why::Same);
-    }
-    let is_older = new.validity.from < known.validity.from;
-    match (known.verdict, new.verdict) {
-        (Verdict::Good, Verdict::Good) => {
-            let (known_end, new_end) = (known.validity.until, new.validity.until);
-            let is_better =
-                !known.is_fresh(now) || new_end > known_end || (new_end == known_end && !is_older);
-            if is_better {
-                Decision::Staple
-            } else {
-                Decision::Keep(Why::EndsEarlier)
-            }
+    match known {
+        Some(known) if known.der == new.der => Decision::Keep(Why::Same),
+        Some(known) if !better(&known.judged(), &new.judged(), now) => {
+            Decision::Keep(match (known.is_good(), new.is_good()) {
+                (false, true) => Why::OlderThanRevocation,
+                (true, false) => Why::OlderThanGood,
+                _ => Why::NotNewer,
+            })
         }
-        (Verdict::Good, Verdict::Revoked { .. }) if is_older => Decision::Keep(Why::OlderThanGood),
-        (Verdict::Good, Verdict::Revoked { .. }) => Decision::Withdraw,
-        // The time of a revocation is the better measure: only what was known to
-        // be correct after it can undo it.
-        (Verdict::Revoked { since }, Verdict::Good) if is_older || new.validity.from <= since => {
-            Decision::Keep(Why::OlderThanRevocation)
-        }
-        (Verdict::Revoked { .. }, Verdict::Good) => Decision::Staple,
-        (Verdict::Revoked { .. }, Verdict::Revoked { .. }) if is_older => {
-            Decision::Keep(Why::EndsEarlier)
-        }
-        (Verdict::Revoked { .. }, Verdict::Revoked { .. }) => Decision::Withdraw,
+        _ if new.is_good() => Decision::Staple,
+        _ => Decision::Withdraw,
     }
 }
 
@@ -104,7 +80,7 @@ pub fn after_failure(
     random: u64,
 ) -> Duration {
     let usable_for = in_use
-        .filter(|staple| staple.verdict == Verdict::Good && staple.is_fresh(now))
+        .filter(|staple| staple.is_good() && staple.is_fresh(now))
         .and_then(|staple| u64::try_from(staple.validity.until.saturating_sub(now)).ok())
         .map(Duration::from_secs);
     let delay = schedule::retry(failures, retry_after, usable_for, random);
@@ -124,7 +100,7 @@ pub fn overslept(in_use: &Staple, now: UnixTime, time_left: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use staplegun_ocsp::Validity;
+    use staplegun_ocsp::{Validity, Verdict};
 
     const NOW: UnixTime = 1_000_000;
     const LIMITS: Limits = Limits {
@@ -148,8 +124,8 @@ mod tests {
     }
 
     fn revoked(name: u8, from: i64, until: i64) -> Staple {
-        let since = NOW - 500;
-        staple(name, Verdict::Revoked { since }, from, until)
+        let (since, reason) = (NOW - 500, None);
+        staple(name, Verdict::Revoked { since, reason }, from, until)
     }
 
     #[test]
@@ -159,56 +135,24 @@ mod tests {
     }
 
     #[test]
-    fn a_good_response_goes_only_for_one_that_lasts_longer() {
+    fn only_a_better_one_takes_the_place_of_what_is_known_and_it_is_said_why() {
         let known = good(1, -100, 100);
         let decided = |new: &Staple| decide(Some(&known), new, NOW);
         assert_eq!(decided(&known), Decision::Keep(Why::Same));
-        assert_eq!(decided(&good(2, -50, 200)), Decision::Staple);
-        assert_eq!(decided(&good(2, -50, 100)), Decision::Staple);
-        assert_eq!(
-            decided(&good(2, -150, 100)),
-            Decision::Keep(Why::EndsEarlier)
-        );
-        assert_eq!(decided(&good(2, -50, 99)), Decision::Keep(Why::EndsEarlier));
-    }
-
-    #[test]
-    fn an_expired_response_goes_for_any_that_is_fresh() {
-        let known = good(1, -100, 0);
-        assert_eq!(
-            decide(Some(&known), &good(2, -90, 1), NOW),
-            Decision::Staple
-        );
-    }
-
-    #[test]
-    fn a_revocation_displaces_a_good_response_unless_it_is_older() {
-        let known = good(1, -100, 100);
-        let decided = |new: &Staple| decide(Some(&known), new, NOW);
-        assert_eq!(decided(&revoked(2, -99, 10)), Decision::Withdraw);
+        assert_eq!(decided(&good(2, -50, 50)), Decision::Staple);
+        assert_eq!(decided(&good(2, -150, 200)), Decision::Keep(Why::NotNewer));
         assert_eq!(decided(&revoked(2, -100, 10)), Decision::Withdraw);
-        // Expired, and yet newer than what is in use.
-        assert_eq!(decided(&revoked(2, -50, -10)), Decision::Withdraw);
-        assert_eq!(
-            decided(&revoked(2, -101, 10)),
-            Decision::Keep(Why::OlderThanGood)
-        );
+        let older = Decision::Keep(Why::OlderThanGood);
+        assert_eq!(decided(&revoked(2, -101, 10)), older);
     }
 
     #[test]
     fn an_old_good_response_does_not_undo_a_revocation() {
         let known = revoked(1, -100, 100);
         let decided = |new: &Staple| decide(Some(&known), new, NOW);
-        assert_eq!(
-            decided(&good(2, -101, 1_000)),
-            Decision::Keep(Why::OlderThanRevocation)
-        );
-        assert_eq!(decided(&good(2, -50, 1_000)), Decision::Staple);
-        let since_now = staple(1, Verdict::Revoked { since: NOW }, -100, 100);
-        assert_eq!(
-            decide(Some(&since_now), &good(2, -50, 1_000), NOW),
-            Decision::Keep(Why::OlderThanRevocation)
-        );
+        let older = Decision::Keep(Why::OlderThanRevocation);
+        assert_eq!(decided(&good(2, -100, 1_000)), older);
+        assert_eq!(decided(&good(2, -99, 1_000)), Decision::Staple);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use staplegun_ocsp::Tolerance;
+use staplegun_ocsp::Policy;
 use staplegun_store::files::{FileError, Files, Notes};
 use staplegun_store::layout::Layout;
 use staplegun_store::slots::{State, Summary};
@@ -48,7 +48,7 @@ impl Daemon {
             files: &files,
             layout: &self.layout.clone(),
             issuers: &self.issuers.clone(),
-            tolerance: self.manner.tolerance,
+            policy: self.manner.policy,
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let next = AtomicUsize::new(0);
@@ -140,7 +140,7 @@ struct Reading<'a> {
     files: &'a Files,
     layout: &'a Layout,
     issuers: &'a Issuers,
-    tolerance: Tolerance,
+    policy: Policy,
 }
 
 impl Reading<'_> {
@@ -184,7 +184,7 @@ impl Reading<'_> {
     fn staple(&self, key: &Key, subject: &Subject) -> Option<Staple> {
         let issuer = subject.issuer()?;
         let der = said(self.files.staples.read(key))?;
-        fetch::judge(&der, issuer, clock::now(), &self.tolerance)
+        fetch::judge(&der, issuer, clock::now(), &self.policy)
             .map_err(|kind| {
                 let failure = fetch::Failure::at("", kind);
                 tracing::warn!(

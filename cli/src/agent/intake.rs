@@ -23,12 +23,7 @@ impl Daemon {
     fn judged(&mut self, key: &Key, der: &[u8]) -> Option<Result<Staple, Kind>> {
         let watched = self.roster.get_mut(key)?;
         let issuer = watched.subject.issuer()?;
-        Some(fetch::judge(
-            der,
-            issuer,
-            clock::now(),
-            &self.manner.tolerance,
-        ))
+        Some(fetch::judge(der, issuer, clock::now(), &self.manner.policy))
     }
 
     /// Takes what lies in the spool. False if there is more.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use staplegun_ocsp::Verdict;
 use staplegun_ocsp::time::Rfc3339;
 use staplegun_store::map::MapError;
 use staplegun_store::{Key, name};
@@ -12,7 +13,7 @@ use staplegun_store::{Key, name};
 use super::clock;
 use super::daemon::Daemon;
 use super::decision::{Decision, Why, after_failure, after_success, decide};
-use crate::fetch::{Failure, Fetched, Received, Staple, Verdict};
+use crate::fetch::{Failure, Fetched, Received, Staple};
 
 /// The cause that is noted while a certificate is revoked.
 pub const CAUSE_REVOKED: &str = "revoked";
@@ -96,7 +97,7 @@ impl Daemon {
         notes.failures = 0;
         if matches!(
             decision,
-            Decision::Staple | Decision::Keep(Why::Same | Why::EndsEarlier)
+            Decision::Staple | Decision::Keep(Why::Same | Why::NotNewer)
         ) {
             notes.last_success = Some(now);
         }
@@ -198,7 +199,7 @@ impl Daemon {
                 );
                 self.withdraw(key, staple, from);
             }
-            Decision::Keep(Why::Same | Why::EndsEarlier) => {
+            Decision::Keep(Why::Same | Why::NotNewer) => {
                 let revoked = watched.known.as_ref().filter(|known| !known.is_good());
                 if let Some(known) = revoked {
                     tracing::error!(
@@ -270,7 +271,7 @@ impl Daemon {
             notes.this_update = Some(staple.validity.from);
             notes.until = Some(staple.validity.until);
             notes.revoked_since = match staple.verdict {
-                Verdict::Revoked { since } => Some(since),
+                Verdict::Revoked { since, .. } => Some(since),
                 Verdict::Good => None,
             };
             watched.known = Some(staple);
@@ -288,7 +289,7 @@ fn trouble(revoked: Option<&Staple>) -> (Option<String>, Option<String>) {
 
 fn since(staple: &Staple) -> String {
     match staple.verdict {
-        Verdict::Revoked { since } => format!(" since {}", Rfc3339(since)),
+        Verdict::Revoked { since, .. } => format!(" since {}", Rfc3339(since)),
         Verdict::Good => String::new(),
     }
 }

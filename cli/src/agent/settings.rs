@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
-use staplegun_ocsp::{LIFE_WITHOUT_NEXT_UPDATE, Tolerance, schedule};
+use staplegun_ocsp::{LIFE_WITHOUT_NEXT_UPDATE, Policy, schedule};
 
 use super::decision::Limits;
 use crate::fetch::{Manner, Override, Patience, Proxies, ProxySettings};
@@ -155,9 +155,9 @@ impl Settings {
                 per_address: seconds(self.timing.per_address),
                 total: seconds(self.timing.fetch),
             },
-            tolerance: Tolerance {
+            policy: Policy {
                 life_without_next_update: self.timing.life_without_next_update as i64,
-                ..Tolerance::STAPLING
+                ..Policy::STAPLING
             },
             proxies: Arc::new(Proxies::new(&self.proxy)),
             overrides: self.responder.clone(),

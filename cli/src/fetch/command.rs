@@ -8,10 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use staplegun_ocsp::time::Rfc3339;
-use staplegun_ocsp::{Tolerance, UnixTime};
+use staplegun_ocsp::{Policy, UnixTime, Verdict};
 use staplegun_store::name;
 
-use super::judge::Verdict;
 use super::output::{self, Output};
 use super::store::{Stored, keep};
 use super::{
@@ -128,7 +127,7 @@ fn one(file: &Path, args: &Args, issuers: &Issuers, client: &mut Client) -> anyh
     }
     let manner = Manner {
         patience: Patience::DEFAULT,
-        tolerance: Tolerance::STAPLING,
+        policy: Policy::STAPLING,
         proxies: Arc::default(),
         overrides: args.responders.clone(),
     };
@@ -180,7 +179,7 @@ fn fill(report: &mut Report, received: Received) {
     report.until = Some(received.staple.validity.until);
     match received.staple.verdict {
         Verdict::Good => report.status = "good",
-        Verdict::Revoked { since } => {
+        Verdict::Revoked { since, .. } => {
             report.status = "revoked";
             report.cause = Some("revoked");
             report.error = Some(format!("revoked since {}; replace it", Rfc3339(since)));

@@ -1,11 +1,11 @@
 //! Whether bytes are a response that counts for a certificate, whoever brought
-//! them: a responder, a file, an operator.
+//! them: a responder, a file, an operator. The judgement is `ocsp`'s, the signature
+//! the machine's own libcrypto's.
 
-use staplegun_ocsp::{Fault, Response, Status, Tolerance, UnixTime, Validity};
+use staplegun_ocsp::{Judged, Policy, Refusal, UnixTime, Validity, Verdict};
 
 use super::failure::Kind;
 use super::subject::Issued;
-use super::verify;
 
 /// A response whose signature was verified and whose certID is the certificate's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,18 +19,6 @@ pub struct Staple {
     pub validity: Validity,
 }
 
-/// What a responder with the right to say so says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Good.
-    Good,
-    /// Revoked, since then.
-    Revoked {
-        /// When.
-        since: UnixTime,
-    },
-}
-
 impl Staple {
     /// Whether it says good.
     pub fn is_good(&self) -> bool {
@@ -41,47 +29,32 @@ impl Staple {
     pub fn is_fresh(&self, now: UnixTime) -> bool {
         self.validity.check_to_staple(now).is_ok()
     }
+
+    /// What it says, without its bytes.
+    pub fn judged(&self) -> Judged {
+        Judged {
+            verdict: self.verdict,
+            validity: self.validity,
+        }
+    }
 }
 
 /// Judges `der` at the time `now`.
 ///
-/// The signature comes before what it signs: a forged "revoked" is a bad
-/// signature and no revocation. A revocation counts even when the response that
-/// tells it has expired, for it does not pass; whether something newer is known
-/// is for the caller.
-///
 /// # Errors
 ///
-/// The first thing found wrong.
-pub fn judge(
-    der: &[u8],
-    issuer: &Issued,
-    now: UnixTime,
-    tolerance: &Tolerance,
-) -> Result<Staple, Kind> {
-    let refused = |fault| Kind::Response {
-        fault,
-        content_type: None,
-    };
-    let response = Response::parse(der).map_err(refused)?;
-    let single = response.single_for(&issuer.identity).map_err(refused)?;
-    verify::signed_for(&issuer.by, der).map_err(Kind::Signer)?;
-    let mut validity = single.validity(tolerance.life_without_next_update);
-    if let Some(signer) = response.responder_certificate() {
-        validity = validity.cut_at(signer.not_after());
+/// As [`staplegun_ocsp::judge`].
+pub fn judge(der: &[u8], issuer: &Issued, now: UnixTime, policy: &Policy) -> Result<Staple, Kind> {
+    match staplegun_ocsp::judge(der, &issuer.identity, now, policy, &*issuer.by) {
+        Ok(Judged { verdict, validity }) => Ok(Staple {
+            der: der.to_vec(),
+            verdict,
+            validity,
+        }),
+        Err(Refusal::Signature(unverified)) => Err(Kind::Signer(unverified)),
+        Err(Refusal::Response(fault) | Refusal::Early { fault, .. }) => Err(Kind::Response {
+            fault,
+            content_type: None,
+        }),
     }
-    let verdict = match single.status {
-        Status::Good => Verdict::Good,
-        Status::Revoked { time, .. } => Verdict::Revoked { since: time },
-        Status::Unknown => return Err(refused(Fault::Unknown)),
-    };
-    match (validity.check_to_staple(now), verdict) {
-        (Ok(()), _) | (Err(Fault::Expired { .. }), Verdict::Revoked { .. }) => {}
-        (Err(fault), _) => return Err(refused(fault)),
-    }
-    Ok(Staple {
-        der: der.to_vec(),
-        verdict,
-        validity,
-    })
 }

@@ -23,7 +23,7 @@ pub use client::{Client, Patience};
 pub use command::{Args, FAILED, run};
 pub use failure::{Failure, Kind};
 pub use issuer::Issuers;
-pub use judge::{Staple, Verdict, judge};
+pub use judge::{Staple, judge};
 pub use overrides::Override;
 pub use proxy::{Proxies, ProxySettings};
 pub use responder::{Fetched, Manner, Received, fetch, responders_of};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::request::{self, HttpRequest};
-use staplegun_ocsp::{Fault, HashAlgorithm, Tolerance, UnixTime};
+use staplegun_ocsp::{Fault, HashAlgorithm, Policy, UnixTime};
 
 use super::ca_issuers;
 use super::client::{Client, Message, Patience};
@@ -21,8 +21,8 @@ use super::subject::Subject;
 pub struct Manner {
     /// How long it may take.
     pub patience: Patience,
-    /// How far times may be off, and the life without nextUpdate.
-    pub tolerance: Tolerance,
+    /// How answers are judged.
+    pub policy: Policy,
     /// Through whom.
     pub proxies: Arc<Proxies>,
     /// Responders that the operator names.
@@ -160,8 +160,8 @@ impl Asking<'_> {
             .client
             .exchange(&target, &message, deadline, turn, now)
             .map_err(named)?;
-        let tolerance = &self.manner.tolerance;
-        let staple = judge(&answer.body, issuer, now, tolerance).map_err(|kind| Failure {
+        let policy = &self.manner.policy;
+        let staple = judge(&answer.body, issuer, now, policy).map_err(|kind| Failure {
             retry_after: answer.retry_after,
             ..Failure::at(url, with_type(kind, answer.other_type)).through(url, answer.via.as_ref())
         })?;

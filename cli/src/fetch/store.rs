@@ -6,7 +6,7 @@ use std::fmt;
 
 use anyhow::Context;
 use serde::Serialize;
-use staplegun_ocsp::Tolerance;
+use staplegun_ocsp::Policy;
 use staplegun_store::files::{Files, make_directory};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
@@ -26,8 +26,8 @@ pub enum Stored {
     Kept,
     /// The agent that runs was given it.
     HandedOver,
-    /// What stood there counts for more: it lasts longer, or tells a revocation that
-    /// this one is older than.
+    /// What stood there counts for more: it is newer, or lasts longer, or tells a
+    /// revocation that this one is not newer than.
     Outweighed,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Stored {
         f.write_str(match self {
             Self::Kept => "kept in the store and the live map",
             Self::HandedOver => "handed to the agent",
-            Self::Outweighed => "not kept: the one in the store lasts longer, or is newer",
+            Self::Outweighed => "not kept: the one in the store is newer, or lasts longer",
         })
     }
 }
@@ -89,7 +89,7 @@ fn keep_alone(
 /// What stands in the store, if that counts for anything.
 fn known(files: &Files, subject: &Subject) -> Option<Staple> {
     let der = files.staples.read(&subject.key()).ok()??;
-    judge(&der, subject.issuer()?, now(), &Tolerance::STAPLING).ok()
+    judge(&der, subject.issuer()?, now(), &Policy::STAPLING).ok()
 }
 
 /// The response goes where the agent looks for what others bring, the certificate

@@ -14,6 +14,7 @@ use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509, X509StoreContext};
 use staplegun_ocsp::certificate::Signed;
+use staplegun_ocsp::{Certificate, Response, Signatures, Signer};
 
 use super::issuer::Issuer;
 
@@ -22,12 +23,8 @@ use super::issuer::Issuer;
 pub enum Unverified {
     /// The signature does not match what it signs.
     BadSignature,
-    /// The signer's certificate is neither the issuer nor with the response.
-    SignerNotFound,
     /// The signer's certificate lacks the extended key usage OCSPSigning.
     NotAuthorised,
-    /// The signer's certificate has expired, or is not valid yet.
-    SignerExpired,
     /// The signer's certificate does not come from the issuer.
     SignerUntrusted(String),
     /// libcrypto could not read it, or failed.
@@ -39,9 +36,7 @@ impl Unverified {
     pub fn cause(&self) -> &'static str {
         match self {
             Self::BadSignature => "bad_signature",
-            Self::SignerNotFound => "signer_not_found",
             Self::NotAuthorised => "signer_not_authorised",
-            Self::SignerExpired => "signer_expired",
             Self::SignerUntrusted(_) => "signer_untrusted",
             Self::Libcrypto(_) => "libcrypto",
         }
@@ -55,7 +50,6 @@ impl Unverified {
         const MISSING_OCSPSIGNING_USAGE: i32 = 103;
         const ROOT_CA_NOT_TRUSTED: i32 = 112;
         const SIGNATURE_FAILURE: i32 = 117;
-        const SIGNER_CERTIFICATE_NOT_FOUND: i32 = 118;
         let reasons: Vec<_> = errors
             .errors()
             .iter()
@@ -72,14 +66,8 @@ impl Unverified {
             Self::NotAuthorised
         } else if has(SIGNATURE_FAILURE) {
             Self::BadSignature
-        } else if has(SIGNER_CERTIFICATE_NOT_FOUND) {
-            Self::SignerNotFound
         } else if has(CERTIFICATE_VERIFY_ERROR) || has(ROOT_CA_NOT_TRUSTED) {
-            let why = why();
-            match why.as_str() {
-                "certificate has expired" | "certificate is not yet valid" => Self::SignerExpired,
-                _ => Self::SignerUntrusted(why),
-            }
+            Self::SignerUntrusted(why())
         } else {
             Self::Libcrypto(errors.to_string())
         }
@@ -93,20 +81,10 @@ impl fmt::Display for Unverified {
                 f,
                 "the response's signature is wrong: it was damaged, or forged"
             ),
-            Self::SignerNotFound => write!(
-                f,
-                "the response is signed by somebody whose certificate is neither the issuer's nor \
-                 with the response"
-            ),
             Self::NotAuthorised => write!(
                 f,
                 "the response's signer was not certified for it: its certificate lacks the \
                  extended key usage OCSPSigning"
-            ),
-            Self::SignerExpired => write!(
-                f,
-                "the certificate of the response's signer is not valid now; the CA must renew its \
-                 responder's certificate (or check this machine's clock)"
             ),
             Self::SignerUntrusted(why) => write!(
                 f,
@@ -150,18 +128,29 @@ fn signed_simply(leaf: &[u8], issuer: &Issuer) -> Option<Result<bool, ErrorStack
     Some(verified())
 }
 
-/// Whether `response` (DER) was signed by `issuer`, or by a responder that the
-/// issuer itself certified for OCSP signing (RFC 6960, 4.2.2.2).
-///
-/// # Errors
-///
-/// [`Unverified`]: always, unless it holds.
-pub fn signed_for(issuer: &Issuer, response: &[u8]) -> Result<(), Unverified> {
-    let verified = || -> Result<(), ErrorStack> {
-        let basic = OcspResponse::from_der(response)?.basic()?;
-        basic.verify(&issuer.signers, &issuer.anchors, OcspFlag::empty())
-    };
-    verified().map_err(|errors| Unverified::from_errors(&errors))
+impl Signatures for Issuer {
+    type Error = Unverified;
+
+    fn issuer(&self) -> &Certificate {
+        &self.facts
+    }
+
+    fn verify(&self, response: &Response<'_>, signer: &Signer<'_>) -> Result<(), Unverified> {
+        let verified = || -> Result<(), ErrorStack> {
+            let basic = OcspResponse::from_der(response.der())?.basic()?;
+            // Nobody else's, whatever came along with the response.
+            let verify = |signers| basic.verify(signers, &self.anchors, OcspFlag::NO_INTERN);
+            match signer {
+                Signer::Issuer => verify(&self.signers),
+                Signer::Delegate { der, .. } => {
+                    let mut signers = Stack::new()?;
+                    signers.push(X509::from_der(der)?)?;
+                    verify(&signers)
+                }
+            }
+        };
+        verified().map_err(|errors| Unverified::from_errors(&errors))
+    }
 }
 
 /// The certification authorities that the machine trusts, and those that the

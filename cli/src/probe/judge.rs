@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use staplegun_ocsp::time::Rfc3339;
-use staplegun_ocsp::{Certificate, Response, Single, Status, Tolerance};
+use staplegun_ocsp::{Certificate, Policy, Response, Single, Status};
 
 use super::handshake::Seen;
 use crate::agent::now;
 use crate::duration;
-use crate::fetch::{Failure, Issuers, Kind, Subject, Verdict, judge as judge_response};
+use crate::fetch::{Failure, Issuers, Kind, Subject, judge as judge_response};
 
 /// The answer in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -116,8 +116,9 @@ pub fn judge(seen: &Seen, insecure: bool, warn_before: Option<Duration>) -> Outc
                       check the response; name it with --cafile";
         return outcome.because(Answer::Bad, "no_issuer", reason);
     };
-    match judge_response(der, issuer, now(), &Tolerance::RECEIVING) {
-        Ok(staple) if staple.verdict == Verdict::Good => {
+    // What a server may staple: some clients allow no skew.
+    match judge_response(der, issuer, now(), &Policy::STAPLING) {
+        Ok(staple) if staple.is_good() => {
             let left = staple.validity.until.saturating_sub(now());
             outcome.seconds_left = Some(left);
             let soon = warn_before.is_some_and(|limit| left < limit.as_secs().cast_signed());

@@ -6,25 +6,43 @@ use staplegun_testkit::{Identity, Response, Spec, wait};
 
 use crate::support::{PATIENT, QUICK, Store};
 
+/// In seconds.
+const DECADE: i64 = 3_650 * 86_400;
+
 #[test]
-fn a_response_that_ends_earlier_never_displaces_a_good_one() {
+fn an_older_response_never_displaces_a_newer_one_however_long_it_lasts() {
     let ca = Identity::self_signed(&Spec::ca("CA"));
     let responder = FaultyResponder::start(Behaviour::Close);
     let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
     let good = Response::good(&leaf, &ca).der();
-    let shorter = Response::good(&leaf, &ca)
-        .this_update(-60)
-        .next_update(3600)
+    let older = Response::good(&leaf, &ca)
+        .this_update(-7200)
+        .next_update(DECADE)
         .der();
     responder.queue(Behaviour::Answer(good.clone()));
-    responder.queue(Behaviour::Answer(shorter));
+    responder.queue(Behaviour::Answer(older));
     responder.queue(Behaviour::Close);
     let store = Store::new();
     store.list(&leaf, &[&ca]);
     let agent = store.start(QUICK);
-    // The failure that was queued after it has been met: so has the shorter one.
+    // The failure that was queued after it has been met: so has the older one.
     agent.wait_until_failed(&leaf);
     assert_eq!(store.served(&leaf), Ok(good));
+}
+
+#[test]
+fn one_that_is_valid_for_ten_years_pins_nothing() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let decade = Response::good(&leaf, &ca).next_update(DECADE).der();
+    let newer = Response::good(&leaf, &ca).this_update(-60).der();
+    responder.queue(Behaviour::Answer(decade));
+    responder.set(Behaviour::Answer(newer.clone()));
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    let agent = store.start(QUICK);
+    agent.wait_until_served(&leaf, &newer);
 }
 
 #[test]

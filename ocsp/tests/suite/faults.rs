@@ -2,16 +2,16 @@
 
 use crate::mint::{
     CertificateSpec, DAY, NOW, OCSP_BASIC, ResponseSpec, SingleSpec, cert_id, common_name, der,
-    extension, generalized_time, good, leaf_identity, status_revoked, status_unknown, successful,
+    extension, generalized_time, good, judged, status_revoked, status_unknown, successful,
 };
 use staplegun_ocsp::fault::{ErrorStatus, Reason};
 use staplegun_ocsp::identity::Difference;
-use staplegun_ocsp::{Fault, MAX_RESPONSE, Tolerance, check};
+use staplegun_ocsp::{Fault, MAX_RESPONSE, Verdict};
 use staplegun_testkit::response::pem;
 
-/// Checks a response for the leaf at [`NOW`], to staple it.
+/// What is wrong with a response for the leaf at [`NOW`].
 fn fault(response: &[u8]) -> Fault {
-    check(response, &leaf_identity(), NOW, &Tolerance::STAPLING).expect_err("a fault")
+    judged(response, NOW).expect_err("a fault")
 }
 
 fn fault_of(singles: &[SingleSpec]) -> Fault {
@@ -46,6 +46,20 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         extensions: vec![extension(&[0x2a, 3, 4], true, b"")],
         ..SingleSpec::good()
     };
+    let by = |name: Vec<u8>, certificates| {
+        let responder_id = der(0xa1, &[&name]);
+        ResponseSpec {
+            responder_id,
+            certificates,
+            ..ResponseSpec::of(&[SingleSpec::good()])
+        }
+        .der()
+    };
+    let past = CertificateSpec {
+        subject: common_name("Responder"),
+        not_after: generalized_time("20260101120000Z"),
+        ..CertificateSpec::leaf()
+    };
     vec![
         ("empty", Vec::new()),
         ("too_large", vec![0x30; MAX_RESPONSE + 1]),
@@ -68,7 +82,6 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("wrong_issuer", about(cert_id(&other_ca, &leaf.serial))),
         ("wrong_certificate", about(cert_id(&other_ca, &[1]))),
         ("unknown_hash_algorithm", about(unknown_hash)),
-        ("revoked", of(SingleSpec::with_status(status_revoked(None)))),
         ("unknown", of(SingleSpec::with_status(status_unknown()))),
         (
             "not_yet_valid",
@@ -78,6 +91,8 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
             }),
         ),
         ("expired", of(SingleSpec::until("20260101120000Z"))),
+        ("signer_not_found", by(common_name("Nobody"), Vec::new())),
+        ("signer_expired", by(past.subject.clone(), vec![past.der()])),
         ("bad_times", of(SingleSpec::until("20251231235959Z"))),
     ]
 }
@@ -178,30 +193,17 @@ fn the_nearest_cert_id_is_named_when_none_is_the_right_one() {
 
 #[test]
 fn a_revocation_says_when_and_why() {
-    let revoked = |reason| fault_of(&[SingleSpec::with_status(status_revoked(reason))]);
     let time = NOW - 32 * DAY;
-    assert_eq!(
-        revoked(Some(1)),
-        Fault::Revoked {
-            time,
-            reason: Some(Reason(1))
-        }
-    );
-    let message = revoked(Some(1)).to_string();
+    for (number, reason) in [(Some(1), Some(Reason(1))), (None, None)] {
+        let single = SingleSpec::with_status(status_revoked(number));
+        let said = judged(&ResponseSpec::of(&[single]).der(), NOW).expect("somebody's word");
+        let since = time;
+        assert_eq!(said.verdict, Verdict::Revoked { since, reason });
+    }
+    let reason = Some(Reason(1));
+    let message = Fault::Revoked { time, reason }.to_string();
     assert!(message.contains("2025-12-01T00:00:00Z"), "{message}");
     assert!(message.contains("keyCompromise"), "{message}");
-    assert_eq!(revoked(None), Fault::Revoked { time, reason: None });
-}
-
-#[test]
-fn a_revocation_is_reported_even_by_a_response_that_expired_or_has_bad_times() {
-    for next_update in ["20260101120000Z", "20251231000000Z"] {
-        let single = SingleSpec {
-            status: status_revoked(None),
-            ..SingleSpec::until(next_update)
-        };
-        assert_eq!(fault_of(&[single]).cause(), "revoked");
-    }
 }
 
 #[test]

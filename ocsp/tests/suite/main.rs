@@ -7,6 +7,7 @@ mod encoding;
 mod faults;
 mod hostile;
 mod identity;
+mod judge;
 mod mint;
 mod openssl;
 mod request;

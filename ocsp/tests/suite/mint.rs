@@ -3,7 +3,11 @@
 //! and nothing is signed: the crate does not look at signatures.
 
 use sha1::{Digest, Sha1};
-use staplegun_ocsp::{Certificate, Identity, UnixTime};
+use staplegun_ocsp::{
+    Certificate, Fault, Identity, Judged, Policy, Refusal, Response, Signatures, Signer, UnixTime,
+    judge,
+};
+use std::convert::Infallible;
 
 /// 2026-01-02T00:00:00Z, a day after thisUpdate of [`good`].
 pub const NOW: UnixTime = 1_767_312_000;
@@ -130,6 +134,42 @@ impl CertificateSpec {
 pub fn leaf_identity() -> Identity {
     let (leaf, ca) = (CertificateSpec::leaf(), CertificateSpec::ca());
     Identity::new(&leaf.read(), &ca.read()).expect("its issuer")
+}
+
+/// Signatures that all count, since nothing here is signed.
+pub struct AllCount(pub Certificate);
+
+impl Signatures for AllCount {
+    type Error = Infallible;
+
+    fn issuer(&self) -> &Certificate {
+        &self.0
+    }
+
+    fn verify(&self, _: &Response<'_>, _: &Signer<'_>) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// The judgement of whoever trusts every signature in the name of `issuer`.
+pub fn judged_under(
+    issuer: &Certificate,
+    der: &[u8],
+    identity: &Identity,
+    now: UnixTime,
+    policy: &Policy,
+) -> Result<Judged, Fault> {
+    let signatures = AllCount(issuer.clone());
+    judge(der, identity, now, policy, &signatures).map_err(|refusal| match refusal {
+        Refusal::Response(fault) | Refusal::Early { fault, .. } => fault,
+        Refusal::Signature(never) => match never {},
+    })
+}
+
+/// The judgement of a response for [`CertificateSpec::leaf`], to staple it.
+pub fn judged(der: &[u8], now: UnixTime) -> Result<Judged, Fault> {
+    let ca = CertificateSpec::ca().read();
+    judged_under(&ca, der, &leaf_identity(), now, &Policy::STAPLING)
 }
 
 /// A certID by SHA-1.

@@ -2,12 +2,12 @@
 
 use crate::mint::{
     CertificateSpec, DAY, NONCE, NOW, ResponseSpec, SingleSpec, common_name, der, extension,
-    generalized_time, good, leaf_identity, status_revoked, status_unknown,
+    generalized_time, good, judged, judged_under, leaf_identity, status_revoked, status_unknown,
 };
 use sha1::{Digest, Sha1};
 use staplegun_ocsp::response::ResponderId;
 use staplegun_ocsp::{
-    CLOCK_SKEW, Certificate, Fault, Identity, Response, Status, Tolerance, Validity, check,
+    CLOCK_SKEW, Certificate, Fault, Identity, Policy, Response, Signer, Status, Validity, Verdict,
 };
 use staplegun_testkit as testkit;
 use staplegun_testkit::pki::Spec;
@@ -17,14 +17,17 @@ const THIS_UPDATE: i64 = NOW - DAY;
 const NEXT_UPDATE: i64 = NOW + 6 * DAY;
 
 fn check_at(now: i64) -> Result<(), String> {
-    check(&good(), &leaf_identity(), now, &Tolerance::STAPLING)
+    judged(&good(), now)
         .map(drop)
         .map_err(|fault| fault.cause().to_owned())
 }
 
 #[test]
 fn a_good_response_is_accepted_and_its_times_are_read() {
-    let single = check(&good(), &leaf_identity(), NOW, &Tolerance::STAPLING).unwrap();
+    assert!(judged(&good(), NOW).unwrap().is_good());
+    let bytes = good();
+    let response = Response::parse(&bytes).unwrap();
+    let single = response.single_for(&leaf_identity()).unwrap();
     assert_eq!(single.status, Status::Good);
     assert_eq!(single.this_update, THIS_UPDATE);
     assert_eq!(single.next_update, Some(NEXT_UPDATE));
@@ -49,17 +52,22 @@ fn a_signed_response_is_accepted_under_either_hash_and_responder_id() {
     ] {
         let bytes = response.der();
         let response = Response::parse(&bytes).unwrap();
-        let single = response.status_for(&identity).unwrap();
+        let single = response.single_for(&identity).unwrap();
+        assert_eq!(single.status, Status::Good);
         assert_eq!(single.next_update, Some(single.this_update + 25 * 3600));
-        let responder = response.responder_certificate();
-        let delegated = !response.certificates().is_empty();
-        assert_eq!(responder, delegated.then(|| read(&delegate)));
-        if let Some(responder) = responder {
-            assert!(responder.fit_for_ocsp_signing() && responder.ocsp_no_check());
+        let signer = response.signer(&read(&ca)).unwrap();
+        if response.certificates().is_empty() {
+            assert_eq!(signer, Signer::Issuer);
+        } else {
+            let Signer::Delegate { certificate, .. } = signer else {
+                panic!("the delegate signed");
+            };
+            assert_eq!(*certificate, read(&delegate));
+            assert!(certificate.fit_for_ocsp_signing() && certificate.ocsp_no_check());
         }
         let other = Identity::new(&read(&delegate), &read(&ca)).unwrap();
         assert_eq!(
-            response.status_for(&other).unwrap_err().cause(),
+            response.single_for(&other).unwrap_err().cause(),
             "wrong_serial"
         );
     }
@@ -78,7 +86,8 @@ fn stapling_begins_one_skew_early_and_ends_at_next_update() {
 
 #[test]
 fn a_client_allows_its_clock_to_be_ahead() {
-    let received = |now| check(&good(), &leaf_identity(), now, &Tolerance::RECEIVING).is_ok();
+    let (ca, leaf) = (CertificateSpec::ca().read(), leaf_identity());
+    let received = |now| judged_under(&ca, &good(), &leaf, now, &Policy::RECEIVING).is_ok();
     assert!(received(NEXT_UPDATE + CLOCK_SKEW - 1));
     assert!(!received(NEXT_UPDATE + CLOCK_SKEW));
 }
@@ -106,7 +115,7 @@ fn without_next_update_it_lives_for_the_time_given() {
     let bytes = ResponseSpec::of(&[single]).der();
     let single = Response::parse(&bytes)
         .unwrap()
-        .status_for(&leaf_identity())
+        .single_for(&leaf_identity())
         .unwrap();
     assert_eq!(single.next_update, None);
     let validity = single.validity(3600);
@@ -129,8 +138,9 @@ fn among_several_statuses_of_one_certificate_the_worst_counts() {
     let good = SingleSpec::good();
     let cause = |singles: &[SingleSpec]| {
         let bytes = ResponseSpec::of(singles).der();
-        match check(&bytes, &leaf_identity(), NOW, &Tolerance::STAPLING) {
-            Ok(_) => "good",
+        match judged(&bytes, NOW).map(|judged| judged.verdict) {
+            Ok(Verdict::Good) => "good",
+            Ok(Verdict::Revoked { .. }) => "revoked",
             Err(fault) => fault.cause(),
         }
     };
@@ -153,7 +163,7 @@ fn the_status_is_found_among_those_of_other_certificates() {
     };
     let bytes = ResponseSpec::of(&[other.clone(), SingleSpec::good(), other]).der();
     let response = Response::parse(&bytes).unwrap();
-    assert!(response.status_for(&leaf_identity()).is_ok());
+    assert!(judged(&bytes, NOW).unwrap().is_good());
     assert_eq!(response.cert_ids().count(), 3);
 }
 
@@ -199,13 +209,16 @@ fn the_responder_is_named_by_name_or_by_key() {
     assert_eq!(by_key.responder_id(), ResponderId::ByKey(&hash));
     for response in [by_name, by_key] {
         assert_eq!(response.certificates().len(), 3);
-        let found = response.responder_certificate().expect("came along");
-        assert_eq!(found, responder.read());
-        assert_eq!(found.not_after(), NOW + 3 * DAY);
+        let signer = response.signer(&CertificateSpec::ca().read());
+        let found = Signer::Delegate {
+            der: &responder.der(),
+            certificate: Box::new(responder.read()),
+        };
+        assert_eq!(signer, Some(found));
     }
     let nobody = with(der(0xa1, &[&common_name("Nobody")])).der();
     let nobody = Response::parse(&nobody).unwrap();
-    assert_eq!(nobody.responder_certificate(), None);
+    assert_eq!(nobody.signer(&CertificateSpec::ca().read()), None);
 }
 
 #[test]
@@ -224,16 +237,15 @@ fn harmless_extensions_are_accepted_even_if_critical() {
     };
     let bytes = response.der();
     let response = Response::parse(&bytes).unwrap();
-    assert!(response.status_for(&leaf_identity()).is_ok());
+    assert!(judged(&bytes, NOW).unwrap().is_good());
     assert_eq!(response.nonce(), Some(&b"0123456789"[..]));
 }
 
 #[test]
 fn times_out_of_order_are_refused_whatever_the_clock() {
     let bytes = ResponseSpec::of(&[SingleSpec::until("20251231235959Z")]).der();
-    let response = Response::parse(&bytes).unwrap();
     assert_eq!(
-        response.status_for(&leaf_identity()),
+        judged(&bytes, NOW),
         Err(Fault::BadTimes {
             this_update: THIS_UPDATE,
             next_update: THIS_UPDATE - 1
