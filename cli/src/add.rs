@@ -1,16 +1,23 @@
 //! `staplegun add`: names certificates to the agent of a store.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use staplegun_ocsp::Unstapled;
 use staplegun_store::spool;
 
-use crate::agent::Place;
-use crate::agent::list;
+use crate::agent::{Place, list, now, sentence};
+use crate::as_agent::Agent;
 use crate::complain::complain;
-use crate::fetch::Issuers;
+use crate::fetch::{Issuers, responders_of};
+
+const AFTER_HELP: &str = "\
+What is of no use is told, with what to do about it; the others are added all the same.
+
+Exit status: 0 they are looked after, 1 one of them cannot be read now or after its renewal, or is \
+refused, or the list cannot be written.";
 
 /// Name certificates that the agent is to look after
 ///
@@ -18,6 +25,7 @@ use crate::fetch::Issuers;
 /// are renewed. What the agent's user may not read itself reaches it through the
 /// spool, once for each time this is run.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Files of certificates (PEM with the leaf first, or DER), or directories of them
     #[arg(required = true, value_name = "FILE|DIR")]
@@ -26,52 +34,121 @@ pub struct Args {
     place: Place,
 }
 
-/// The exit status when they cannot be added.
+/// The exit status when one of them is of no use, or none can be added.
 pub const FAILED: u8 = 1;
 
 /// Adds them.
 ///
 /// # Errors
 ///
-/// If one cannot be read or holds no certificate, or the list cannot be written.
+/// If the list cannot be written, or nobody reads what is told.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let layout = args.place.layout()?;
-    let mut paths = Vec::new();
-    let (mut subjects, issuers) = (Vec::new(), Issuers::default());
+    let agent = Agent::of(&layout);
+    let mut looked = Looked::default();
     for path in &args.paths {
+        if let Err(error) = looked.look(path, agent.as_ref()) {
+            looked.complaints.push(format!("{error:#}"));
+        }
+    }
+    if !looked.named.is_empty() {
+        list::add(&layout, &looked.named)?;
+    }
+    let mut out = std::io::stdout().lock();
+    for (path, subject) in &looked.found {
+        let certificate = subject.leaf.display_subject();
+        let has_responder = !responders_of(subject, &[]).is_empty();
+        match sentence::of_file(subject, has_responder, now()) {
+            None => writeln!(
+                out,
+                "{certificate}: {}",
+                subject.leaf.responders().join(" ")
+            )?,
+            Some(why @ (Unstapled::NoResponder | Unstapled::SelfSigned)) => {
+                writeln!(out, "{certificate}: {why}")?;
+            }
+            Some(why) => {
+                let complaint = format!("{}: {certificate}: {why}", path.display());
+                looked.complaints.push(complaint);
+            }
+        }
+        // There is no spool before the first agent, which reads the list itself.
+        if layout.spool().is_dir()
+            && let Err(why) = spool::publish(&layout.spool(), &subject.key(), &subject.ders())
+        {
+            let complaint = format!("the agent was not told of {certificate} at once: {why}");
+            looked.complaints.push(complaint);
+        }
+    }
+    for complaint in &looked.complaints {
+        complain(complaint);
+    }
+    Ok(match looked.complaints.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(FAILED),
+    })
+}
+
+/// What was found where the operator points.
+#[derive(Default)]
+struct Looked {
+    /// The paths for the list.
+    named: Vec<PathBuf>,
+    /// The certificates.
+    found: Vec<list::Found>,
+    /// What is the matter with any of it.
+    complaints: Vec<String>,
+}
+
+impl Looked {
+    fn look(&mut self, path: &Path, agent: Option<&Agent>) -> anyhow::Result<()> {
         let path = std::path::absolute(path)
             .with_context(|| format!("cannot use the path {}", path.display()))?;
-        let unfit = path.to_str().is_none_or(|text| text.contains('\n'));
-        if unfit {
+        if path.to_str().is_none_or(|text| text.contains('\n')) {
             bail!("the path {path:?} cannot stand in the list: rename it");
         }
-        let found = list::Seen::default().look_at(&path, &issuers)?;
+        let mut seen = list::Seen::default();
+        let found = seen.look_at(&path, &Issuers::default())?;
         if found.is_empty() {
             complain(format_args!(
                 "{} holds no certificate yet; it is looked at again when it changes",
                 path.display()
             ));
         }
-        subjects.extend(found.into_iter().map(|(_, subject)| subject));
-        paths.push(path);
+        self.complaints.extend(seen.failed().values().cloned());
+        if let Some(agent) = agent {
+            let inside = seen
+                .directories()
+                .filter(|directory| directory.starts_with(&path));
+            let files = found.iter().map(|(file, _)| file);
+            let all = [&path].into_iter().chain(inside).chain(files);
+            self.complaints.extend(unreadable(agent, all));
+        }
+        self.found.extend(found);
+        self.named.push(path);
+        Ok(())
     }
-    list::add(&layout, &paths)?;
-    for subject in &subjects {
-        let responders = match subject.leaf.responders() {
-            [] => "no responder: it is asked for only if the configuration names one".to_owned(),
-            urls => urls.join(" "),
-        };
-        writeln!(
-            std::io::stdout().lock(),
-            "{}: {responders}",
-            subject.leaf.display_subject()
-        )?;
-        // There is no spool before the first agent, which reads the list itself.
-        if layout.spool().is_dir()
-            && let Err(why) = spool::publish(&layout.spool(), &subject.key(), &subject.ders())
-        {
-            complain(format_args!("the agent was not told of it at once: {why}"));
+}
+
+/// What the agent cannot read of `paths`; of a directory that it cannot read, only
+/// the directory is told.
+fn unreadable<'p>(agent: &Agent, paths: impl Iterator<Item = &'p PathBuf>) -> Vec<String> {
+    let mut failed: Vec<&Path> = Vec::new();
+    let mut complaints = Vec::new();
+    for path in paths {
+        if failed.iter().any(|above| path.starts_with(above)) {
+            continue;
+        }
+        if let Err(error) = agent.open(path) {
+            let what = format!(
+                "the agent's user {} cannot read {}",
+                agent.name(),
+                path.display()
+            );
+            let error = anyhow::Error::new(error).context(what);
+            complaints.push(sentence::unreadable(path, &error));
+            failed.push(path);
         }
     }
-    Ok(ExitCode::SUCCESS)
+    complaints
 }

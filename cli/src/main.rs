@@ -10,6 +10,7 @@
 mod add;
 mod agent;
 mod args;
+mod as_agent;
 mod check;
 mod complain;
 mod duration;

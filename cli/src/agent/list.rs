@@ -225,7 +225,15 @@ impl Seen {
             let Ok(about) = fs::metadata(&path) else {
                 continue;
             };
-            if about.is_dir() && depth > 1 {
+            if about.is_dir() && depth == 1 {
+                if holds_certificates(&path) {
+                    self.fail(&path, &anyhow::anyhow!(
+                        "{path} lies too deep: of a directory that is named only those directly \
+                         in it are looked at; name it by itself: staplegun add {path}",
+                        path = path.display()
+                    ));
+                }
+            } else if about.is_dir() {
                 // One that may not be read hides no other.
                 if let Err(error) = self.look_into(&path, depth - 1, looking) {
                     self.fail(&path, &error);
@@ -252,6 +260,14 @@ impl Seen {
         let stamps = [stamp(path), stamp(&issuer_beside(path))];
         self.files.insert(path.to_owned(), stamps) != Some(stamps)
     }
+}
+
+/// Whether there are files in it that are named as certificates.
+fn holds_certificates(directory: &Path) -> bool {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .take(MAX_FILES)
+        .any(|entry| is_named_as_certificate(&entry.path()))
 }
 
 fn is_forbidden(error: &anyhow::Error) -> bool {

@@ -11,6 +11,8 @@ use staplegun_ocsp::time::Rfc3339;
 use staplegun_ocsp::{Certificate, UnixTime, Unstapled};
 use staplegun_store::files::Notes;
 
+use crate::fetch::Subject;
+
 /// Why a certificate is passed over: nobody is asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -177,7 +179,14 @@ impl Standing {
     pub fn needs_operator(&self) -> bool {
         match self {
             Self::Stapled => false,
-            Self::PassedOver { refusal, .. } => refusal.needs_operator(),
+            Self::PassedOver { refusal, path, .. } => {
+                // Somebody named it by mistake.
+                let is_mistake = matches!(
+                    refusal,
+                    Refusal::Itself(Unstapled::Authority | Unstapled::NotServer)
+                );
+                refusal.needs_operator() || (is_mistake && path.is_some())
+            }
             _ => true,
         }
     }
@@ -234,6 +243,16 @@ impl fmt::Display for Standing {
                  refresh; staplegun fetch does it now",
             ),
         }
+    }
+}
+
+/// What stands against a certificate that was found in a file: what it says itself,
+/// and an authority's that stands before the server's own, whatever else it is.
+pub fn of_file(subject: &Subject, has_responder: bool, now: UnixTime) -> Option<Unstapled> {
+    let is_misplaced = subject.leaf.is_ca() && subject.ders().len() > 1;
+    match is_misplaced {
+        true => Some(Unstapled::Authority),
+        false => Unstapled::of(&subject.leaf, has_responder, now),
     }
 }
 

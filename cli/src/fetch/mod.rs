@@ -5,6 +5,7 @@ mod address;
 mod ca_issuers;
 mod client;
 mod command;
+mod container;
 mod dial;
 mod failure;
 mod issuer;

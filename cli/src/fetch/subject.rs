@@ -10,7 +10,7 @@ use staplegun_ocsp::{Certificate, Identity};
 use staplegun_store::Key;
 
 use super::issuer::{Issuer, Issuers};
-use super::{pem, verify};
+use super::{container, pem, verify};
 
 /// The largest file of certificates that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -98,7 +98,14 @@ impl Subject {
     /// If the file cannot be read or holds no certificate; the message names it.
     pub fn from_file(path: &Path, issuers: &Issuers) -> anyhow::Result<Self> {
         let mut subject = read(path)
-            .and_then(|bytes| Self::from_bytes(&bytes, issuers))
+            .and_then(|bytes| {
+                Self::from_bytes(&bytes, issuers).map_err(|error| {
+                    match container::advice(path, &bytes) {
+                        Some(advice) => anyhow::Error::msg(advice),
+                        None => error,
+                    }
+                })
+            })
             .with_context(|| format!("cannot use the certificate {}", path.display()))?;
         if subject.issuer.is_none()
             && let Ok(bytes) = read(&issuer_beside(path))

@@ -7,6 +7,7 @@ mod clock;
 mod connections;
 mod faults;
 mod life;
+mod naming;
 mod proxies;
 mod real;
 mod redirects;
