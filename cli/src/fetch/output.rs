@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
-use staplegun_ocsp::{Tolerance, UnixTime};
+use staplegun_ocsp::{Policy, UnixTime};
 use staplegun_store::files::{Lasting, PUBLIC, behind_links, replace};
 
 use super::{Staple, Subject, judge};
@@ -73,5 +73,5 @@ pub fn write(
 /// What stands in the file, if that counts for anything.
 fn known(path: &Path, subject: &Subject, now: UnixTime) -> Option<Staple> {
     let der = super::subject::read(path).ok()?;
-    judge(&der, subject.issuer()?, now, &Tolerance::STAPLING).ok()
+    judge(&der, subject.issuer()?, now, &Policy::STAPLING).ok()
 }
