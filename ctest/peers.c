@@ -169,7 +169,7 @@ static void note_alert(const SSL *ssl, int where, int value)
     }
 }
 
-static SSL_CTX *new_context(enum protocol protocol)
+SSL_CTX *new_context(enum protocol protocol)
 {
     static const long wire[] = {0x0303, 0x0304, 0xfefd};
     int datagrams = protocol == DTLS1_2;
@@ -189,6 +189,9 @@ static SSL_CTX *new_context(enum protocol protocol)
         add_option(ctx, OPTION_NO_QUERY_MTU);
     }
     L.SSL_CTX_set_info_callback(ctx, note_alert);
+    if (!L.TLS_method) {
+        L.SSL_CTX_ctrl(ctx, CTRL_ECDH_AUTO, 1, NULL);
+    }
     return ctx;
 }
 
@@ -215,9 +218,6 @@ SSL_CTX *server_context(enum protocol protocol, const char *certificate)
     path_to(path, sizeof(path), certificate, "key");
     if (L.SSL_CTX_use_PrivateKey_file(ctx, path, PEM_FILE) != 1) {
         broken(path);
-    }
-    if (!L.TLS_method) {
-        L.SSL_CTX_ctrl(ctx, CTRL_ECDH_AUTO, 1, NULL);
     }
     return ctx;
 }

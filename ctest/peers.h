@@ -88,6 +88,8 @@ const char *protocol_name(enum protocol protocol);
 
 /* Contexts. The server's presents "server", "other", "must-staple" or "untrusted". */
 SSL_CTX *client_context(enum protocol protocol);
+/* One that has nothing: no certificate, and nothing to verify with. */
+SSL_CTX *new_context(enum protocol protocol);
 SSL_CTX *server_context(enum protocol protocol, const char *certificate);
 
 /* Adds one of the SSL_OP_ options. */

@@ -7,23 +7,18 @@
  * the live map. The cases are at the end.
  */
 #define _GNU_SOURCE
+#include "confine.h"
 #include "host.h"
 
 #include <grp.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <malloc.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { HANDSHAKES = 10, ROOM = 8 << 20, NOBODY = 65534, LOOK_IS_DUE = 1100 };
+enum { HANDSHAKES = 10, NOBODY = 65534, LOOK_IS_DUE = 1100 };
 
 static struct pair pairs[2];
 
@@ -57,46 +52,6 @@ static const char *in_chroot(const struct host *host)
     return staples(host);
 }
 
-/*
- * From here on every system call kills but these: read, write and exit; getpid, by which
- * libcrypto's random numbers notice a fork; and what 1.0.2 asks before it reads a variable
- * of its environment: whether it is setuid.
- */
-static void only_read_and_write(void)
-{
-    static const unsigned allowed[]
-        = {SYS_read,   SYS_write,   SYS_exit,   SYS_exit_group, SYS_getpid,
-           SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid};
-    enum { CALLS = sizeof(allowed) / sizeof(*allowed) };
-    struct sock_filter filter[CALLS + 3] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
-    for (unsigned i = 0; i < CALLS; i++) {
-        filter[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i],
-                                                     CALLS - i, 0);
-    }
-    filter[CALLS + 1]
-        = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-    filter[CALLS + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {CALLS + 3, filter};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-        || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
-        broken("seccomp");
-    }
-}
-
-/* So that allocating needs no system call: room that is never given back. */
-static void make_room(void)
-{
-    mallopt(M_MMAP_MAX, 0);
-    mallopt(M_TRIM_THRESHOLD, 16 * ROOM);
-    void *room = malloc(ROOM);
-    if (!room) {
-        broken("malloc");
-    }
-    memset(room, 1, ROOM);
-    free(room);
-}
-
 static const char *filtered(const struct host *host)
 {
     make_room();
@@ -104,7 +59,7 @@ static const char *filtered(const struct host *host)
     staples(host);
     /* By now a look at the files is due. */
     poll(NULL, 0, LOOK_IS_DUE);
-    only_read_and_write();
+    confine_to_read_and_write();
     return staples(host);
 }
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "host.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,6 +56,28 @@ void host_open(const struct host *host)
         pthread_atfork(NULL, NULL, free_old_locks);
         L.CRYPTO_set_locking_callback(old_locking);
     }
+}
+
+any_function host_function_if_any(const struct host *host, const char *name)
+{
+    void *image = dlopen(host->image, RTLD_NOW | RTLD_LOCAL);
+    /* A function that the image lacks is none of its programs', although the shim has it. */
+    void *found = image ? dlsym(image, name) : NULL;
+    if (found && host->preloaded && dlsym(RTLD_DEFAULT, name)) {
+        found = dlsym(RTLD_DEFAULT, name);
+    }
+    any_function answer;
+    memcpy(&answer, &found, sizeof(answer));
+    return answer;
+}
+
+any_function host_function(const struct host *host, const char *name)
+{
+    any_function found = host_function_if_any(host, name);
+    if (!found) {
+        broken(name);
+    }
+    return found;
 }
 
 void check(int good, const char *label, const char *format, ...)

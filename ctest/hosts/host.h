@@ -38,6 +38,13 @@ struct host host_begin(int count, char **arguments);
 /* Opens the image as a plugin would: locally, the shim's functions first. */
 void host_open(const struct host *host);
 
+/*
+ * A function that libssl.h does not list: the shim's, the image's or its libcrypto's. Where
+ * there is none, the first ends the process, and the second returns NULL.
+ */
+any_function host_function(const struct host *host, const char *name);
+any_function host_function_if_any(const struct host *host, const char *name);
+
 __attribute__((format(printf, 3, 4))) void check(int good, const char *label,
                                                  const char *format, ...);
 

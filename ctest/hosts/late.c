@@ -9,7 +9,6 @@
 #include "host.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -30,20 +29,6 @@ static const struct host *the_host;
 
 /* The driver's certificate that names a responder, and the key that goes with it. */
 static char certificate[4096], key[4096];
-
-static any_function function(const char *name)
-{
-    void *found = the_host->preloaded ? dlsym(RTLD_DEFAULT, name) : NULL;
-    if (!found) {
-        found = dlsym(dlopen(the_host->image, RTLD_NOW | RTLD_LOCAL), name);
-    }
-    if (!found) {
-        broken(name);
-    }
-    any_function answer;
-    memcpy(&answer, &found, sizeof(answer));
-    return answer;
-}
 
 /* The files in the spool; with remove they are gone afterwards. */
 static int spooled(int remove)
@@ -79,9 +64,9 @@ static double seconds(void)
 static int loads_another(SSL *ssl, void *chain)
 {
     int (*use_certificate)(SSL *, const char *, int) =
-        (int (*)(SSL *, const char *, int))function("SSL_use_certificate_file");
+        (int (*)(SSL *, const char *, int))host_function(the_host, "SSL_use_certificate_file");
     int (*use_key)(SSL *, const char *, int) =
-        (int (*)(SSL *, const char *, int))function("SSL_use_PrivateKey_file");
+        (int (*)(SSL *, const char *, int))host_function(the_host, "SSL_use_PrivateKey_file");
     return use_certificate(ssl, certificate, PEM_FILE) == 1
            && L.SSL_ctrl(ssl, CTRL_CHAIN_CERT, ADD_REFERENCE, stack_item(chain, 0)) == 1
            && use_key(ssl, key, PEM_FILE) == 1;
@@ -92,7 +77,7 @@ static void within(void)
     struct pair pair;
     STACK *chain = NULL;
     void (*set_callback)(SSL_CTX *, int (*)(SSL *, void *), void *) =
-        (void (*)(SSL_CTX *, int (*)(SSL *, void *), void *))function("SSL_CTX_set_cert_cb");
+        (void (*)(SSL_CTX *, int (*)(SSL *, void *), void *))host_function(the_host, "SSL_CTX_set_cert_cb");
     pair_new(&pair, TLS1_2);
     if (L.SSL_CTX_ctrl(pair.server, CTRL_GET_CHAIN_CERTS, 0, &chain) != 1 || !chain) {
         broken("the server's chain");

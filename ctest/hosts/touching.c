@@ -1,0 +1,113 @@
+/*
+ * Hosts that from some moment on are killed for every look at a file.
+ *
+ *     touching IMAGE PKI alone|preloaded CASE RESPONSE
+ *
+ * RESPONSE is what a client must receive when preloaded: "none", "staple" by a file,
+ * "second" by the live map; or KILLED. The cases are at the end. Each shows first that the
+ * filter does kill.
+ */
+#define _GNU_SOURCE
+#include "confine.h"
+#include "material.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LOOK_IS_DUE = 1100 };
+
+static struct pair pair;
+static struct material server;
+
+/*
+ * Everything that libcrypto fetches, and seeds, at its first handshakes, with certificates
+ * that are not the ones in question; and a second in which nothing was looked at.
+ */
+static void warm_up(const struct host *host)
+{
+    struct material other = material_read(host, "must-staple", "must-staple");
+    struct pair warm = {pair.client, server_context(TLS1_2, "other")};
+    for (int turn = 0; turn < 2; turn++) {
+        pair_staple(&warm);
+    }
+    L.SSL_CTX_free(warm.server);
+    warm = (struct pair){new_context(TLS1_2), new_context(TLS1_2)};
+    load_into_context(host, warm.server, &other);
+    pair_staple(&warm);
+    pair_free(&warm);
+    poll(NULL, 0, LOOK_IS_DUE);
+}
+
+static void load(const struct host *host)
+{
+    host_open(host);
+    pair_new(&pair, TLS1_2);
+    server = material_read(host, "server", "server");
+    warm_up(host);
+}
+
+static const char *looks(const struct host *host)
+{
+    (void)host;
+    make_room();
+    confine_from_files();
+    return access("/", F_OK) == 0 ? "lived" : "lived, refused";
+}
+
+static const char *shakes_hands(const struct host *host)
+{
+    load(host);
+    make_room();
+    confine_from_files();
+    return pair_staple(&pair);
+}
+
+static const char *makes_a_context(const struct host *host)
+{
+    load(host);
+    make_room();
+    confine_from_files();
+    struct pair later = {new_context(TLS1_2), pair.server};
+    return pair_staple(&later);
+}
+
+static const char *loads(const struct host *host, const struct material *material)
+{
+    make_room();
+    confine_from_files();
+    struct pair later = {new_context(TLS1_2), new_context(TLS1_2)};
+    load_into_context(host, later.server, material);
+    pair_staple(&later);
+    return pair_staple(&later);
+}
+
+static const char *loads_what_it_has(const struct host *host)
+{
+    load(host);
+    return loads(host, &server);
+}
+
+int main(int count, char **arguments)
+{
+    static const struct {
+        const char *name, *label;
+        const char *(*body)(const struct host *);
+    } cases[] = {
+        {"first", "a first handshake that may look at no file", shakes_hands},
+        {"context", "one more context that may look at no file", makes_a_context},
+        {"known", "a known certificate from memory, where no file may be looked at",
+         loads_what_it_has},
+    };
+    struct host host = host_begin(count, arguments);
+    check_text("a look that the filter forbids", child_says(looks, &host), KILLED);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        if (host.more_count == 2 && strcmp(cases[i].name, host.more[0]) == 0) {
+            check_text(cases[i].label, child_says(cases[i].body, &host),
+                       host.preloaded ? host.more[1] : "none");
+            return 0;
+        }
+    }
+    broken("no such case");
+}
