@@ -16,7 +16,8 @@ pub const MAX_REFRESH: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The longest time until the first retry after a failure.
 pub const FIRST_RETRY: Duration = Duration::from_secs(10);
 
-/// The longest time between two retries, unless Retry-After asks for more.
+/// The longest time between two retries, unless something is in use and Retry-After
+/// asks for more.
 pub const MAX_RETRY: Duration = Duration::from_secs(3600);
 
 /// The longest Retry-After that is obeyed.
@@ -57,32 +58,46 @@ pub fn refresh(
 /// How long to wait after the last of `failures` failed attempts in a row.
 ///
 /// A random point in the second half of a time that starts at [`FIRST_RETRY`],
-/// doubles with each failure and stays at [`MAX_RETRY`]. `retry_after` is what
+/// doubles with each failure and stays at `longest`. `retry_after` is what
 /// the responder asked for: it is obeyed up to [`MAX_RETRY_AFTER`], with up to a
 /// tenth added, so that not all come back at once; but while a response is in
-/// use that is `usable_for` some time yet, for half of that time at most.
+/// use that is `usable_for` some time yet, for half of that time at most, and while
+/// none is, no longer than `longest`, where the tenth comes off.
 ///
 /// `random` is uniform over all of `u64`.
 pub fn retry(
     failures: u32,
     retry_after: Option<Duration>,
     usable_for: Option<Duration>,
+    longest: Duration,
     random: u64,
 ) -> Duration {
+    let in_millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let doublings = failures.saturating_sub(1).min(16);
-    let longest = FIRST_RETRY.saturating_mul(1u32 << doublings).min(MAX_RETRY);
-    let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
-    let own = Duration::from_millis(between(longest.div_euclid(2), longest, random));
+    let own = in_millis(FIRST_RETRY.saturating_mul(1u32 << doublings).min(longest));
+    let own = Duration::from_millis(between(own.div_euclid(2), own, random));
     let Some(asked) = retry_after else {
         return own;
     };
-    let asked = u64::try_from(asked.min(MAX_RETRY_AFTER).as_millis()).unwrap_or(u64::MAX);
+    let asked = in_millis(asked.min(MAX_RETRY_AFTER));
     let spread = asked.saturating_add(asked.div_euclid(10));
-    let obeyed = Duration::from_millis(between(asked, spread, random));
-    let latest = usable_for
-        .filter(|left| !left.is_zero())
-        .map_or(Duration::MAX, |left| left.checked_div(2).unwrap_or(left));
-    obeyed.min(latest).max(own)
+    let usable_for = usable_for.filter(|left| !left.is_zero());
+    let obeyed = match usable_for {
+        Some(left) => {
+            let latest = left.checked_div(2).unwrap_or(left);
+            Duration::from_millis(between(asked, spread, random)).min(latest)
+        }
+        None => {
+            let longest = in_millis(longest);
+            let earliest = if asked <= longest {
+                asked
+            } else {
+                longest.saturating_sub(longest.div_euclid(10))
+            };
+            Duration::from_millis(between(earliest, spread.min(longest), random))
+        }
+    };
+    obeyed.max(own)
 }
 
 /// A random point between 40 % and 60 % of a time.

@@ -4,6 +4,7 @@ use der::asn1::{Any, GeneralizedTime, Null, ObjectIdentifier, OctetString};
 use der::{DateTime, Encode};
 use sha2::Digest;
 use x509_cert::certificate::Certificate;
+use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::CrlReason;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::AlgorithmIdentifierOwned;
@@ -16,6 +17,9 @@ use crate::pki::{Identity, Spec, corrupt, from_now};
 
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
+
+/// id-pkix-ocsp-nonce.
+const NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.2");
 
 const HOUR: i64 = 3_600;
 
@@ -44,6 +48,7 @@ pub struct Response<'a> {
     certificates: Vec<Certificate>,
     responder_by_key: bool,
     corrupt_signature: bool,
+    nonce: Option<Vec<u8>>,
 }
 
 impl<'a> Response<'a> {
@@ -60,6 +65,7 @@ impl<'a> Response<'a> {
             certificates: Vec::new(),
             responder_by_key: false,
             corrupt_signature: false,
+            nonce: None,
         }
     }
 
@@ -139,6 +145,12 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Repeats that nonce (RFC 9654).
+    pub fn nonce(mut self, nonce: &[u8]) -> Self {
+        self.nonce = Some(nonce.to_vec());
+        self
+    }
+
     /// Changes one bit of the signature.
     pub fn corrupt_signature(mut self) -> Self {
         self.corrupt_signature = true;
@@ -158,7 +170,10 @@ impl<'a> Response<'a> {
                 next_update: self.next_update.map(time),
                 single_extensions: None,
             }],
-            response_extensions: None,
+            response_extensions: self
+                .nonce
+                .as_deref()
+                .map(|nonce| vec![nonce_extension(nonce)]),
         };
         let mut signature = self.signer.key.sign(&tbs_response_data);
         if self.corrupt_signature {
@@ -207,6 +222,15 @@ impl<'a> Response<'a> {
             issuer_key_hash: hash(key.raw_bytes()),
             serial_number: SerialNumber::new(&self.serial).expect("at most 20 bytes"),
         }
+    }
+}
+
+fn nonce_extension(nonce: &[u8]) -> Extension {
+    let inner = OctetString::new(nonce).and_then(|nonce| nonce.to_der());
+    Extension {
+        extn_id: NONCE,
+        critical: false,
+        extn_value: OctetString::new(inner.expect("encodes")).expect("fits"),
     }
 }
 

@@ -13,19 +13,20 @@ use staplegun_store::spool::DropBox;
 
 use super::clock;
 use super::counters::Counters;
-use super::decision::overslept as has_overslept;
+use super::decision::{longest_heeded, overslept as has_overslept};
 use super::event::Event;
 use super::keeper::Keeper;
 use super::list;
 use super::metrics;
 use super::metrics::Metrics;
-use super::pool::{Job, Pool};
+use super::pool::Pool;
 use super::roster::Roster;
 use super::settings::Settings;
+use super::stamp::Stamp;
 use super::systemd::Manager;
 use super::unreadable;
 use super::watch::{Changes, Watch};
-use crate::fetch::{Issuers, Manner, Trust, responders_of};
+use crate::fetch::{Issuers, Manner, Question, Trust, responders_of};
 
 /// How long notices of changes are gathered before anything is looked at.
 const GATHERING: Duration = Duration::from_millis(50);
@@ -49,6 +50,8 @@ pub struct Daemon {
     pub(super) listed: list::Seen,
     /// What of it cannot be read, for `staplegun status`.
     pub(super) unreadable: unreadable::Note,
+    /// The list of it, as it was seen last.
+    pub(super) list: Option<Stamp>,
     reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
 }
 
@@ -124,6 +127,7 @@ impl Daemon {
             spool: None,
             counters: Counters::default(),
             listed: list::Seen::default(),
+            list: None,
             reload,
         })
     }
@@ -296,14 +300,33 @@ impl Daemon {
                 self.roster.set_due(&key, None);
                 continue;
             };
-            watched.notes.last_attempt = Some(clock::now());
-            let job = Job {
+            let now = clock::now();
+            let is_first = watched.notes.last_attempt.is_none();
+            let heed = if std::mem::take(&mut watched.at_once) || is_first {
+                Duration::ZERO
+            } else {
+                longest_heeded(watched.known.as_ref(), now, &self.settings.limits())
+            };
+            watched.notes.last_attempt = Some(now);
+            let question = Question {
                 subject: Arc::clone(&watched.subject),
                 manner: Arc::clone(&self.manner),
                 turn: watched.turn,
+                heed,
             };
             self.roster.begin(&key);
-            pool.add(&responder, job);
+            pool.add(&responder.url, question);
+        }
+    }
+
+    /// Asks for whatever is not as it should be, whatever its responder wished for: the
+    /// operator has done something about it.
+    pub(super) fn ask_at_once(&mut self) {
+        for key in self.roster.wanting(clock::now()) {
+            self.roster.set_due(&key, Some(Instant::now()));
+            if let Some(watched) = self.roster.get_mut(&key) {
+                watched.at_once = true;
+            }
         }
     }
 
@@ -328,9 +351,7 @@ impl Daemon {
                 self.trust = trust;
                 // There may be a responder now where there was none.
                 self.listed = list::Seen::default();
-                for key in self.roster.unplanned() {
-                    self.roster.set_due(&key, Some(Instant::now()));
-                }
+                self.ask_at_once();
                 for passed_over in self.roster.take_passed_over() {
                     self.examine_again(passed_over);
                 }

@@ -79,15 +79,28 @@ pub fn after_failure(
     limits: &Limits,
     random: u64,
 ) -> Duration {
-    let usable_for = in_use
+    let usable_for = usable_for(in_use, now);
+    schedule::retry(
+        failures,
+        retry_after,
+        usable_for,
+        limits.longest_retry,
+        random,
+    )
+}
+
+/// How much is heeded of the time for which a responder wants to be left alone: no more
+/// than [`after_failure`] waits for it.
+pub fn longest_heeded(in_use: Option<&Staple>, now: UnixTime, limits: &Limits) -> Duration {
+    let longest = limits.longest_retry - limits.longest_retry / 10;
+    usable_for(in_use, now).map_or(longest, |left| left / 2)
+}
+
+fn usable_for(in_use: Option<&Staple>, now: UnixTime) -> Option<Duration> {
+    in_use
         .filter(|staple| staple.is_good() && staple.is_fresh(now))
         .and_then(|staple| u64::try_from(staple.validity.until.saturating_sub(now)).ok())
-        .map(Duration::from_secs);
-    let delay = schedule::retry(failures, retry_after, usable_for, random);
-    match retry_after {
-        Some(_) => delay,
-        None => delay.min(limits.longest_retry),
-    }
+        .map(Duration::from_secs)
 }
 
 /// Whether a timer set by the monotonic clock comes too late by the wall clock:
@@ -167,16 +180,20 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_obeyed_beyond_the_limit_but_not_past_half_of_what_is_in_use() {
+    fn retry_after_is_obeyed_beyond_the_limit_only_while_something_is_in_use() {
         let day = Some(Duration::from_secs(86_400));
         let waits = |in_use: Option<Staple>| {
-            after_failure(1, day, in_use.as_ref(), NOW, &LIMITS, 0).as_secs()
+            let wait = |random| after_failure(1, day, in_use.as_ref(), NOW, &LIMITS, random);
+            let heeded = longest_heeded(in_use.as_ref(), NOW, &LIMITS);
+            assert!(day.is_some_and(|day| day.min(heeded) <= wait(0)));
+            (wait(0).as_secs(), wait(u64::MAX).as_secs())
         };
-        assert_eq!(waits(None), 86_400);
-        assert_eq!(waits(Some(good(1, -10, 7_200))), 3_600);
-        // What is expired or revoked holds nothing up.
-        assert_eq!(waits(Some(good(1, -10, 0))), 86_400);
-        assert_eq!(waits(Some(revoked(1, -10, 7_200))), 86_400);
+        assert_eq!(waits(Some(good(1, -10, 604_800))), (86_400, 95_040));
+        assert_eq!(waits(Some(good(1, -10, 7_200))), (3_600, 3_600));
+        // Nothing is stapled, be it expired or revoked.
+        for in_use in [None, Some(good(1, -10, 0)), Some(revoked(1, -10, 7_200))] {
+            assert_eq!(waits(in_use), (3_240, 3_600));
+        }
     }
 
     #[test]

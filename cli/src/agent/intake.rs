@@ -193,6 +193,11 @@ impl Daemon {
         let failed = self.listed.failed().iter();
         let failed = failed.map(|(path, why)| (path.display().to_string(), why.clone()));
         self.unreadable.update(failed.collect());
+        // `staplegun add` writes the list, whatever it names.
+        let list = stamp::of_file(&list::path(&self.layout));
+        if std::mem::replace(&mut self.list, list) != list && self.list.is_some() {
+            self.ask_at_once();
+        }
     }
 
     /// Looks for responses in `staples/` that are not what the agent wrote there:

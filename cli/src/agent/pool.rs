@@ -7,18 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::clock;
 use super::event::Event;
 use super::lanes::{Lanes, Turn};
-use crate::fetch::{self, Client, Fetched, Issuers, Manner, Subject};
-
-/// One response to fetch.
-#[derive(Debug)]
-pub struct Job {
-    /// The certificate.
-    pub subject: Arc<Subject>,
-    /// How to ask.
-    pub manner: Arc<Manner>,
-    /// How many attempts there were before.
-    pub turn: usize,
-}
+use crate::fetch::{self, Client, Fetched, Issuers, Question, Responders};
 
 /// The threads, and what they have to do. They end with the process.
 #[derive(Debug)]
@@ -28,9 +17,10 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Shared {
-    lanes: Mutex<Lanes<Job, Client>>,
+    lanes: Mutex<Lanes<Question, Client>>,
     changed: Condvar,
     issuers: Arc<Issuers>,
+    responders: Responders,
 }
 
 impl Pool {
@@ -49,6 +39,7 @@ impl Pool {
             lanes: Mutex::new(Lanes::new(per_responder)),
             changed: Condvar::new(),
             issuers: Arc::clone(issuers),
+            responders: Responders::default(),
         });
         for _ in 0..threads {
             let (shared, events) = (Arc::clone(&shared), events.clone());
@@ -59,10 +50,10 @@ impl Pool {
         Ok(Self { shared })
     }
 
-    /// Adds a job; its [`Event::Fetched`] comes when it is done. The limit of
+    /// Adds a question; its [`Event::Fetched`] comes when it is done. The limit of
     /// `responder` counts, which is the one that is asked first.
-    pub fn add(&self, responder: &str, job: Job) {
-        self.shared.lanes().add(host(responder), job);
+    pub fn add(&self, responder: &str, question: Question) {
+        self.shared.lanes().add(host(responder), question);
         self.shared.changed.notify_one();
     }
 }
@@ -70,12 +61,12 @@ impl Pool {
 impl Shared {
     /// A thread that panicked has left the lanes as they should be: they are
     /// changed by single calls only.
-    fn lanes(&self) -> MutexGuard<'_, Lanes<Job, Client>> {
+    fn lanes(&self) -> MutexGuard<'_, Lanes<Question, Client>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives back the lane of what is over, and waits for the next.
-    fn next(&self, over: Option<(Arc<str>, Option<Client>)>) -> Turn<Job, Client> {
+    fn next(&self, over: Option<(Arc<str>, Option<Client>)>) -> Turn<Question, Client> {
         let mut lanes = self.lanes();
         if let Some((lane, client)) = over {
             lanes.done(&lane, client);
@@ -98,13 +89,17 @@ impl Shared {
 fn work(shared: &Shared, events: &Sender<Event>) {
     let mut over = None;
     loop {
-        let Turn { lane, job, left } = shared.next(over);
-        let (patience, proxies) = (job.manner.patience, &job.manner.proxies);
+        let Turn {
+            lane,
+            job: question,
+            left,
+        } = shared.next(over);
+        let (patience, proxies) = (question.manner.patience, &question.manner.proxies);
         let mut client = left
             .filter(|client| *client.patience() == patience && *client.proxies() == **proxies)
             .unwrap_or_else(|| Client::new(patience, Arc::clone(proxies)));
-        let key = job.subject.key();
-        let fetched = fetch_one(&job, &shared.issuers, &mut client);
+        let key = question.subject.key();
+        let fetched = fetch_one(&question, shared, &mut client);
         // What panicked in the middle of an exchange is used for no other.
         over = Some((lane, fetched.is_some().then_some(client)));
         let fetched = fetched.map(Box::new);
@@ -115,11 +110,9 @@ fn work(shared: &Shared, events: &Sender<Event>) {
 }
 
 /// None if it panicked: that must cost neither the thread nor the others.
-fn fetch_one(job: &Job, issuers: &Issuers, client: &mut Client) -> Option<Fetched> {
-    let fetch = || {
-        let now = clock::now();
-        fetch::fetch(&job.subject, &job.manner, issuers, client, job.turn, now)
-    };
+fn fetch_one(question: &Question, shared: &Shared, client: &mut Client) -> Option<Fetched> {
+    let (issuers, responders) = (&shared.issuers, &shared.responders);
+    let fetch = || fetch::fetch(question, issuers, responders, client, clock::now());
     catch_unwind(AssertUnwindSafe(fetch)).ok()
 }
 

@@ -27,6 +27,8 @@ pub struct Watched {
     asking: bool,
     /// Attempts so far.
     pub turn: usize,
+    /// It is asked at its time, though its responder wants to be left alone.
+    pub at_once: bool,
     /// The file in `staples/` as it was seen last.
     pub stamp: Option<Stamp>,
     /// The file there that could not be read: told once.
@@ -162,6 +164,7 @@ impl Roster {
             due: None,
             asking: false,
             turn: 0,
+            at_once: false,
             stamp: None,
             unread: None,
             subject: Arc::new(subject),
@@ -291,11 +294,18 @@ impl Roster {
         self.timetable.first().map(|(due, _)| *due)
     }
 
-    /// Those for which no time is set.
-    pub fn unplanned(&self) -> Vec<Key> {
+    /// Those that want a response: the last attempt failed, or there was none, or there
+    /// is nothing to be stapled though nothing tells of a revocation.
+    pub fn wanting(&self, now: UnixTime) -> Vec<Key> {
+        let is_well = |watched: &Watched| {
+            let known = watched.known.as_ref();
+            watched.due.is_some()
+                && watched.notes.failures == 0
+                && known.is_some_and(|known| !known.is_good() || known.is_fresh(now))
+        };
         let all = self.entries.iter();
-        let unplanned = all.filter(|(_, watched)| watched.due.is_none());
-        unplanned.map(|(key, _)| *key).collect()
+        let wanting = all.filter(|(_, watched)| !is_well(watched));
+        wanting.map(|(key, _)| *key).collect()
     }
 
     /// Whether a fetch is under way.

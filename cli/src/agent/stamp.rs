@@ -2,6 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use staplegun_store::layout::Layout;
 use staplegun_store::{Key, name};
@@ -31,9 +32,14 @@ impl Stamp {
     }
 }
 
+/// Which file lies at that path.
+pub fn of_file(path: &Path) -> Option<Stamp> {
+    let about = std::fs::symlink_metadata(path).ok()?;
+    Some(Stamp::of(&about))
+}
+
 /// Which file lies in `staples/` under that name.
 pub fn of_response(layout: &Layout, key: &Key) -> Option<Stamp> {
     let file = format!("{}.der", name::of_key(key));
-    let about = std::fs::symlink_metadata(layout.lasting().join("staples").join(file)).ok()?;
-    Some(Stamp::of(&about))
+    of_file(&layout.lasting().join("staples").join(file))
 }

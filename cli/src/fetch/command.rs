@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -14,8 +15,8 @@ use staplegun_store::name;
 use super::output::{self, Output};
 use super::store::{Stored, keep};
 use super::{
-    Client, Failure, Issuers, Manner, Override, Patience, Proxies, ProxySettings, Received,
-    Subject, fetch,
+    Client, Failure, Fetched, Issuers, Manner, Override, Patience, Proxies, ProxySettings,
+    Question, Received, Responders, Subject, fetch,
 };
 use crate::agent::Place;
 use crate::agent::{now, start_log};
@@ -89,11 +90,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("--output takes the response for one certificate");
     }
     let mut reports = Vec::new();
-    let proxies = Arc::new(Proxies::new(&ProxySettings::default()));
-    let issuers = Issuers::default();
-    let mut client = Client::new(Patience::DEFAULT, proxies);
+    let manner = Arc::new(args.manner());
+    let mut asker = Asker {
+        issuers: Issuers::default(),
+        responders: Responders::default(),
+        client: Client::new(manner.patience, Arc::clone(&manner.proxies)),
+        manner,
+    };
     for file in &args.certificates {
-        reports.push(one(file, &args, &issuers, &mut client)?);
+        reports.push(one(file, &args, &mut asker)?);
     }
     // `println!` would panic once nobody reads it any more.
     let mut out = std::io::stdout().lock();
@@ -114,7 +119,40 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn one(file: &Path, args: &Args, issuers: &Issuers, client: &mut Client) -> anyhow::Result<Report> {
+impl Args {
+    fn manner(&self) -> Manner {
+        Manner {
+            patience: Patience::DEFAULT,
+            policy: Policy::STAPLING,
+            proxies: Arc::new(Proxies::new(&ProxySettings::default())),
+            overrides: self.responders.clone(),
+        }
+    }
+}
+
+/// What asking for one certificate after another takes.
+struct Asker {
+    manner: Arc<Manner>,
+    issuers: Issuers,
+    responders: Responders,
+    client: Client,
+}
+
+impl Asker {
+    fn ask(&mut self, subject: &Subject) -> Fetched {
+        let question = Question {
+            subject: Arc::new(subject.clone()),
+            manner: Arc::clone(&self.manner),
+            turn: 0,
+            heed: Duration::ZERO,
+        };
+        let (issuers, responders) = (&self.issuers, &self.responders);
+        fetch(&question, issuers, responders, &mut self.client, now())
+    }
+}
+
+fn one(file: &Path, args: &Args, asker: &mut Asker) -> anyhow::Result<Report> {
+    let issuers = &asker.issuers;
     let mut subject = Subject::from_file(file, issuers)?;
     for issuer in &args.issuer {
         let bytes = super::subject::read(issuer)
@@ -125,13 +163,7 @@ fn one(file: &Path, args: &Args, issuers: &Issuers, client: &mut Client) -> anyh
         }
         candidates.retain(|der| subject.complete(der, issuers));
     }
-    let manner = Manner {
-        patience: Patience::DEFAULT,
-        policy: Policy::STAPLING,
-        proxies: Arc::default(),
-        overrides: args.responders.clone(),
-    };
-    let fetched = fetch(&subject, &manner, issuers, client, 0, now());
+    let fetched = asker.ask(&subject);
     let subject = fetched.completed.unwrap_or(subject);
     let mut report = Report {
         file: file.display().to_string(),

@@ -55,6 +55,10 @@ pub enum Kind {
         /// The Content-Type that came with it, if it was not OCSP's.
         content_type: Option<Box<str>>,
     },
+    /// The responder asked to be left alone, for so long yet; it was not asked.
+    LeftAlone(Duration),
+    /// The response repeats another nonce than was sent.
+    OtherNonce,
     /// The signature, or the signer's right to sign, does not hold.
     Signer(super::verify::Unverified),
 }
@@ -105,6 +109,8 @@ impl Failure {
             Kind::HttpStatus(_) => "http_status",
             Kind::TooLarge => "too_large",
             Kind::Response { fault, .. } => fault.cause(),
+            Kind::LeftAlone(_) => "retry_after",
+            Kind::OtherNonce => "wrong_nonce",
             Kind::Signer(unverified) => unverified.cause(),
         }
     }
@@ -149,6 +155,17 @@ impl fmt::Display for Failure {
                     None => Ok(()),
                 }
             }
+            Kind::LeftAlone(left) => write!(
+                f,
+                "not asked: the responder wants to be left alone for another {} s (Retry-After); \
+                 a reload of the agent asks it now",
+                left.as_secs().saturating_add(1)
+            ),
+            Kind::OtherNonce => write!(
+                f,
+                "the response answers somebody else's request: its nonce is not the one that was \
+                 sent; something before the responder may keep its answers"
+            ),
             Kind::Signer(unverified) => write!(f, "{unverified}"),
         }?;
         match &self.proxy {

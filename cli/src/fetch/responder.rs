@@ -1,20 +1,27 @@
-//! Asking for one certificate's response: every responder in turn, until one
-//! gives a response that counts.
+//! Asking for one certificate's response: every responder, each in the ways that it may
+//! understand, until one gives a response that counts.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use staplegun_ocsp::fault::ErrorStatus;
 use staplegun_ocsp::request::{self, HttpRequest};
-use staplegun_ocsp::{Fault, HashAlgorithm, Policy, UnixTime};
+use staplegun_ocsp::{Fault, HashAlgorithm, Policy, Response, UnixTime};
 
 use super::ca_issuers;
 use super::client::{Client, Message, Patience};
 use super::failure::{Failure, Kind};
 use super::issuer::Issuers;
 use super::judge::{Staple, judge};
-use super::overrides::{Override, responders};
+use super::overrides::{Override, Responder, responders};
 use super::proxy::Proxies;
-use super::subject::Subject;
+use super::remembered::{Responders, Way};
+use super::subject::{Issued, Subject};
+
+/// The most requests of one attempt that are answered with nothing of use. One that
+/// does not understand the first may be asked in two other ways.
+const REQUESTS: usize = 3;
 
 /// How to ask.
 #[derive(Clone, Debug)]
@@ -25,8 +32,22 @@ pub struct Manner {
     pub policy: Policy,
     /// Through whom.
     pub proxies: Arc<Proxies>,
-    /// Responders that the operator names.
+    /// What the operator says of responders.
     pub overrides: Vec<Override>,
+}
+
+/// One certificate to ask for.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The certificate.
+    pub subject: Arc<Subject>,
+    /// How to ask.
+    pub manner: Arc<Manner>,
+    /// How many attempts there were before: another address comes first each time.
+    pub turn: usize,
+    /// How much is heeded of the time for which a responder wants to be left alone
+    /// (Retry-After); zero: it is asked now.
+    pub heed: Duration,
 }
 
 /// What came of it.
@@ -50,23 +71,22 @@ pub struct Received {
 }
 
 /// The responders that would be asked for `subject`.
-pub fn responders_of(subject: &Subject, overrides: &[Override]) -> Vec<String> {
+pub fn responders_of(subject: &Subject, overrides: &[Override]) -> Vec<Responder> {
     let issuer = subject.issuer().map(|issuer| issuer.by.sha256.as_str());
     responders(&subject.leaf, issuer, overrides)
 }
 
-/// Fetches the response for `subject` at the time `now`. `turn` counts attempts,
-/// so that another address comes first each time. Waits no longer than the
-/// client's [`Patience::total`] in all.
+/// Fetches the response at the time `now`. Waits no longer than the client's
+/// [`Patience::total`] in all.
 pub fn fetch(
-    subject: &Subject,
-    manner: &Manner,
+    question: &Question,
     issuers: &Issuers,
+    remembered: &Responders,
     client: &mut Client,
-    turn: usize,
     now: UnixTime,
 ) -> Fetched {
     let deadline = Instant::now() + client.patience().total;
+    let (subject, turn) = (&*question.subject, question.turn);
     let mut completed = None;
     if subject.issuer().is_none() {
         let mut found = subject.clone();
@@ -75,93 +95,134 @@ pub fn fetch(
     }
     let mut asking = Asking {
         subject: completed.as_ref().unwrap_or(subject),
-        manner,
+        question,
+        remembered,
         client,
-        turn,
         now,
     };
     let outcome = asking.ask_all(deadline);
     Fetched { completed, outcome }
 }
 
-/// One certificate's question.
+/// One certificate's question, being asked.
 struct Asking<'a> {
     subject: &'a Subject,
-    manner: &'a Manner,
+    question: &'a Question,
+    remembered: &'a Responders,
     client: &'a mut Client,
-    turn: usize,
     now: UnixTime,
 }
 
-/// How a request is made and sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Usual,
-    Sha256,
-    Post,
+/// A request that may be sent.
+struct Request {
+    way: Way,
+    /// The address, with the request in it if it goes by GET.
+    target: String,
+    message: Message,
+    nonce: Option<[u8; 32]>,
 }
 
 impl Asking<'_> {
+    /// Asks everybody once before anybody is asked in another way.
     fn ask_all(&mut self, deadline: Instant) -> Result<Received, Failure> {
-        let urls = responders_of(self.subject, &self.manner.overrides);
-        let mut first_failure = None;
-        for (tried, url) in urls.iter().enumerate() {
+        let responders = responders_of(self.subject, &self.question.manner.overrides);
+        if responders.is_empty() {
+            return Err(Failure::at("", Kind::NoResponder));
+        }
+        let issuer = self.issuer()?.clone();
+        let firsts = responders.iter().enumerate();
+        let mut waiting: VecDeque<_> = firsts
+            .map(|(at, responder)| (at, self.remembered.way(&responder.url)))
+            .collect();
+        if waiting.len() > REQUESTS {
+            // No more than these are asked: others come first the next time.
+            waiting.rotate_left(self.question.turn % responders.len());
+        }
+        let mut tried = Vec::new();
+        let mut told: Option<Failure> = None;
+        let mut answers = 0;
+        while answers < REQUESTS
+            && let Some((at, way)) = waiting.pop_front()
+        {
+            let responder = &responders[at];
+            let url = responder.url.as_str();
+            let is_first = tried.iter().all(|(other, _)| *other != at);
+            if is_first && let Some(left) = self.remembered.alone_for(url, self.question.heed) {
+                told.get_or_insert(Failure::at(url, Kind::LeftAlone(left)));
+                continue;
+            }
+            let request = Request::new(responder, &issuer, way);
+            tried.push((at, request.way));
             // A responder that hangs leaves time for the others.
-            let others = u32::try_from(urls.len() - tried).unwrap_or(u32::MAX);
+            let others = u32::try_from(waiting.len() + 1).unwrap_or(u32::MAX);
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.ask(url, Instant::now() + left / others) {
-                Ok(received) => return Ok(received),
-                Err(failure) => first_failure = first_failure.or(Some(failure)),
+            let failure = match self.ask(url, &request, &issuer, Instant::now() + left / others) {
+                Ok(received) => {
+                    self.remembered.answered(url, request.way);
+                    return Ok(received);
+                }
+                Err(failure) => failure,
+            };
+            if let Some(wait) = failure.retry_after {
+                self.remembered.leave_alone(url, wait);
+            }
+            if is_answer(&failure) {
+                answers += 1;
+                self.remembered.forget_way(url);
+                let ways = other_ways(request.way, &failure.kind).into_iter().flatten();
+                let mut ways = ways.map(|way| (at, way));
+                waiting.extend(ways.find(|next| !tried.contains(next)));
+            }
+            if told.as_ref().is_none_or(|told| tells_more(&failure, told)) {
+                told = Some(failure);
             }
         }
-        Err(first_failure.unwrap_or_else(|| Failure::at("", Kind::NoResponder)))
+        let told = told.unwrap_or_else(|| Failure::at("", Kind::NoResponder));
+        let alone = responders
+            .iter()
+            .map(|responder| self.remembered.alone_for(&responder.url, Duration::MAX));
+        Err(Failure {
+            // Only if nobody may be asked before.
+            retry_after: alone
+                .collect::<Option<Vec<_>>>()
+                .unwrap_or_default()
+                .into_iter()
+                .min(),
+            ..told
+        })
     }
 
-    /// Asks one responder: by SHA-1 and GET, as RFC 5019 wants it. One that says
-    /// the request is malformed is asked by SHA-256, one that refuses GET by POST.
-    fn ask(&mut self, url: &str, deadline: Instant) -> Result<Received, Failure> {
-        let failure = match self.ask_by(Way::Usual, url, deadline) {
-            Err(failure) => failure,
-            received => return received,
-        };
-        let other = match &failure.kind {
-            Kind::Response { fault, .. } if fault.cause() == "malformed_request" => Way::Sha256,
-            Kind::HttpStatus(400 | 403..=405 | 414 | 501) => Way::Post,
-            _ => return Err(failure),
-        };
-        self.ask_by(other, url, deadline).map_err(|_| failure)
-    }
-
-    fn ask_by(&mut self, way: Way, url: &str, deadline: Instant) -> Result<Received, Failure> {
-        let Some(issuer) = self.subject.issuer() else {
+    fn issuer(&self) -> Result<&Issued, Failure> {
+        self.subject.issuer().ok_or_else(|| {
             let why = match self.subject.leaf.ca_issuers() {
                 [] => "it is not in the file, and the certificate does not say where it lies",
                 _ => "it is not in the file, and not where the certificate says",
             };
-            return Err(Failure::at("", Kind::NoIssuer(why.to_owned())));
-        };
-        let hash = match way {
-            Way::Sha256 => HashAlgorithm::Sha256,
-            Way::Usual | Way::Post => HashAlgorithm::Sha1,
-        };
-        let request = request::encode(&[&issuer.identity], hash, None);
-        let (target, message) = match HttpRequest::new(url, request.clone()) {
-            HttpRequest::Get { url } if way != Way::Post => (url, Message::Get),
-            HttpRequest::Get { .. } => (url.to_owned(), Message::Post(request)),
-            HttpRequest::Post { url, body } => (url, Message::Post(body)),
-        };
+            Failure::at("", Kind::NoIssuer(why.to_owned()))
+        })
+    }
+
+    fn ask(
+        &mut self,
+        url: &str,
+        request: &Request,
+        issuer: &Issued,
+        deadline: Instant,
+    ) -> Result<Received, Failure> {
         // The address without the request in it.
         let named = |failure| Failure {
             responder: url.to_owned(),
             ..failure
         };
-        let (turn, now) = (self.turn, self.now);
+        let (turn, now) = (self.question.turn, self.now);
         let answer = self
             .client
-            .exchange(&target, &message, deadline, turn, now)
+            .exchange(&request.target, &request.message, deadline, turn, now)
             .map_err(named)?;
-        let policy = &self.manner.policy;
-        let staple = judge(&answer.body, issuer, now, policy).map_err(|kind| Failure {
+        let policy = &self.question.manner.policy;
+        let judged = judge(&answer.body, issuer, now, policy)
+            .and_then(|staple| same_nonce(staple, request.nonce.as_ref()));
+        let staple = judged.map_err(|kind| Failure {
             retry_after: answer.retry_after,
             ..Failure::at(url, with_type(kind, answer.other_type)).through(url, answer.via.as_ref())
         })?;
@@ -173,20 +234,116 @@ impl Asking<'_> {
     }
 }
 
+impl Request {
+    /// By GET only where that can be.
+    fn new(responder: &Responder, issuer: &Issued, way: Way) -> Self {
+        let mut random = [0; 32];
+        let is_random = responder.nonce && openssl::rand::rand_bytes(&mut random).is_ok();
+        let nonce = is_random.then_some(random);
+        let der = request::encode(&[&issuer.identity], way.hash, nonce.as_ref());
+        let by_post = way.by_post || responder.by_post();
+        let (target, message) = match HttpRequest::new(&responder.url, der.clone()) {
+            HttpRequest::Get { url } if !by_post => (url, Message::Get),
+            HttpRequest::Get { .. } => (responder.url.clone(), Message::Post(der)),
+            HttpRequest::Post { url, body } => (url, Message::Post(body)),
+        };
+        let by_post = matches!(message, Message::Post(_));
+        Self {
+            way: Way { by_post, ..way },
+            target,
+            message,
+            nonce,
+        }
+    }
+}
+
+/// Whether somebody answered who may have another answer to the same question, asked in
+/// another way. Not who says that he is busy.
+fn is_answer(failure: &Failure) -> bool {
+    if failure.retry_after.is_some_and(|wait| !wait.is_zero()) {
+        return false;
+    }
+    match &failure.kind {
+        Kind::HttpStatus(status) => !matches!(status, 429 | 503),
+        Kind::Response { fault, .. } => *fault != Fault::ErrorStatus(ErrorStatus::TryLater),
+        Kind::TooLarge | Kind::Redirect | Kind::Protocol(_) | Kind::Signer(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether it was a responder that answered, and not something that stands before it.
+fn speaks_ocsp(failure: &Failure) -> bool {
+    match &failure.kind {
+        Kind::Response { fault, .. } => !is_garbage(fault),
+        Kind::Signer(_) | Kind::OtherNonce => true,
+        _ => false,
+    }
+}
+
+/// Whether `new` tells the operator more than what was to be told so far.
+fn tells_more(new: &Failure, so_far: &Failure) -> bool {
+    if matches!(so_far.kind, Kind::LeftAlone(_)) {
+        return true;
+    }
+    new.responder == so_far.responder && speaks_ocsp(new) && !speaks_ocsp(so_far)
+}
+
+/// In which ways to ask again who was asked in this one. What was asked by GET may be a
+/// cache's answer, or that of something that knows no GET; a certID that is not known
+/// may be under another hash.
+fn other_ways(way: Way, kind: &Kind) -> [Option<Way>; 2] {
+    let by_post = Way {
+        by_post: true,
+        ..way
+    };
+    let other_hash = Way {
+        hash: match way.hash {
+            HashAlgorithm::Sha1 => HashAlgorithm::Sha256,
+            _ => HashAlgorithm::Sha1,
+        },
+        ..way
+    };
+    use ErrorStatus::{InternalError, MalformedRequest, Unauthorized};
+    match kind {
+        Kind::Response { fault, .. } => match fault {
+            Fault::Unknown => [Some(other_hash), Some(by_post)],
+            Fault::ErrorStatus(InternalError | MalformedRequest | Unauthorized) => {
+                [Some(by_post), Some(other_hash)]
+            }
+            _ => [Some(by_post), None],
+        },
+        _ => [Some(by_post), None],
+    }
+}
+
+/// A responder that repeats a nonce repeats ours; most have none.
+fn same_nonce(staple: Staple, sent: Option<&[u8; 32]>) -> Result<Staple, Kind> {
+    let response = Response::parse(&staple.der).ok();
+    let repeated = response.as_ref().and_then(Response::nonce);
+    match (sent, repeated) {
+        (Some(sent), Some(repeated)) if repeated != sent => Err(Kind::OtherNonce),
+        _ => Ok(staple),
+    }
+}
+
+/// Whether it is no OCSP response.
+fn is_garbage(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Empty
+            | Fault::Html
+            | Fault::Pem
+            | Fault::Text { .. }
+            | Fault::NotResponse
+            | Fault::Malformed { .. }
+            | Fault::TrailingBytes { .. }
+    )
+}
+
 /// The type is told where it may explain what is wrong.
 fn with_type(kind: Kind, other_type: Option<Box<str>>) -> Kind {
     match kind {
-        Kind::Response {
-            fault:
-                fault @ (Fault::Empty
-                | Fault::Html
-                | Fault::Pem
-                | Fault::Text { .. }
-                | Fault::NotResponse
-                | Fault::Malformed { .. }
-                | Fault::TrailingBytes { .. }),
-            ..
-        } => Kind::Response {
+        Kind::Response { fault, .. } if is_garbage(&fault) => Kind::Response {
             fault,
             content_type: other_type,
         },

@@ -18,3 +18,4 @@ mod spool;
 mod store;
 mod support;
 mod umask;
+mod ways;

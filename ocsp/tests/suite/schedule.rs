@@ -60,8 +60,8 @@ fn max_age_delays_but_never_beyond_three_quarters_of_what_is_left() {
 
 #[test]
 fn retries_double_up_to_an_hour() {
-    let longest = |failures| retry(failures, None, None, u64::MAX).as_secs();
-    let shortest = |failures| retry(failures, None, None, 0).as_secs();
+    let longest = |failures| retry(failures, None, None, MAX_RETRY, u64::MAX).as_secs();
+    let shortest = |failures| retry(failures, None, None, MAX_RETRY, 0).as_secs();
     let waits: Vec<_> = [1, 2, 3, 9, 10].into_iter().map(longest).collect();
     assert_eq!(waits, [10, 20, 40, 2560, 3600]);
     assert_eq!((shortest(1), shortest(10)), (5, 1800));
@@ -73,19 +73,32 @@ fn retries_double_up_to_an_hour() {
 
 #[test]
 fn retry_after_is_obeyed_within_limits() {
-    let wait = |asked, usable_for| retry(1, Some(asked), usable_for, 0);
+    let wait = |asked, usable_for| retry(1, Some(asked), usable_for, MAX_RETRY, 0);
     let hour = seconds(3600);
-    assert_eq!(wait(hour, None), hour);
-    assert_eq!(wait(Duration::ZERO, None), FIRST_RETRY / 2);
-    assert_eq!(wait(Duration::MAX, None), MAX_RETRY_AFTER);
+    let ages = Some(seconds(30 * DAY));
+    assert_eq!(wait(hour, ages), hour);
+    assert_eq!(wait(Duration::ZERO, ages), FIRST_RETRY / 2);
+    assert_eq!(wait(Duration::MAX, ages), MAX_RETRY_AFTER);
     // A response in use leaves time for another try before it ends.
     assert_eq!(wait(hour, Some(seconds(1200))), seconds(600));
     assert_eq!(wait(hour, Some(seconds(86_400))), hour);
-    // Nothing left to lose.
-    assert_eq!(wait(hour, Some(Duration::ZERO)), hour);
     // Our own backoff is the least.
-    let long = retry(50, Some(seconds(1)), Some(seconds(2)), 0);
+    let long = retry(50, Some(seconds(1)), Some(seconds(2)), MAX_RETRY, 0);
     assert_eq!(long, MAX_RETRY / 2);
+}
+
+#[test]
+fn while_nothing_is_in_use_retry_after_is_obeyed_up_to_the_longest_retry() {
+    for usable_for in [None, Some(Duration::ZERO)] {
+        let waits = |asked| {
+            let wait = |random| retry(1, Some(seconds(asked)), usable_for, MAX_RETRY, random);
+            (wait(0).as_secs(), wait(u64::MAX).as_secs())
+        };
+        assert_eq!(waits(600), (600, 660));
+        assert_eq!(waits(3_600), (3_600, 3_600));
+        // Not all at once at the end, either.
+        assert_eq!(waits(DAY), (3_240, 3_600));
+    }
 }
 
 /// Any moment, the extremes among them more often than chance has it.
@@ -155,9 +168,12 @@ proptest! {
         retry_after in prop::option::of(any::<Duration>()),
         usable_for in prop::option::of(any::<Duration>()),
     ) {
-        let delay = retry(failures, retry_after, usable_for, random);
-        let own = retry(failures, None, None, random);
+        let delay = retry(failures, retry_after, usable_for, MAX_RETRY, random);
+        let own = retry(failures, None, None, MAX_RETRY, random);
         prop_assert!(own >= FIRST_RETRY / 2 && own <= MAX_RETRY);
         prop_assert!(delay >= own && delay <= MAX_RETRY_AFTER * 11 / 10);
+        if usable_for.is_none_or(|left| left.is_zero()) {
+            prop_assert!(delay <= MAX_RETRY);
+        }
     }
 }
