@@ -85,6 +85,27 @@ impl Files {
         Ok(())
     }
 
+    /// Whether the last agent ended in its own time and with everything on the disk. If
+    /// not, a revocation may have been known that is not told by any file.
+    pub fn ended_cleanly(&self) -> bool {
+        self.end().is_ok_and(|path| path.exists())
+    }
+
+    /// Notes whether everything is on the disk, and the agent at its end.
+    pub fn note_end(&self, is_clean: bool) -> Result<(), FileError> {
+        let path = self.end()?;
+        let done = match is_clean {
+            true => replace(&path, b"", PUBLIC, Lasting::OnDisk),
+            false => replace::remove(&path),
+        };
+        done.map_err(|error| FileError::new("write", &path, error))
+    }
+
+    /// The file that is there after a clean end. No key has its name.
+    fn end(&self) -> Result<PathBuf, FileError> {
+        self.state.path_in("ended-cleanly")
+    }
+
     /// The notes for `key`; None if there are none.
     pub fn notes(&self, key: &Key) -> Result<Option<Notes>, FileError> {
         let Some(bytes) = self.state.read(key)? else {

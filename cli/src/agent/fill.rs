@@ -13,6 +13,7 @@ use staplegun_store::{Key, name};
 
 use super::clock;
 use super::daemon::Daemon;
+use super::known;
 use super::outcome::Origin;
 use super::roster::{PassedOver, Source};
 use super::stamp::{self, Stamp};
@@ -101,27 +102,30 @@ impl Daemon {
             self.keeper.forget(&key);
             return false;
         }
-        let next = notes.next_refresh.unwrap_or(now).saturating_sub(now);
+        let next = match self.keeper.ended_cleanly() {
+            true => notes.next_refresh.unwrap_or(now).saturating_sub(now),
+            // It may have been revoked, and known to be, and not on the disk.
+            false => 0,
+        };
+        let known = known::recover(staple, &notes, in_map, now);
         self.roster.admit(subject, Source::Store, notes, at);
         if let Some(watched) = self.roster.get_mut(&key) {
             // Judged now: looked at again only when somebody changes the file.
             watched.stamp = stamp;
         }
-        let Some(staple) = staple else {
+        let Some(known) = known else {
             return false;
         };
-        if !staple.is_good() {
-            self.withdraw(&key, staple, Origin::File);
+        if !known.is_good() {
+            self.withdraw(&key, known, Origin::File);
             return false;
         }
-        // Withdrawn, and the file tells not why: only the responder can undo it.
-        let was_withdrawn = in_map.is_some_and(|known| known.state == State::Withdrawn);
-        if was_withdrawn || !staple.is_fresh(now) {
+        if !known.is_fresh(now) {
             return false;
         }
-        let last = staple.validity.until.saturating_sub(1);
+        let last = known.validity.until.saturating_sub(1);
         let is_better = in_map.is_none_or(|known| known.state != State::Good || known.until < last);
-        if is_better && let Err(error) = self.keeper.staple(&key, &staple) {
+        if is_better && let Err(error) = self.keeper.staple(&key, &known) {
             tracing::error!(cause = "map", "{error}");
             return false;
         }
@@ -129,7 +133,7 @@ impl Daemon {
         let due = at.checked_add(wait.min(self.settings.limits().longest_refresh));
         self.roster.set_due(&key, due);
         if let Some(watched) = self.roster.get_mut(&key) {
-            watched.known = Some(staple);
+            watched.known = Some(known);
         }
         true
     }

@@ -270,8 +270,12 @@ impl Daemon {
         {
             let files = self.keeper.files();
             let there = files.and_then(|files| said(files.staples.read(key)));
-            if there.as_deref() != Some(known.der.as_slice()) {
-                self.keeper.write_response(key, &known.der);
+            let wanted = Some(known.der.as_slice()).filter(|der| !der.is_empty());
+            match wanted {
+                wanted if there.as_deref() == wanted => {}
+                Some(der) => self.keeper.write_response(key, der),
+                // What is there is no evidence of the revocation that is known.
+                None => self.keeper.remove_response(key),
             }
         }
     }

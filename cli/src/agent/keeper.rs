@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use staplegun_ocsp::UnixTime;
-use staplegun_store::files::{Change, Files, Notes, What, Which, make_directory};
+use staplegun_store::files::{Files, Notes, What, Which, make_directory};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{MapError, Writer, WriterLock};
 use staplegun_store::slots::{State, Summary};
@@ -23,6 +23,8 @@ pub struct Keeper {
     /// written while no other agent can have the lock that the map's writer holds.
     scribe: Option<Scribe>,
     writer: Writer,
+    /// See [`Files::ended_cleanly`].
+    ended_cleanly: bool,
 }
 
 impl Keeper {
@@ -45,6 +47,7 @@ impl Keeper {
         Ok(Self {
             scribe: None,
             writer,
+            ended_cleanly: false,
         })
     }
 
@@ -58,23 +61,31 @@ impl Keeper {
         Ok(self.writer.close_descriptor()?)
     }
 
-    /// Opens the files of the store, and starts the thread that writes them.
+    /// Opens the files of the store, and starts the thread that writes them; `for_life`
+    /// says that this is an agent, and not only filling the map.
     ///
     /// # Errors
     ///
     /// If the system gives no thread; directories that cannot be used are no error.
-    pub fn open_files(&mut self, layout: &Layout) -> std::io::Result<()> {
-        match Files::open(layout.lasting()) {
-            Ok(files) => self.scribe = Some(Scribe::start(files)?),
-            Err(error) => tracing::error!(
+    pub fn open_files(&mut self, layout: &Layout, for_life: bool) -> std::io::Result<()> {
+        let files = Files::new(layout.lasting());
+        if let Err(error) = files.prepare() {
+            tracing::error!(
                 cause = "store",
                 "{error}; responses are served, but will not survive a restart"
-            ),
+            );
         }
+        self.ended_cleanly = files.ended_cleanly();
+        self.scribe = Some(Scribe::start(files, for_life)?);
         Ok(())
     }
 
-    /// The files, to be read; None if they cannot be used.
+    /// Whether all that was known before the start was on the disk.
+    pub fn ended_cleanly(&self) -> bool {
+        self.ended_cleanly
+    }
+
+    /// The files, to be read; None before they were opened.
     pub fn files(&self) -> Option<Arc<Files>> {
         self.scribe
             .as_ref()
@@ -97,28 +108,25 @@ impl Keeper {
         scribe.is_some_and(|scribe| scribe.is_pending(Which::Staple, key))
     }
 
-    /// Puts the evidence of a revocation in the place of the good response, and
-    /// waits for the disk: nobody shall find the good one there any more. On a full
-    /// disk it is removed, which works where writing does not.
-    pub fn replace_response(&self, key: &Key, der: &[u8]) {
-        let Some(scribe) = &self.scribe else {
-            return;
-        };
-        let change = |what| Change {
-            which: Which::Staple,
-            key: *key,
-            what,
-        };
-        let is_gone = scribe.make(&change(What::Write(der.to_vec()))).is_ok()
-            || scribe.make(&change(What::Remove)).is_ok();
-        if !is_gone {
-            tracing::error!(
-                cause = "store",
-                key = %name::of_key(key),
-                "the good response in staples/ can neither be replaced nor removed: remove it \
-                 before the machine restarts, or it is stapled again until its responder is asked"
-            );
+    /// Lets the evidence of a revocation take the place of the good response, soon and
+    /// before everything else.
+    pub fn write_evidence(&self, key: &Key, der: &[u8]) {
+        if let Some(scribe) = &self.scribe {
+            scribe.add_evidence(key, der);
         }
+    }
+
+    /// What somebody else put into the file of a response counts: nothing that could
+    /// not be written there before is written over it.
+    pub fn leave_response(&self, key: &Key) {
+        if let Some(scribe) = &self.scribe {
+            scribe.give_up(Which::Staple, key);
+        }
+    }
+
+    /// Removes the file of a response.
+    pub fn remove_response(&self, key: &Key) {
+        self.change(Which::Staple, key, What::Remove);
     }
 
     /// Writes the notes.
@@ -152,13 +160,13 @@ impl Keeper {
         self.writer.put(key, &staple.der, validity.from, last)
     }
 
-    /// Staples nothing any more.
+    /// Staples nothing any more: `revoked` tells a revocation.
     ///
     /// # Errors
     ///
     /// If the map is full and had no response either.
-    pub fn withdraw(&mut self, key: &Key) -> Result<(), MapError> {
-        self.writer.withdraw(key)
+    pub fn withdraw(&mut self, key: &Key, revoked: &Staple) -> Result<(), MapError> {
+        self.writer.revoke(key, revoked.validity.from)
     }
 
     /// What the map holds.

@@ -2,7 +2,7 @@
 //! in the live map and in plain files.
 //!
 //! From the bottom up: `decision` says what to do with what came and when to ask
-//! again, and does nothing; `keeper` holds map and files, `roster` the
+//! again, `known` what was known before a restart, and both do nothing; `keeper` holds map and files, `roster` the
 //! certificates; `fill`, `intake` and `outcome` bring together what comes from
 //! outside and the decisions; `daemon` is the main thread, which alone decides, and
 //! `pool`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others
@@ -16,6 +16,7 @@ mod event;
 mod fill;
 mod intake;
 mod keeper;
+mod known;
 mod lanes;
 mod lifetime;
 pub mod list;
@@ -40,6 +41,7 @@ mod worker;
 
 pub use clock::now;
 pub use decision::{Decision, Why, decide};
+pub use known::{note, recover};
 pub use log::start as start_log;
 pub use outcome::CAUSE_REVOKED;
 pub use place::Place;

@@ -13,6 +13,7 @@ use staplegun_store::{Key, name};
 use super::clock;
 use super::daemon::Daemon;
 use super::decision::{Decision, Why, after_failure, after_success, decide};
+use super::known;
 use crate::fetch::{Failure, Fetched, Received, Staple};
 
 /// The cause that is noted while a certificate is revoked.
@@ -189,15 +190,16 @@ impl Daemon {
             }
             Decision::Withdraw => {
                 self.counters.revocations += 1;
+                let since = since(&staple);
+                // First of all: nothing before it may take time.
+                self.withdraw(key, staple, from);
                 tracing::error!(
                     %certificate,
                     key = %name::of_key(key),
                     cause = CAUSE_REVOKED,
                     %from,
-                    "the certificate IS REVOKED{}: replace it",
-                    since(&staple)
+                    "the certificate IS REVOKED{since}: replace it"
                 );
-                self.withdraw(key, staple, from);
             }
             Decision::Keep(Why::Same | Why::NotNewer) => {
                 let revoked = watched.known.as_ref().filter(|known| !known.is_good());
@@ -234,46 +236,44 @@ impl Daemon {
         from: Origin<'_>,
     ) -> Result<(), MapError> {
         let put = self.keeper.staple(key, &staple);
-        if let Origin::Responder(_) = from {
-            self.keeper.write_response(key, &staple.der);
+        match from {
+            Origin::Responder(_) => self.keeper.write_response(key, &staple.der),
+            Origin::File => self.keeper.leave_response(key),
         }
         put?;
-        if let Some(watched) = self.roster.get_mut(key) {
-            (watched.notes.last_error, watched.notes.last_cause) = trouble(None);
-            watched.notes.this_update = Some(staple.validity.from);
-            watched.notes.until = Some(staple.validity.until);
-            watched.notes.revoked_since = None;
-            watched.known = Some(staple);
-        }
+        self.know(key, staple);
         Ok(())
     }
 
     /// Stops the good response, or lets the revoked one take its place if the
-    /// operator wants it so. The evidence goes to its file first: were the agent
-    /// killed between the map and the file, the good one would be back after a
-    /// reboot, which leaves no map.
+    /// operator wants it so: at once, whatever the disk does. The evidence is written
+    /// meanwhile; were the machine to stop before it is on the disk, the next agent
+    /// would ask at once for what it found there.
     pub(super) fn withdraw(&mut self, key: &Key, staple: Staple, from: Origin<'_>) {
-        if let Origin::Responder(_) = from {
-            self.keeper.replace_response(key, &staple.der);
-        }
-        let staples = self.settings.staple_revoked && staple.is_fresh(clock::now());
+        let is_there = !staple.der.is_empty();
+        let staples = self.settings.staple_revoked && is_there && staple.is_fresh(clock::now());
         let done = if staples {
             self.keeper.staple(key, &staple)
         } else {
-            self.keeper.withdraw(key)
+            self.keeper.withdraw(key, &staple)
         };
+        match from {
+            Origin::Responder(_) => self.keeper.write_evidence(key, &staple.der),
+            Origin::File => self.keeper.leave_response(key),
+        }
         if let Err(error) = done {
             tracing::error!(cause = "map", "{error}");
         }
+        self.know(key, staple);
+    }
+
+    /// This is what is known from now on; the notes follow. Those of a revocation are
+    /// written after its evidence, so that they tell that it is on the disk.
+    fn know(&mut self, key: &Key, staple: Staple) {
         if let Some(watched) = self.roster.get_mut(key) {
-            let notes = &mut watched.notes;
-            (notes.last_error, notes.last_cause) = trouble(Some(&staple));
-            notes.this_update = Some(staple.validity.from);
-            notes.until = Some(staple.validity.until);
-            notes.revoked_since = match staple.verdict {
-                Verdict::Revoked { since, .. } => Some(since),
-                Verdict::Good => None,
-            };
+            let revoked = Some(&staple).filter(|staple| !staple.is_good());
+            (watched.notes.last_error, watched.notes.last_cause) = trouble(revoked);
+            known::note(&mut watched.notes, &staple);
             watched.known = Some(staple);
             self.keeper.write_notes(key, &watched.notes);
         }

@@ -1,22 +1,35 @@
 //! The thread that brings files to the disk: all that have gathered while it was
 //! busy with the ones before, so that the disk is waited for once for many. The
 //! main thread goes on meanwhile: what is served does not wait for what lasts.
+//!
+//! The evidence of revocations goes before everything else, and alone. What cannot
+//! be written is tried again until it can, or until something newer takes its place.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use staplegun_store::Key;
-use staplegun_store::files::{Change, Failed, FileError, Files, What, Which};
+use staplegun_store::files::{Change, Failed, Files, What, Which};
+use staplegun_store::{Key, name};
+
+use super::worker::Worker;
 
 /// How many changes are made at once, at most.
 const AT_ONCE: usize = 256;
 
-/// The thread, and what it has to do. Dropped, it finishes that first.
+/// How long to wait before what failed is tried again: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long the agent's end waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The thread, and what it has to do. Dropped, it finishes that first, unless the disk
+/// hangs.
 #[derive(Debug)]
 pub struct Scribe {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Worker,
 }
 
 #[derive(Debug)]
@@ -26,38 +39,51 @@ struct Shared {
     changed: Condvar,
 }
 
+type Name = (Which, Key);
+
 /// Of several changes of a file the last one counts.
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: HashMap<(Which, Key), What>,
-    order: VecDeque<(Which, Key)>,
+    waiting: HashMap<Name, What>,
+    /// Their order, evidence apart. What failed stands in neither until it is tried
+    /// again.
+    evidence: VecDeque<Name>,
+    others: VecDeque<Name>,
     /// Those being made.
-    under_way: HashSet<(Which, Key)>,
-    /// The last attempt to write a file failed.
-    failing: bool,
+    under_way: HashSet<Name>,
+    failed: HashSet<Name>,
+    /// When what failed is tried again.
+    again: Option<Instant>,
+    pause: Duration,
     is_ending: bool,
 }
 
 impl Scribe {
-    /// Starts it for these files, which nobody else writes from now on.
+    /// Starts it for these files, which nobody else writes from now on. If `for_life`,
+    /// it notes that an agent runs, and at its end that everything is on the disk:
+    /// see [`Files::ended_cleanly`].
     ///
     /// # Errors
     ///
     /// If the system gives no thread.
-    pub fn start(files: Files) -> std::io::Result<Self> {
+    pub fn start(files: Files, for_life: bool) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             files: Arc::new(files),
             queue: Mutex::default(),
             changed: Condvar::new(),
         });
         let working = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("files".to_owned())
-            .spawn(move || work(&working))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = Worker::start("files", move || {
+            if for_life && let Err(error) = working.files.note_end(false) {
+                tracing::error!(cause = "store", "{error}");
+            }
+            let all_written = work(&working);
+            if for_life && all_written {
+                // Should it fail, the next agent asks at once: no harm.
+                let _ = working.files.note_end(true);
+            }
+        })?;
+        Ok(Self { shared, thread })
     }
 
     /// The files, to be read.
@@ -68,41 +94,36 @@ impl Scribe {
     /// Lets a change be made soon.
     pub fn add(&self, which: Which, key: &Key, what: What) {
         let name = (which, *key);
-        let mut queue = self.shared.queue();
-        if queue.waiting.insert(name, what).is_none() {
-            queue.order.push_back(name);
-        }
+        self.shared.queue().add(name, what, false);
         self.shared.changed.notify_all();
     }
 
-    /// Makes a change of a file now, and takes back those that wait for it.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be made: the old file stands.
-    pub fn make(&self, change: &Change) -> Result<(), FileError> {
-        let name = (change.which, change.key);
+    /// Lets the evidence of a revocation take the place of the good response, before
+    /// anything else is done. On a full disk the good one is removed at least, which
+    /// works where writing does not.
+    pub fn add_evidence(&self, key: &Key, der: &[u8]) {
+        let name = (Which::Staple, *key);
+        self.shared
+            .queue()
+            .add(name, What::Write(der.to_vec()), true);
+        self.shared.changed.notify_all();
+    }
+
+    /// Takes back a change of that file that could not be made so far.
+    pub fn give_up(&self, which: Which, key: &Key) {
+        let name = (which, *key);
         let mut queue = self.shared.queue();
-        if queue.waiting.remove(&name).is_some() {
-            queue.order.retain(|known| *known != name);
-        }
-        while queue.under_way.contains(&name) {
-            queue = self.shared.wait(queue);
-        }
-        // Held: nothing of this file can begin before this is done.
-        let failed = self.shared.files.apply(std::slice::from_ref(change));
-        queue.note(&failed);
-        match failed.into_iter().next() {
-            None => Ok(()),
-            Some(failed) => Err(failed.error),
+        if queue.failed.remove(&name) {
+            queue.waiting.remove(&name);
         }
     }
 
-    /// Whether a change of that file has yet to be made.
+    /// Whether a change of that file is about to be made.
     pub fn is_pending(&self, which: Which, key: &Key) -> bool {
         let queue = self.shared.queue();
         let name = (which, *key);
-        queue.waiting.contains_key(&name) || queue.under_way.contains(&name)
+        let is_waiting = queue.waiting.contains_key(&name) && !queue.failed.contains(&name);
+        is_waiting || queue.under_way.contains(&name)
     }
 }
 
@@ -110,9 +131,11 @@ impl Drop for Scribe {
     fn drop(&mut self) {
         self.shared.queue().is_ending = true;
         self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // It does not panic; if it did, nothing is left to be done about it.
-            let _ = thread.join();
+        if !self.thread.ends_within(PATIENCE) {
+            tracing::error!(
+                cause = "store",
+                "the disk hangs: what was not written is lost, and the next agent asks at once"
+            );
         }
     }
 }
@@ -122,23 +145,51 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        self.changed
-            .wait(queue)
-            .unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(
+        &self,
+        queue: MutexGuard<'a, Queue>,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, Queue> {
+        let Some(until) = until else {
+            let woken = self.changed.wait(queue);
+            return woken.unwrap_or_else(PoisonError::into_inner);
+        };
+        let limit = until.saturating_duration_since(Instant::now());
+        let woken = self.changed.wait_timeout(queue, limit);
+        woken.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
 impl Queue {
+    fn add(&mut self, name: Name, what: What, is_evidence: bool) {
+        let is_new = self.waiting.insert(name, what).is_none();
+        let had_failed = self.failed.remove(&name);
+        if is_evidence {
+            self.others.retain(|known| *known != name);
+        }
+        if is_new || had_failed || is_evidence {
+            let order = match is_evidence {
+                true => &mut self.evidence,
+                false => &mut self.others,
+            };
+            order.push_back(name);
+        }
+    }
+
     fn take(&mut self) -> Vec<Change> {
-        let count = self.order.len().min(AT_ONCE);
-        let names = self.order.drain(..count);
-        let changes: Vec<Change> = names
-            .filter_map(|(which, key)| {
-                let what = self.waiting.remove(&(which, key))?;
-                Some(Change { which, key, what })
-            })
-            .collect();
+        let order = match self.evidence.is_empty() {
+            true => &mut self.others,
+            false => &mut self.evidence,
+        };
+        let mut changes = Vec::new();
+        while changes.len() < AT_ONCE
+            && let Some((which, key)) = order.pop_front()
+        {
+            // Evidence that was replaced by newer evidence stands there twice.
+            if let Some(what) = self.waiting.remove(&(which, key)) {
+                changes.push(Change { which, key, what });
+            }
+        }
         self.under_way = changes
             .iter()
             .map(|change| (change.which, change.key))
@@ -146,34 +197,91 @@ impl Queue {
         changes
     }
 
-    /// Trouble with the files is told once, not at every attempt.
-    fn note(&mut self, failed: &[Failed]) {
+    /// What failed waits again, unless something newer does. Trouble with the files is
+    /// told once, not at every attempt.
+    fn done(&mut self, changes: Vec<Change>, failed: &[Failed]) {
+        self.under_way.clear();
+        let was_failing = self.again.is_some();
         match failed.first() {
-            Some(one) if !self.failing => tracing::error!(cause = "store", "{}", one.error),
-            None if self.failing => tracing::info!("the store can be written again"),
+            Some(one) if !was_failing => tracing::error!(cause = "store", "{}", one.error),
+            None if was_failing && self.failed.is_empty() => {
+                tracing::info!("the store can be written again");
+            }
             _ => {}
         }
-        self.failing = !failed.is_empty();
+        let names: HashSet<Name> = failed.iter().map(|one| (one.which, one.key)).collect();
+        for Change { which, key, what } in changes {
+            if names.contains(&(which, key)) && !self.waiting.contains_key(&(which, key)) {
+                self.waiting.insert((which, key), what);
+                self.failed.insert((which, key));
+            }
+        }
+        if self.failed.is_empty() {
+            self.again = None;
+        } else if self.again.is_none_or(|again| again <= Instant::now()) {
+            self.pause = match was_failing {
+                true => self.pause.saturating_mul(2).min(LONGEST_PAUSE),
+                false => FIRST_PAUSE,
+            };
+            self.again = Some(Instant::now() + self.pause);
+        }
+    }
+
+    /// Lets what failed be tried again: `now` or when its time has come.
+    fn retry(&mut self, now: bool) {
+        if now || self.again.is_some_and(|again| again <= Instant::now()) {
+            self.others.extend(self.failed.drain());
+        }
     }
 }
 
-fn work(shared: &Shared) {
+/// Returns at the agent's end; true if nothing is left to be written.
+fn work(shared: &Shared) -> bool {
     let mut queue = shared.queue();
+    let mut is_last = false;
     loop {
+        let is_ending = queue.is_ending && !is_last;
+        queue.retry(is_ending);
+        is_last = queue.is_ending;
+        let are_evidence = !queue.evidence.is_empty();
         let changes = queue.take();
         if changes.is_empty() {
-            if queue.is_ending {
-                return;
+            if !queue.others.is_empty() {
+                continue;
             }
-            queue = shared.wait(queue);
+            if queue.is_ending {
+                return queue.failed.is_empty();
+            }
+            let again = queue.again.filter(|_| !queue.failed.is_empty());
+            queue = shared.wait(queue, again);
             continue;
         }
         drop(queue);
-        let errors = shared.files.apply(&changes);
+        let failed = shared.files.apply(&changes);
+        if are_evidence {
+            remove_good(&shared.files, &failed);
+        }
         queue = shared.queue();
-        queue.under_way.clear();
-        queue.note(&errors);
-        shared.changed.notify_all();
+        queue.done(changes, &failed);
+    }
+}
+
+/// Removes the good responses that their evidence could not replace: nobody shall find
+/// them there any more.
+fn remove_good(files: &Files, evidence: &[Failed]) {
+    let remove = |one: &Failed| Change {
+        which: one.which,
+        key: one.key,
+        what: What::Remove,
+    };
+    let all: Vec<Change> = evidence.iter().map(remove).collect();
+    for failed in files.apply(&all) {
+        tracing::error!(
+            cause = "store",
+            key = %name::of_key(&failed.key),
+            "the good response in staples/ can neither be replaced nor removed: remove it \
+             before the machine restarts, or it is stapled again until its responder is asked"
+        );
     }
 }
 
@@ -186,10 +294,14 @@ mod tests {
         What::Write(vec![number; 100])
     }
 
+    fn scribe(directory: &Directory) -> Scribe {
+        Scribe::start(Files::open(directory.path()).unwrap(), true).unwrap()
+    }
+
     #[test]
     fn what_was_added_last_is_what_stands_when_it_has_ended() {
         let directory = Directory::new();
-        let scribe = Scribe::start(Files::open(directory.path()).unwrap()).unwrap();
+        let scribe = scribe(&directory);
         for round in 0..50 {
             for key in 0..20 {
                 scribe.add(Which::Staple, &[key; 32], write(round));
@@ -197,30 +309,58 @@ mod tests {
             }
         }
         scribe.add(Which::Staple, &[0; 32], What::Remove);
+        scribe.add_evidence(&[1; 32], b"revoked");
         drop(scribe);
         let files = Files::open(directory.path()).unwrap();
         assert_eq!(files.staples.read(&[0; 32]).unwrap(), None);
-        for key in 1..20 {
+        let evidence = files.staples.read(&[1; 32]).unwrap();
+        assert_eq!(evidence.as_deref(), Some(&b"revoked"[..]));
+        for key in 2..20 {
             assert_eq!(files.staples.read(&[key; 32]).unwrap(), Some(vec![49; 100]));
             assert_eq!(files.state.read(&[key; 32]).unwrap(), Some(vec![49; 100]));
         }
+        assert!(files.ended_cleanly());
     }
 
     #[test]
-    fn what_is_made_now_stands_whatever_was_waiting() {
+    fn evidence_is_made_before_what_waits_longer() {
+        let mut queue = Queue::default();
+        let name = |key| (Which::Staple, [key; 32]);
+        queue.add(name(1), write(1), false);
+        queue.add(name(2), write(1), false);
+        queue.add(name(2), write(2), true);
+        let keys =
+            |changes: Vec<Change>| -> Vec<u8> { changes.iter().map(|it| it.key[0]).collect() };
+        assert_eq!(keys(queue.take()), [2]);
+        assert_eq!(keys(queue.take()), [1]);
+        assert!(queue.take().is_empty());
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_when_that_is_possible_again() {
         let directory = Directory::new();
-        let scribe = Scribe::start(Files::open(directory.path()).unwrap()).unwrap();
-        for round in 0..50 {
-            scribe.add(Which::Staple, &[1; 32], write(1));
-            let change = Change {
-                which: Which::Staple,
-                key: [1; 32],
-                what: write(2),
-            };
-            scribe.make(&change).unwrap();
-            assert!(!scribe.is_pending(Which::Staple, &[1; 32]));
-            let read = scribe.files().staples.read(&[1; 32]).unwrap();
-            assert_eq!(read, Some(vec![2; 100]), "round {round}");
-        }
+        let scribe = scribe(&directory);
+        let path = scribe.files().state.path_of(&[1; 32]);
+        // In the way of the file.
+        std::fs::create_dir_all(path.join("x")).unwrap();
+        scribe.add(Which::Notes, &[1; 32], write(7));
+        staplegun_testkit::wait::until("it has failed", || {
+            (!scribe.is_pending(Which::Notes, &[1; 32])).then_some(())
+        });
+        std::fs::remove_dir_all(&path).unwrap();
+        staplegun_testkit::wait::until("it is there", || std::fs::read(&path).ok());
+        drop(scribe);
+        assert!(Files::open(directory.path()).unwrap().ended_cleanly());
+    }
+
+    #[test]
+    fn an_end_that_left_something_unwritten_is_not_clean() {
+        let directory = Directory::new();
+        drop(scribe(&directory));
+        let scribe = scribe(&directory);
+        std::fs::create_dir_all(scribe.files().staples.path_of(&[1; 32]).join("x")).unwrap();
+        scribe.add_evidence(&[1; 32], b"revoked");
+        drop(scribe);
+        assert!(!Files::open(directory.path()).unwrap().ended_cleanly());
     }
 }

@@ -106,6 +106,9 @@ pub enum Standing {
     Revoked {
         /// Since when, if that was noted.
         since: Option<UnixTime>,
+        /// The response that tells it is on the disk, so that no restart of the machine
+        /// brings the good one back.
+        is_on_disk: bool,
     },
     /// The last attempt failed, and no valid response is stapled.
     Failing {
@@ -225,10 +228,16 @@ impl fmt::Display for Standing {
                 (_, Some(uid)) => write!(f, "refused, left by {}: {refusal}", user(*uid)),
             },
             Self::Unreadable { why } => f.write_str(why),
-            Self::Revoked { since: Some(since) } => {
-                write!(f, "revoked since {}: replace it", Rfc3339(*since))
+            Self::Revoked { since, is_on_disk } => {
+                f.write_str("revoked")?;
+                if let Some(since) = since {
+                    write!(f, " since {}", Rfc3339(*since))?;
+                }
+                if !is_on_disk {
+                    f.write_str(", evidence not yet on disk")?;
+                }
+                f.write_str(": replace it")
             }
-            Self::Revoked { since: None } => f.write_str("revoked: replace it"),
             Self::Failing { why, times, .. } => match times {
                 0 | 1 => f.write_str(why),
                 times => write!(f, "{why} ({times} times in a row)"),

@@ -120,7 +120,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         user::become_user(user)?;
         tracing::info!(user = %user.name, "gave up root");
     }
-    keeper.open_files(&layout).context("cannot start threads")?;
+    keeper
+        .open_files(&layout, !args.fill)
+        .context("cannot start threads")?;
     let (metrics_file, metrics_port) = (settings.metrics_file.clone(), settings.metrics_port);
     let (threads, per_responder) = (settings.threads, settings.per_responder);
     let (fill, once) = (args.fill, args.once);

@@ -7,13 +7,13 @@ use std::fmt;
 use anyhow::Context;
 use serde::Serialize;
 use staplegun_ocsp::Policy;
-use staplegun_store::files::{Files, make_directory};
+use staplegun_store::files::{FileError, Files, make_directory};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
-use staplegun_store::spool;
+use staplegun_store::{Key, spool};
 
 use super::{Staple, Subject, judge};
-use crate::agent::{Decision, Why, decide, now};
+use crate::agent::{Decision, Why, decide, note, now, recover};
 
 /// The size of a map that is made here, in bytes: the agent's default.
 const MAP_SIZE: usize = 16 << 20;
@@ -68,26 +68,48 @@ fn keep_alone(
     let key = subject.key();
     let files = Files::of_anybody(layout.lasting());
     let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
-    let known = known(&files, subject);
+    let mut notes = files.notes(&key).ok().flatten().unwrap_or_default();
+    let in_map = map.entries().find(|entry| entry.key == key);
+    let in_map = in_map.and_then(|entry| entry.summary);
+    let known = recover(in_file(&files, subject), &notes, in_map.as_ref(), now());
     let (stored, staple) = match (decide(known.as_ref(), staple, now()), &known) {
         (Decision::Keep(why), Some(known)) if why != Why::Same => (Stored::Outweighed, known),
         _ => (Stored::Kept, staple),
     };
-    // Before the map, as the agent does it: no reboot brings a good one back.
-    let written = files.staples.write(&key, &staple.der);
+    // The map first, as the agent does it; all of it is on the disk before this ends.
+    let was_clean = files.ended_cleanly();
     if staple.is_good() {
         let last = staple.validity.until.saturating_sub(1);
         map.put(&key, &staple.der, staple.validity.from, last)?;
+        files.staples.write(&key, &staple.der)?;
     } else {
-        map.withdraw(&key)?;
+        map.revoke(&key, staple.validity.from)?;
+        files.note_end(false)?;
+        write_evidence(&files, &key, &staple.der)?;
     }
-    written?;
+    note(&mut notes, staple);
+    files.state.write(&key, &notes.to_json())?;
     files.certificates.write(&key, &subject.to_pem())?;
+    if !staple.is_good() {
+        files.note_end(was_clean)?;
+    }
     Ok(stored)
 }
 
-/// What stands in the store, if that counts for anything.
-fn known(files: &Files, subject: &Subject) -> Option<Staple> {
+/// Where it cannot be written, or is lost, the good response goes all the same.
+fn write_evidence(files: &Files, key: &Key, der: &[u8]) -> Result<(), FileError> {
+    let written = match der.is_empty() {
+        true => Ok(()),
+        false => files.staples.write(key, der),
+    };
+    if der.is_empty() || written.is_err() {
+        files.staples.remove(key)?;
+    }
+    written
+}
+
+/// What stands in the store's file, if that counts for anything.
+fn in_file(files: &Files, subject: &Subject) -> Option<Staple> {
     let der = files.staples.read(&subject.key()).ok()??;
     judge(&der, subject.issuer()?, now(), &Policy::STAPLING).ok()
 }

@@ -1,5 +1,6 @@
 //! `staplegun status`: what an agent's store holds, read without disturbing it.
 
+mod evidence;
 mod read;
 mod table;
 

@@ -13,9 +13,10 @@ use staplegun_store::map::{Reader, WriterLock};
 use staplegun_store::slots::{self, Summary};
 use staplegun_store::{Key, name};
 
+use super::evidence;
 use crate::agent::mapped::{self, Mapped};
 use crate::agent::sentence::{Refusal, Standing};
-use crate::agent::{CAUSE_REVOKED, unreadable};
+use crate::agent::unreadable;
 use crate::fetch::{Issuers, Subject};
 
 /// The largest map that is looked at: the largest there is.
@@ -67,6 +68,9 @@ pub struct One {
     pub until: Option<UnixTime>,
     /// Since when the certificate is revoked; none if it is not, or if nobody noted it.
     pub revoked_since: Option<UnixTime>,
+    /// Whether the response that tells the revocation is on the disk, so that no restart
+    /// of the machine brings the good one back; none if it is not revoked.
+    pub evidence_on_disk: Option<bool>,
     /// When the responder is asked next.
     pub next_refresh: Option<UnixTime>,
     /// When it was asked last.
@@ -135,7 +139,11 @@ pub fn read(layout: &Layout, now: UnixTime) -> anyhow::Result<Status> {
         };
         let notes = notes(&files, &key)?;
         match Subject::from_bytes(&pem, &issuers) {
-            Ok(subject) => certificates.extend(one(&subject, notes, in_map.get(&key), now)),
+            Ok(subject) => {
+                let is_on_disk = evidence::is_on_disk(&files, &subject, &notes);
+                let in_map = in_map.get(&key);
+                certificates.extend(one(&subject, notes, in_map, is_on_disk, now));
+            }
             Err(error) => {
                 let path = files.certificates.path_of(&key);
                 let why = format!("{error:#}: remove this file, which is damaged");
@@ -197,6 +205,7 @@ fn one(
     subject: &Subject,
     notes: Notes,
     in_map: Option<&Option<Summary>>,
+    is_on_disk: bool,
     now: UnixTime,
 ) -> Option<One> {
     let leaf = &subject.leaf;
@@ -206,7 +215,11 @@ fn one(
     }
     let stapled = in_map.copied().flatten();
     let stapled = stapled.filter(|summary| summary.state == slots::State::Good);
-    let standing = standing(leaf, &notes, in_map, stapled, now);
+    let standing = standing(leaf, &notes, in_map, stapled, is_on_disk, now);
+    let evidence_on_disk = match standing {
+        Standing::Revoked { is_on_disk, .. } => Some(is_on_disk),
+        _ => None,
+    };
     Some(One {
         sha256: Some(name::of_key(&leaf.sha256())),
         subject: leaf.display_subject(),
@@ -223,6 +236,7 @@ fn one(
         this_update: stapled.map(|summary| summary.this_update),
         until: stapled.map(|summary| summary.until),
         revoked_since: notes.revoked_since,
+        evidence_on_disk,
         next_refresh: notes.next_refresh,
         last_attempt: notes.last_attempt,
         failures: notes.failures,
@@ -236,13 +250,13 @@ fn standing(
     notes: &Notes,
     in_map: Option<&Option<Summary>>,
     stapled: Option<Summary>,
+    is_on_disk: bool,
     now: UnixTime,
 ) -> Standing {
-    // A later failure to ask takes the place of the cause, and changes nothing.
-    let is_revoked =
-        notes.revoked_since.is_some() || notes.last_cause.as_deref() == Some(CAUSE_REVOKED);
+    let is_revoked = notes.revoked_since.is_some();
     let revoked = Standing::Revoked {
         since: notes.revoked_since,
+        is_on_disk,
     };
     let from_notes = Standing::from_notes(leaf, notes, now);
     match (in_map, stapled) {
@@ -278,6 +292,7 @@ fn unreadable(path: String, why: String) -> One {
         this_update: None,
         until: None,
         revoked_since: None,
+        evidence_on_disk: None,
         next_refresh: None,
         last_attempt: None,
         failures: 0,

@@ -5,6 +5,7 @@
 mod bring;
 mod clock;
 mod connections;
+mod disk;
 mod faults;
 mod life;
 mod naming;

@@ -53,27 +53,6 @@ impl Scene {
 }
 
 #[test]
-fn the_evidence_is_on_the_disk_before_the_map_stops_so_that_no_reboot_brings_the_good_one_back() {
-    let scene = scene();
-    let good = scene.good();
-    let file = scene.store.file("staples", &scene.leaf, "der");
-    scene.responder.set(Behaviour::Answer(good.clone()));
-    let agent = scene.store.start(QUICK);
-    agent.wait_until_served(&scene.leaf, &good);
-    wait::until("the good one is in its file", || {
-        (std::fs::read(&file).ok()? == good).then_some(())
-    });
-    let revoked = scene.revoked();
-    scene.responder.set(Behaviour::Answer(revoked.clone()));
-    // As closely as can be: whoever kills it now finds what is in the file.
-    let deadline = std::time::Instant::now() + wait::LIMIT;
-    while scene.store.served(&scene.leaf) != Err(Miss::Withdrawn) {
-        assert!(std::time::Instant::now() < deadline, "it is not withdrawn");
-    }
-    assert_eq!(std::fs::read(&file).expect("a file"), revoked);
-}
-
-#[test]
 fn a_revoked_certificate_is_shown_as_such_whatever_failed_later() {
     let scene = scene();
     let good = scene.good();
@@ -159,7 +138,12 @@ fn a_newer_good_response_ends_a_hold() {
 #[test]
 fn a_revocation_outlasts_a_restart_though_the_responder_is_gone() {
     let scene = scene();
-    scene.revoke().kill();
+    let agent = scene.revoke();
+    wait::until(
+        "the revocation is noted, and so its evidence on the disk",
+        || scene.store.notes(&scene.leaf)?.revoked_since,
+    );
+    agent.kill();
     scene.responder.set(Behaviour::Close);
     // Even if the map is lost, as after a reboot.
     std::fs::remove_file(scene.store.layout().map()).expect("there was a map");

@@ -74,6 +74,12 @@ impl Directory {
         self.path.join(self.file_name(key))
     }
 
+    /// The path of another file in it, made and judged as for any.
+    pub(super) fn path_in(&self, file: &str) -> Result<PathBuf, FileError> {
+        self.open_or_make()?;
+        Ok(self.path.join(file))
+    }
+
     fn file_name(&self, key: &Key) -> String {
         format!("{}.{}", name::of_key(key), self.suffix)
     }

@@ -25,7 +25,8 @@ pub struct Notes {
     pub this_update: Option<i64>,
     /// Its nextUpdate, or the end of the life it was given without one.
     pub until: Option<i64>,
-    /// Since when the certificate is revoked; None if it is not known to be.
+    /// Since when the certificate is revoked; None if it is not known to be. Written
+    /// after the evidence, so that it tells that this was tried.
     pub revoked_since: Option<i64>,
     /// The user who left the certificate in the spool and whose quota it counts to;
     /// None if it was root, the agent's own user or the operator's list.

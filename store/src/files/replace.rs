@@ -33,12 +33,8 @@ pub enum Lasting {
 pub fn replace(path: &Path, bytes: &[u8], mode: u32, lasting: Lasting) -> io::Result<()> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file's name"))?;
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = fs::open(parent, flags, Mode::empty())?;
+    let directory = fs::open(parent(path), flags, Mode::empty())?;
     let unfinished = Unfinished::begin(directory.as_fd(), name.to_owned(), bytes, mode)?;
     if lasting == Lasting::OnDisk {
         unfinished.bring_to_disk()?;
@@ -48,6 +44,24 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32, lasting: Lasting) -> io::Re
         fs::fsync(&directory)?;
     }
     Ok(())
+}
+
+/// Removes the file, if there is one; it is gone for good when this returns.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::unlink(path) {
+        Err(Errno::NOENT) => return Ok(()),
+        done => done?,
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = fs::open(parent(path), flags, Mode::empty())?;
+    Ok(fs::fsync(&directory)?)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes a directory that everybody can enter, and those above it that are missing.

@@ -162,7 +162,13 @@ impl Writer {
     /// Stops the response for `key` at once, and says so to readers, which then
     /// use none from elsewhere either. Until the next `put`.
     pub fn withdraw(&mut self, key: &Key) -> Result<(), MapError> {
-        self.change(key, 0, |slots| slots.withdraw(key))
+        self.revoke(key, 0)
+    }
+
+    /// As [`withdraw`](Self::withdraw), for a revocation; thisUpdate of the response
+    /// that told it can be read again by [`entries`](Self::entries).
+    pub fn revoke(&mut self, key: &Key, this_update: i64) -> Result<(), MapError> {
+        self.change(key, 0, |slots| slots.revoke(key, this_update))
     }
 
     /// Removes the record for `key`; false if there is none.

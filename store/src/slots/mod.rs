@@ -252,7 +252,13 @@ impl<'a> Slots<'a> {
 
     /// Stops the response at once: readers get none until the next `publish`.
     pub fn withdraw(&self, key: &Key) {
-        self.fill(key, State::Withdrawn, &[], 0, 0);
+        self.revoke(key, 0);
+    }
+
+    /// As [`withdraw`](Self::withdraw), for a revocation; thisUpdate of the response
+    /// that told it stays in the [`Summary`], for the next writer.
+    pub fn revoke(&self, key: &Key, this_update: i64) {
+        self.fill(key, State::Withdrawn, &[], this_update, 0);
     }
 
     /// Empties the record.
