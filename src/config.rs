@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use once_cell::race::OnceBox;
 
-use crate::host::loaded;
+use crate::host::{loaded, process};
 
 /// A map counts whole against RLIMIT_AS, and some servers run under 200 MB.
 const DEFAULT_MAP_MAX: u64 = 64 * 1024 * 1024;
@@ -90,6 +90,10 @@ pub struct Config {
     pub wait: Duration,
     /// STAPLEGUN_RECHECK=0 turns it off: files are looked at again.
     pub recheck: bool,
+    /// STAPLEGUN_QUIET=1: see [`may_open`].
+    pub quiet: bool,
+    /// Whether certificates are left for the agent: not under secure execution.
+    pub publishes: bool,
     /// STAPLEGUN_LOG.
     pub log: LogTarget,
     /// STAPLEGUN_LOG_LEVEL.
@@ -107,8 +111,17 @@ pub fn get() -> &'static Config {
         } else {
             &environment
         };
-        Box::new(Config::read(lookup, loaded::by_preload()))
+        let mut config = Config::read(lookup, loaded::by_preload());
+        config.publishes = !loaded::securely();
+        Box::new(config)
     })
+}
+
+/// Whether anything of ours may open, look at or write a file now. With STAPLEGUN_QUIET=1
+/// only before the process makes its first SSL, and not in its children: for programs that
+/// a system-call filter ends for any open after their start.
+pub fn may_open() -> bool {
+    !get().quiet || !(process::is_child() || process::has_started())
 }
 
 /// getenv, and not std's, which takes a lock.
@@ -148,6 +161,7 @@ impl Config {
             _ => Client::Off,
         };
         let recheck = word(c"STAPLEGUN_RECHECK", &["0", "1"]) != Some(0);
+        let quiet = word(c"STAPLEGUN_QUIET", &["0", "1"]) == Some(1);
         let level = match word(c"STAPLEGUN_LOG_LEVEL", &["error", "warn", "info", "debug"]) {
             Some(0) => Level::Error,
             Some(1) => Level::Warn,
@@ -195,14 +209,16 @@ impl Config {
             responses: lookup(c"STAPLEGUN_RESPONSE").map_or_else(Vec::new, |list| {
                 list.split(|&byte| byte == b':')
                     .filter(|path| !path.is_empty())
-                    .map(to_path)
+                    .map(to_absolute_path)
                     .collect()
             }),
-            issuers: lookup(c"STAPLEGUN_ISSUERS").map(to_path),
+            issuers: lookup(c"STAPLEGUN_ISSUERS").map(to_absolute_path),
             directory,
             map_max: usize::try_from(map_max).unwrap_or(usize::MAX),
             wait: Duration::from_secs(wait),
             recheck,
+            quiet,
+            publishes: true,
             log,
             level,
             complaints,
@@ -235,6 +251,12 @@ fn complaint(name: &CStr, value: &[u8], what: &str) -> String {
 
 fn to_path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+/// As it is meant now: the program may change its directory later.
+fn to_absolute_path(bytes: &[u8]) -> PathBuf {
+    let path = to_path(bytes);
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 #[cfg(test)]

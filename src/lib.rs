@@ -10,6 +10,8 @@
 //! | `SSL_ctrl`, `SSL_CTX_ctrl`, `SSL_CTX_callback_ctrl` | `abi/interpose.rs` | compiled programs, for which each name of the family is a macro over these |
 //! | `SSL_CTX_new`, `SSL_CTX_new_ex` | `abi/interpose.rs` | contexts get our callback when they are made |
 //! | `OPENSSL_init_ssl` | `abi/init.rs` | the live map is mapped when a program starts, before it enters a chroot |
+//! | `SSL_new` | `abi/interpose.rs` | what a handshake has left to be done is done before the next one |
+//! | `SSL_CTX_load_verify_*`, `SSL_CTX_set_default_verify_*`, `SSL_CTX_set[1]_cert_store` | `abi/issuers.rs` | one of those certificates may be the issuer of the server's |
 //! | `SSL_set_session` | `abi/interpose.rs` | a client offers only sessions that were checked |
 //! | `SSL[_CTX]_use_certificate` and its variants, `SSL[_CTX]_use_cert_and_key` | `abi/loaders.rs` | a response is looked for when its certificate is loaded |
 //!
@@ -20,6 +22,9 @@
 
 #[cfg(not(panic = "unwind"))]
 compile_error!("panics must unwind: each entry turns a panic into the real function's behaviour");
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("some entries take the address that they return to, by code for x86-64 and arm64");
 
 #[cfg(all(feature = "faults", not(debug_assertions)))]
 compile_error!("the feature `faults` is for tests: no release is built with it");

@@ -17,7 +17,7 @@ static WRITTEN: AtomicU32 = AtomicU32::new(0);
 /// Whether a line of this level would be written, so that its making can be saved.
 pub fn enabled(level: Level) -> bool {
     let config = config::get();
-    config.log != LogTarget::Off && level <= config.level
+    config.log != LogTarget::Off && level <= config.level && config::may_open()
 }
 
 /// Writes `staplegun[PID]: level: message` as one line.

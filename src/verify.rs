@@ -7,8 +7,7 @@ use std::fmt;
 use staplegun_ocsp::{Certificate, MAX_RESPONSE, Response, Signatures, Signer};
 
 use crate::host::ocsp;
-use crate::host::tables::Crypto;
-use crate::host::x509::OwnedX509;
+use crate::host::x509::{OwnedX509, X509Ref};
 
 /// Why a response's signature does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +63,6 @@ impl Issuer {
         let facts = Certificate::from_der(&der).ok()?;
         Some(Issuer { facts, x509 })
     }
-
-    /// The libcrypto that verifies.
-    pub fn crypto(&self) -> &'static Crypto {
-        self.x509.as_ref().crypto()
-    }
 }
 
 impl Signatures for Issuer {
@@ -79,21 +73,29 @@ impl Signatures for Issuer {
     }
 
     fn verify(&self, response: &Response<'_>, signer: &Signer<'_>) -> Result<(), Unverified> {
-        let issuer = self.x509.as_ref();
-        let verified = match signer {
-            Signer::Issuer => ocsp::verifies(issuer, issuer, response.der()),
-            Signer::Delegate { der, .. } => {
-                let signer = OwnedX509::from_der(self.crypto(), der);
-                let signer = signer.as_ref().map(OwnedX509::as_ref);
-                signer.map_or(Some(false), |signer| {
-                    ocsp::verifies(issuer, signer, response.der())
-                })
-            }
-        };
-        match verified {
-            None => Err(Unverified::NoOcsp),
-            Some(false) => Err(Unverified::Signature),
-            Some(true) => Ok(()),
+        signed(self.x509.as_ref(), response, signer)
+    }
+}
+
+/// Whether `response` is signed by `signer`, which is `issuer` or was certified by it.
+pub fn signed(
+    issuer: X509Ref<'_>,
+    response: &Response<'_>,
+    signer: &Signer<'_>,
+) -> Result<(), Unverified> {
+    let verified = match signer {
+        Signer::Issuer => ocsp::verifies(issuer, issuer, response.der()),
+        Signer::Delegate { der, .. } => {
+            let signer = OwnedX509::from_der(issuer.crypto(), der);
+            let signer = signer.as_ref().map(OwnedX509::as_ref);
+            signer.map_or(Some(false), |signer| {
+                ocsp::verifies(issuer, signer, response.der())
+            })
         }
+    };
+    match verified {
+        None => Err(Unverified::NoOcsp),
+        Some(false) => Err(Unverified::Signature),
+        Some(true) => Ok(()),
     }
 }

@@ -79,6 +79,8 @@ static void within(void)
     void (*set_callback)(SSL_CTX *, int (*)(SSL *, void *), void *) =
         (void (*)(SSL_CTX *, int (*)(SSL *, void *), void *))host_function(the_host, "SSL_CTX_set_cert_cb");
     pair_new(&pair, TLS1_2);
+    /* The context's own certificate. */
+    spooled(1);
     if (L.SSL_CTX_ctrl(pair.server, CTRL_GET_CHAIN_CERTS, 0, &chain) != 1 || !chain) {
         broken("the server's chain");
     }
@@ -96,6 +98,7 @@ static void within(void)
 static void outside(void)
 {
     SSL_CTX *ctx = server_context(TLS1_2, "server");
+    spooled(1);
     if (L.SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1) {
         broken(certificate);
     }

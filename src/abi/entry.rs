@@ -67,6 +67,14 @@ fn ours<R>(host: Ready, part: impl FnOnce() -> Option<R>) -> Option<R> {
     guard::quietly(host.crypto, None, part)
 }
 
+/// The answer of a function that this libssl does not have: 0, with an error queued.
+pub fn absent(library: &'static Library) -> c_int {
+    if let Some(host) = library.already_ready() {
+        host.queue_unsupported();
+    }
+    0
+}
+
 /// What a command of the family answers when it fails.
 pub fn failure(command: c_int) -> c_long {
     match command {

@@ -3,8 +3,7 @@
 //!
 //! It has no object that would tell which libssl is meant, so the caller's address tells:
 //! a libssl that calls itself means itself, and other code what it is linked with. The
-//! address is taken before any code of ours runs. Where that is not known how to be done,
-//! the function is not exported.
+//! address is taken before any code of ours runs.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
@@ -60,7 +59,7 @@ unsafe extern "C-unwind" fn called_from_outside(
         let by_itself =
             matches!(callee, Some(Callee::Library(library)) if library.contains(caller));
         if !by_itself && !config::get().disabled {
-            guard::contained((), staples::map::open);
+            guard::contained((), staples::program_starts);
         }
         callee
     });

@@ -15,9 +15,9 @@ use crate::host::types::{
 };
 use crate::host::{guard, route};
 use crate::log;
-use crate::status::{certificate, client, context::Context};
+use crate::status::{certificate, client, context::Context, deferred};
 
-use super::{entry, loaders};
+use super::entry;
 
 /// `SSL_ctrl`: the family's commands are ours, chain commands are watched.
 ///
@@ -59,11 +59,10 @@ unsafe fn ssl_ctrl(ssl: *mut SSL, command: c_int, larg: c_long, parg: *mut c_voi
         let done = real(ssl, command, larg, parg);
         if done > 0
             && is_chain_command(command)
-            && !loaders::loading()
             && let Some(handle) = entry::ssl_handle(ssl)
         {
             guard::quietly(handle.host().crypto, (), || {
-                certificate::chain_of_ssl_changed(&handle)
+                certificate::issuers_of_ssl_changed(&handle)
             });
         }
         done
@@ -110,11 +109,10 @@ unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c
         let done = real(ctx, command, larg, parg);
         if done > 0
             && is_chain_command(command)
-            && !loaders::loading()
             && let Some(handle) = entry::ctx_handle(ctx)
         {
             guard::quietly(handle.host().crypto, (), || {
-                certificate::chain_of_context_changed(&handle)
+                certificate::issuers_of_context_changed(&handle, false)
             });
         }
         done
@@ -144,11 +142,16 @@ static WATCHED: [bool; types::SET_OCSP_RESP_EX as usize + 1] = {
     table
 };
 
-/// The commands that add a certificate to a chain. On an SSL number 14 is none.
+/// The commands after which an issuer may be known: they add to a chain, or tell what it
+/// is made from. On an SSL number 14 is none.
 const fn is_chain_command(command: c_int) -> bool {
     matches!(
         command,
-        types::EXTRA_CHAIN_CERT | types::CHAIN | types::CHAIN_CERT
+        types::EXTRA_CHAIN_CERT
+            | types::CHAIN
+            | types::CHAIN_CERT
+            | types::BUILD_CERT_CHAIN
+            | types::SET_CHAIN_CERT_STORE
     )
 }
 
@@ -231,6 +234,40 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
         };
         made(library, ctx, library_context);
         ctx
+    }
+}
+
+/// `SSL_new`: what handshakes have left to be done is done now, before the next one.
+///
+/// # Safety
+/// As for the function of that name in libssl.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn SSL_new(ctx: *mut SSL_CTX) -> *mut SSL {
+    // SAFETY: the program's own argument, to the function it called.
+    unsafe {
+        if !deferred::is_pending()
+            && let Some(library) = route::early_if_of_ctx(ctx)
+        {
+            return (library.ssl_new)(ctx);
+        }
+        ssl_new(ctx)
+    }
+}
+
+/// `SSL_new` where there is more to do than to hand on.
+///
+/// # Safety
+/// As for `SSL_new`.
+#[cold]
+#[inline(never)]
+unsafe fn ssl_new(ctx: *mut SSL_CTX) -> *mut SSL {
+    // SAFETY: the program's own argument, to the function it called.
+    unsafe {
+        if let Some(handle) = entry::ctx_handle(ctx) {
+            guard::quietly(handle.host().crypto, (), || deferred::do_all(&handle));
+        }
+        let library = entry::library_of_ctx(ctx, c"SSL_new");
+        library.map_or(std::ptr::null_mut(), |library| (library.ssl_new)(ctx))
     }
 }
 

@@ -1,7 +1,6 @@
 //! The functions that load a certificate. The real one is called first; then
 //! the response is looked for, while files can still be read.
 
-use std::cell::Cell;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uchar, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -57,34 +56,6 @@ impl Holder for SSL {
     }
 }
 
-thread_local! {
-    /// How many loaders this thread is inside. Debian's libssl calls one loader
-    /// from another, and the chain commands from both, by way of ours.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Whether this thread is inside a real loader: what it calls then is part of
-/// one load, which our part follows once.
-pub fn loading() -> bool {
-    DEPTH.get() > 0
-}
-
-/// As long as it lives, a real loader runs. It also ends by unwinding.
-struct Loading;
-
-impl Loading {
-    fn begin() -> Loading {
-        DEPTH.set(DEPTH.get() + 1);
-        Loading
-    }
-}
-
-impl Drop for Loading {
-    fn drop(&mut self) {
-        DEPTH.set(DEPTH.get().saturating_sub(1));
-    }
-}
-
 const fn name_of(with_nul: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(with_nul.as_bytes()) {
         Ok(name) => name,
@@ -103,15 +74,27 @@ unsafe fn to_path<'p>(path: *const c_char) -> Option<&'p Path> {
     Some(Path::new(OsStr::from_bytes(bytes)))
 }
 
-fn absent(library: &'static Library) -> c_int {
-    if let Some(host) = library.already_ready() {
-        host.queue_unsupported();
-    }
-    0
+/// The program's call of a loader, by the libssl of the object.
+macro_rules! load {
+    ($name:ident($object:ident: $kind:ident $(, $arg:ident)*) from $path:expr, $followed:expr) => {{
+        let Some(library) =
+            $kind::library($object, const { name_of(concat!(stringify!($name), "\0")) })
+        else {
+            return 0;
+        };
+        let Some(real) = library.entries.$name else {
+            return entry::absent(library);
+        };
+        let done = real($object $(, $arg)*);
+        if done == 1 && $followed(library) {
+            $kind::loaded($object, $path);
+        }
+        done
+    }};
 }
 
-/// Declares a loader for an SSL_CTX or SSL: its name, its further arguments,
-/// and which of them is the path, if any.
+/// Declares a loader for an SSL_CTX or SSL: its name, its further arguments, and which of
+/// them is the path, if any.
 macro_rules! loader {
     ($name:ident($object:ident: $kind:ident $(, $arg:ident: $type:ty)*) from $path:expr) => {
         #[doc = concat!("`", stringify!($name), "`. A libssl without it: 0, with an error queued.")]
@@ -121,35 +104,52 @@ macro_rules! loader {
         #[unsafe(no_mangle)]
         pub unsafe extern "C-unwind" fn $name($object: *mut $kind $(, $arg: $type)*) -> c_int {
             // SAFETY: the program's own arguments, to the function it called.
-            unsafe {
-                let Some(library) = $kind::library($object, const { name_of(concat!(stringify!($name), "\0")) })
-                else {
-                    return 0;
-                };
-                let Some(real) = library.entries.$name else {
-                    return absent(library);
-                };
-                let done = {
-                    let _loading = Loading::begin();
-                    real($object $(, $arg)*)
-                };
-                if done == 1 && !loading() {
-                    $kind::loaded($object, $path);
-                }
-                done
-            }
+            unsafe { load!($name($object: $kind $(, $arg)*) from $path, |_: &Library| true) }
         }
     };
 }
 
-loader!(SSL_CTX_use_certificate(ctx: SSL_CTX, x509: *mut X509) from None);
+/// Declares a loader that takes an X509, which the others call.
+///
+/// Debian's libssl does that by way of ours. What it calls so is part of a load that is
+/// followed already: the address that the call returns to tells. It is taken before any
+/// code of ours runs, and passed as a third argument. A count of how deep a thread is in
+/// loaders would stay where the program leaves one by longjmp.
+macro_rules! innermost_loader {
+    ($name:ident, $told_caller:ident, $kind:ident) => {
+        #[doc = concat!("`", stringify!($name), "`. A libssl without it: 0, with an error queued.")]
+        ///
+        /// # Safety
+        /// As for the function of that name in libssl.
+        #[unsafe(naked)]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $name(object: *mut $kind, x509: *mut X509) -> c_int {
+            #[cfg(target_arch = "x86_64")]
+            std::arch::naked_asm!("mov rdx, [rsp]", "jmp {}", sym $told_caller);
+            #[cfg(target_arch = "aarch64")]
+            std::arch::naked_asm!("mov x2, x30", "b {}", sym $told_caller);
+        }
+
+        unsafe extern "C-unwind" fn $told_caller(
+            object: *mut $kind,
+            x509: *mut X509,
+            caller: usize,
+        ) -> c_int {
+            let followed = |library: &Library| !library.contains(caller);
+            // SAFETY: the program's own arguments, to the function it called.
+            unsafe { load!($name(object: $kind, x509) from None, followed) }
+        }
+    };
+}
+
+innermost_loader!(SSL_CTX_use_certificate, use_certificate_of_ctx, SSL_CTX);
+innermost_loader!(SSL_use_certificate, use_certificate_of_ssl, SSL);
 loader!(SSL_CTX_use_certificate_ASN1(ctx: SSL_CTX, length: c_int, der: *const c_uchar) from None);
 loader!(SSL_CTX_use_certificate_file(ctx: SSL_CTX, file: *const c_char, kind: c_int) from Some(file));
 loader!(SSL_CTX_use_certificate_chain_file(ctx: SSL_CTX, file: *const c_char) from Some(file));
 loader!(SSL_CTX_use_cert_and_key(
     ctx: SSL_CTX, x509: *mut X509, key: *mut c_void, chain: *mut c_void, replace: c_int
 ) from None);
-loader!(SSL_use_certificate(ssl: SSL, x509: *mut X509) from None);
 loader!(SSL_use_certificate_ASN1(ssl: SSL, der: *const c_uchar, length: c_int) from None);
 loader!(SSL_use_certificate_file(ssl: SSL, file: *const c_char, kind: c_int) from Some(file));
 loader!(SSL_use_certificate_chain_file(ssl: SSL, file: *const c_char) from Some(file));

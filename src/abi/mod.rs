@@ -2,8 +2,8 @@
 //! into typed handles, and hands on.
 
 mod entry;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub mod init;
 pub mod interpose;
+pub mod issuers;
 pub mod loaders;
 pub mod status;

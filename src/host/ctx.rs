@@ -5,6 +5,7 @@ use std::ptr::{self, NonNull};
 
 use super::ex_data::{self, Record};
 use super::library::{Library, Ready};
+use super::route::CTX_WORDS;
 use super::types::{self, AnyFunction, SSL_CTX, SSL_METHOD, StatusCallback};
 use super::x509::{X509Ref, X509Stack, X509Store};
 
@@ -116,19 +117,26 @@ impl SslCtx {
         }
     }
 
-    /// Whether its method is one of those that only connect. An SSL_CTX begins
-    /// with its method, as `route` relies on.
+    /// Whether its method is one of those that only connect. An SSL_CTX has its method
+    /// among its first words, as `route` relies on.
     pub fn is_client_only(&self) -> bool {
         let functions = &self.host.lib.ssl;
-        let methods = [functions.TLS_client_method, functions.DTLS_client_method];
+        let methods = [
+            functions.TLS_client_method,
+            functions.TLSv1_2_client_method,
+            functions.TLSv1_1_client_method,
+            functions.TLSv1_client_method,
+            functions.DTLS_client_method,
+            functions.DTLSv1_2_client_method,
+            functions.OSSL_QUIC_client_method,
+            functions.OSSL_QUIC_client_thread_method,
+        ];
         // SAFETY: the methods' functions have no preconditions; every SSL_CTX
-        // is larger than a word.
+        // is larger than this many words.
         unsafe {
-            let method = *self.ptr.as_ptr().cast::<*const SSL_METHOD>();
-            methods
-                .into_iter()
-                .flatten()
-                .any(|client| client() == method)
+            let words = &*self.ptr.as_ptr().cast::<[*const SSL_METHOD; CTX_WORDS]>();
+            let mut clients = methods.into_iter().flatten().map(|client| client());
+            clients.any(|client| words.contains(&client))
         }
     }
 
@@ -137,6 +145,17 @@ impl SslCtx {
         // SAFETY: the handle's SSL_CTX is valid and keeps its store meanwhile.
         unsafe {
             let store = (self.host.lib.ssl.SSL_CTX_get_cert_store)(self.ptr.as_ptr());
+            NonNull::new(store).map(|store| X509Store::new(self.host.crypto, store))
+        }
+    }
+
+    /// The store that chains are completed from, where the program set one apart and
+    /// libssl tells it.
+    pub fn chain_store(&self) -> Option<X509Store<'_>> {
+        let mut store: *mut c_void = ptr::null_mut();
+        // SAFETY: the command, where it is known, writes a borrowed store.
+        unsafe {
+            self.ctrl(types::GET_CHAIN_CERT_STORE, 0, (&raw mut store).cast());
             NonNull::new(store).map(|store| X509Store::new(self.host.crypto, store))
         }
     }

@@ -47,6 +47,8 @@ pub struct Library {
     pub ssl_ctrl: SslCtrl,
     /// `SSL_CTX_ctrl`, likewise.
     pub ctx_ctrl: CtxCtrl,
+    /// `SSL_new`, likewise.
+    pub ssl_new: SslNew,
     /// The real functions behind our interposed names.
     pub entries: Entries,
     native: NativeFamily,
@@ -82,6 +84,7 @@ impl Library {
         Some(Library {
             ssl_ctrl: entries.SSL_ctrl.unwrap_or(no_ssl_ctrl),
             ctx_ctrl: entries.SSL_CTX_ctrl.unwrap_or(no_ctx_ctrl),
+            ssl_new: entries.SSL_new.unwrap_or(no_ssl_new),
             entries,
             native,
             openssl: openssl.map(|ssl| OpenSsl {
@@ -180,6 +183,7 @@ impl Library {
 }
 
 type SslCtrl = unsafe extern "C-unwind" fn(*mut SSL, c_int, c_long, *mut c_void) -> c_long;
+type SslNew = unsafe extern "C-unwind" fn(*mut SSL_CTX) -> *mut SSL;
 type CtxCtrl = unsafe extern "C-unwind" fn(*mut SSL_CTX, c_int, c_long, *mut c_void) -> c_long;
 
 unsafe extern "C-unwind" fn no_ssl_ctrl(
@@ -189,6 +193,10 @@ unsafe extern "C-unwind" fn no_ssl_ctrl(
     _: *mut c_void,
 ) -> c_long {
     0
+}
+
+unsafe extern "C-unwind" fn no_ssl_new(_: *mut SSL_CTX) -> *mut SSL {
+    ptr::null_mut()
 }
 
 unsafe extern "C-unwind" fn no_ctx_ctrl(

@@ -28,6 +28,11 @@ impl LibraryContext {
         LibraryContext(context)
     }
 
+    /// Whether it is the default one, which lives as long as libcrypto.
+    pub fn is_default(self) -> bool {
+        self.0.is_null()
+    }
+
     /// Does `work` with this as the thread's default.
     pub fn within<R>(self, crypto: &Crypto, work: impl FnOnce() -> R) -> R {
         let Some(set_default) = crypto

@@ -25,7 +25,7 @@ const PLACES: usize = 16;
 /// An SSL's first SSL_METHOD pointer is within so many words of its start.
 const SSL_WORDS: usize = 4;
 /// The same for an SSL_CTX.
-const CTX_WORDS: usize = 2;
+pub const CTX_WORDS: usize = 2;
 
 /// After so many objects that no libssl owns, the loader is asked for methods only: each
 /// SSL_CTX comes of one, so that no libssl is missed, and few calls have one.

@@ -136,6 +136,20 @@ impl Ssl {
         }
     }
 
+    /// Whether libssl completes the chain by itself in this handshake, from the context's
+    /// store: only where the program gave it none, and did not forbid it.
+    pub fn completes_chain(&self) -> bool {
+        /// SSL_MODE_NO_AUTO_CHAIN of ssl.h.
+        const NO_AUTO_CHAIN: c_long = 8;
+        // SAFETY: the command takes no pointer; no mode is added.
+        let mode = unsafe { self.ctrl(types::MODE, 0, ptr::null_mut()) };
+        let has_extra = || {
+            self.context()
+                .is_some_and(|ctx| ctx.extra_chain().is_some())
+        };
+        mode & NO_AUTO_CHAIN == 0 && self.chain().is_none() && !has_extra()
+    }
+
     /// Sets the status type as libssl stores it.
     pub fn set_status_type(&self, status_type: c_int) -> bool {
         // SAFETY: the command takes no pointer.

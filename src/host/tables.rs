@@ -21,6 +21,18 @@ function_table! {
             SSL_CTX_ctrl: fn(*mut SSL_CTX, c_int, c_long, *mut c_void) -> c_long;
             SSL_CTX_callback_ctrl: fn(*mut SSL_CTX, c_int, Option<AnyFunction>) -> c_long;
             SSL_set_session: fn(*mut SSL, *mut SSL_SESSION) -> c_int;
+            SSL_new: fn(*mut SSL_CTX) -> *mut SSL;
+            SSL_CTX_load_verify_locations:
+                fn(*mut SSL_CTX, *const c_char, *const c_char) -> c_int;
+            SSL_CTX_load_verify_file: fn(*mut SSL_CTX, *const c_char) -> c_int;
+            SSL_CTX_load_verify_dir: fn(*mut SSL_CTX, *const c_char) -> c_int;
+            SSL_CTX_load_verify_store: fn(*mut SSL_CTX, *const c_char) -> c_int;
+            SSL_CTX_set_default_verify_paths: fn(*mut SSL_CTX) -> c_int;
+            SSL_CTX_set_default_verify_file: fn(*mut SSL_CTX) -> c_int;
+            SSL_CTX_set_default_verify_dir: fn(*mut SSL_CTX) -> c_int;
+            SSL_CTX_set_default_verify_store: fn(*mut SSL_CTX) -> c_int;
+            SSL_CTX_set_cert_store: fn(*mut SSL_CTX, *mut c_void);
+            SSL_CTX_set1_cert_store: fn(*mut SSL_CTX, *mut c_void);
             SSL_CTX_use_certificate: fn(*mut SSL_CTX, *mut X509) -> c_int;
             SSL_CTX_use_certificate_ASN1: fn(*mut SSL_CTX, c_int, *const c_uchar) -> c_int;
             SSL_CTX_use_certificate_file: fn(*mut SSL_CTX, *const c_char, c_int) -> c_int;
@@ -80,7 +92,13 @@ function_table! {
         optional {
             OPENSSL_init_ssl: fn(u64, *const c_void) -> c_int;
             TLS_client_method or SSLv23_client_method: fn() -> *const SSL_METHOD;
+            TLSv1_2_client_method: fn() -> *const SSL_METHOD;
+            TLSv1_1_client_method: fn() -> *const SSL_METHOD;
+            TLSv1_client_method: fn() -> *const SSL_METHOD;
             DTLS_client_method: fn() -> *const SSL_METHOD;
+            DTLSv1_2_client_method: fn() -> *const SSL_METHOD;
+            OSSL_QUIC_client_method: fn() -> *const SSL_METHOD;
+            OSSL_QUIC_client_thread_method: fn() -> *const SSL_METHOD;
             SSL_session_reused: fn(*const SSL) -> c_int;
             SSL_get_state or SSL_state: fn(*const SSL) -> c_int;
             SSL_CTX_get_ciphers: fn(*const SSL_CTX) -> *mut c_void;
@@ -166,6 +184,10 @@ function_table! {
         }
         optional {
             X509_up_ref: fn(*mut X509) -> c_int;
+            X509_STORE_lock: fn(*mut c_void) -> c_int;
+            X509_STORE_unlock: fn(*mut c_void) -> c_int;
+            X509_STORE_get0_objects: fn(*const c_void) -> *mut c_void;
+            X509_OBJECT_get0_X509: fn(*const c_void) -> *mut X509;
             CRYPTO_get_ex_new_index:
                 fn(c_int, c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
             ERR_get_next_error_library: fn() -> c_int;

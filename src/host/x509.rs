@@ -151,6 +151,13 @@ impl OwnedX509 {
     pub fn as_ref(&self) -> X509Ref<'_> {
         self.0
     }
+
+    /// Gives the reference away.
+    pub fn into_raw(self) -> *mut X509 {
+        let ptr = self.0.as_ptr();
+        std::mem::forget(self);
+        ptr
+    }
 }
 
 impl Drop for OwnedX509 {
@@ -210,6 +217,35 @@ impl<'a> X509Store<'a> {
             crypto,
             ptr,
             owner: PhantomData,
+        }
+    }
+
+    /// The issuer of `leaf` among what the store has in memory: no file is looked at. The
+    /// lock is libcrypto's own, which libssl takes when it completes a chain. 1.0.2 does
+    /// not let others in.
+    pub fn issuer_in_memory(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        let crypto = self.crypto;
+        let lock = crypto.X509_STORE_lock?;
+        let unlock = crypto.X509_STORE_unlock?;
+        let objects = crypto.X509_STORE_get0_objects?;
+        let x509_of = crypto.X509_OBJECT_get0_X509?;
+        // SAFETY: the store is valid; its objects, of which some are no certificates, are
+        // only looked at under its lock.
+        unsafe {
+            if lock(self.ptr.as_ptr()) != 1 {
+                return None;
+            }
+            let objects = objects(self.ptr.as_ptr());
+            let issuer = (0..(crypto.OPENSSL_sk_num)(objects)).find_map(|at| {
+                let object = NonNull::new((crypto.OPENSSL_sk_value)(objects, at))?;
+                let x509 = NonNull::new(x509_of(object.as_ptr()))?;
+                let candidate = X509Ref::new(crypto, x509);
+                leaf.is_issued_by(candidate)
+                    .then(|| candidate.to_owned())
+                    .flatten()
+            });
+            unlock(self.ptr.as_ptr());
+            issuer
         }
     }
 

@@ -8,6 +8,7 @@ use staplegun_ocsp::{Certificate, Fault, Response};
 use crate::config;
 use crate::log;
 
+use super::ahead;
 use super::directory::{self, When};
 use super::source::{self, Unreadable};
 use super::watch::Source;
@@ -53,13 +54,18 @@ impl Candidates {
     pub fn gather(path: Option<&Path>, when: When) -> Candidates {
         let mut candidates = Candidates::none(when);
         for configured in &config::get().responses {
-            candidates.add(Source::at(configured.clone()), true);
+            let source = Source::at(configured.clone());
+            if source.stamp.is_none() && candidates.add_read_ahead(configured) {
+                candidates.watched.push(source);
+            } else {
+                candidates.add(source, true);
+            }
         }
         if let Some(path) = path {
+            // What is not there now is not looked for in a handshake.
             let beside = Source::at(source::beside(path, ".ocsp"));
-            match beside.stamp {
-                Some(_) => candidates.add(beside, true),
-                None => candidates.watched.push(beside),
+            if beside.stamp.is_some() {
+                candidates.add(beside, true);
             }
         }
         candidates
@@ -79,6 +85,17 @@ impl Candidates {
             watched: Vec::new(),
             when,
         }
+    }
+
+    /// What was read of `configured` before it was out of reach, if anything was.
+    fn add_read_ahead(&mut self, configured: &Path) -> bool {
+        let before = self.found.len();
+        self.found.extend(ahead::of(configured).map(|ahead| Found {
+            path: ahead.path.clone(),
+            named: ahead.path == configured,
+            bytes: Ok(ahead.bytes.clone()),
+        }));
+        self.found.len() > before
     }
 
     fn add(&mut self, source: Source, named: bool) {

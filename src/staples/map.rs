@@ -1,5 +1,5 @@
-//! The live map in this process: mapped once, when the first context is made or
-//! at a later one, and read in handshakes without a system call.
+//! The live map in this process: looked for when the first context is made, and again when
+//! certificates are loaded until it is there; read in handshakes without a system call.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,14 +24,30 @@ pub fn layout(config: &Config) -> Layout {
         .map_or_else(Layout::system, Layout::at)
 }
 
+/// Whether the map was looked for.
+static SOUGHT: AtomicBool = AtomicBool::new(false);
+
+/// Maps the map, if this is the first time that anybody wants it.
+pub fn open_first() {
+    if !SOUGHT.load(Ordering::Relaxed) {
+        open();
+    }
+}
+
+/// Whether the map is mapped.
+pub fn is_mapped() -> bool {
+    MAP.get().is_some()
+}
+
 /// Maps the map, if there is one and it is not mapped yet. Never to be called
 /// in a handshake.
 pub fn open() {
     static SAID: AtomicBool = AtomicBool::new(false);
     let config = config::get();
-    if MAP.get().is_some() || !config.staples() {
+    if is_mapped() || !config.staples() || !config::may_open() {
         return;
     }
+    SOUGHT.store(true, Ordering::Relaxed);
     match Reader::open(&layout(config).map(), config.map_max) {
         Ok(reader) => {
             if let Some(reader) = try_box(reader) {

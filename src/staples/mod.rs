@@ -1,15 +1,17 @@
 //! The response for a certificate: from the live map, else from a file.
 
+mod ahead;
 mod candidates;
 mod directory;
 pub mod file;
+pub mod leaf;
+pub mod leaves;
 pub mod map;
 pub mod publish;
 mod published;
+mod signatures;
 pub mod source;
 mod watch;
-
-use std::path::Path;
 
 use staplegun_ocsp::Refusal;
 use staplegun_ocsp::time::Rfc3339;
@@ -23,52 +25,62 @@ use crate::host::output;
 use crate::host::x509::X509Ref;
 use crate::log;
 
-use file::{FileStaple, FindIssuer};
+use file::Subject;
 
-/// The response to be stapled now for the certificate `x509`, freshly allocated
-/// for libssl, or None. `key` is the SHA-256 of its DER, `path` the file that it
-/// came from.
-pub fn for_certificate(
-    x509: X509Ref<'_>,
-    key: &Key,
-    path: Option<&Path>,
-    staple: &FileStaple,
-    find_issuer: FindIssuer<'_>,
-) -> Option<Buffer> {
-    let now = output::seconds();
-    let space = |length| Space::new(x509.crypto(), length);
-    let found = match map::read(key, now, space) {
+/// The program initialises its libssl: what it may not reach later is reached now.
+pub fn program_starts() {
+    map::open_first();
+    ahead::read();
+}
+
+/// What a handshake found out about a leaf.
+pub struct Outcome {
+    /// The response to be stapled, freshly allocated for libssl.
+    pub response: Option<Buffer>,
+    /// Whether there is more to tell the agent than it knows.
+    pub tell: bool,
+}
+
+/// The response to be stapled now for a leaf.
+pub fn for_leaf(subject: &Subject<'_>) -> Outcome {
+    let (now, mut tell) = (output::seconds(), false);
+    let space = |length| Space::new(subject.x509.crypto(), length);
+    let found = match map::read(&subject.key, now, space) {
         // Only where the agent does not know the certificate do files speak.
         Err(Miss::Absent) => {
-            guard::quietly(x509.crypto(), (), || {
-                staple.look_again(x509, path, find_issuer);
-            });
-            staple.read(now, space)
+            tell = guard::quietly(subject.x509.crypto(), false, || subject.look_again(now));
+            subject.read(now, space)
         }
         known => known,
     };
-    let outcome = found
-        .as_ref()
-        .map(|found| found.until)
-        .map_err(|miss| *miss);
-    if log::enabled(Level::Info) && staple.outcome_changed(outcome) {
-        match outcome {
-            Ok(until) => {
-                log::info!(
-                    "stapled for {}, valid until {}",
-                    staple.name(),
-                    Rfc3339(until)
-                );
-            }
-            Err(miss) => log::info!("no staple for {}: {}", staple.name(), reason(miss)),
-        }
+    if log::enabled(Level::Info) {
+        let outcome = found.as_ref().map(|found| found.until);
+        say(subject, outcome.map_err(|miss| *miss));
     }
-    let found = found.ok()?;
     // SAFETY: a read that succeeds has written so many bytes.
-    Some(unsafe { found.buffer.assume_filled(found.length) })
+    let response = found.map(|found| unsafe { found.buffer.assume_filled(found.length) });
+    Outcome {
+        response: response.ok(),
+        tell,
+    }
 }
 
-/// The response that the live map has for `x509`, without a word in the log.
+/// Says how a handshake ended, unless the one before ended alike.
+fn say(subject: &Subject<'_>, outcome: Result<i64, Miss>) {
+    let number = outcome.unwrap_or_else(|miss| i64::MIN + 1 + miss as i64);
+    if !subject.leaf.outcome_changed(number) {
+        return;
+    }
+    let work = subject.leaf.work(&subject.key);
+    let name = work.as_ref().map_or("a certificate", |work| work.name());
+    match outcome {
+        Ok(until) => log::info!("stapled for {name}, valid until {}", Rfc3339(until)),
+        Err(miss) => log::info!("no staple for {name}: {}", reason(miss)),
+    }
+}
+
+/// The response that the live map has for `x509`, whose SHA-256 is `key`, without a word
+/// in the log.
 pub fn from_map(x509: X509Ref<'_>, key: &Key) -> Option<Buffer> {
     let space = |length| Space::new(x509.crypto(), length);
     let found = map::read(key, output::seconds(), space).ok()?;
@@ -82,24 +94,20 @@ pub fn judges_the_programs() -> bool {
     log::enabled(Level::Warn)
 }
 
-/// Whether clients would reject what the program staples; said once in the log.
-pub fn would_be_rejected(
-    x509: X509Ref<'_>,
-    staple: &FileStaple,
-    bytes: &[u8],
-    find_issuer: FindIssuer<'_>,
-) -> bool {
-    let Err(refusal) = staple.judge(x509, bytes, output::seconds(), find_issuer) else {
+/// Whether clients would reject `bytes`, which the program staples; said once in the log.
+pub fn would_be_rejected(subject: &Subject<'_>, bytes: &[u8]) -> bool {
+    let Err(refusal) = subject.judge(bytes, output::seconds()) else {
         return false;
     };
     let cause = match &refusal {
         Refusal::Response(fault) | Refusal::Early { fault, .. } => fault.cause(),
         Refusal::Signature(unverified) => unverified.cause(),
     };
-    if staple.complaint_is_new(cause) {
+    if subject.leaf.complaint_is_new(cause) {
+        let work = subject.leaf.work(&subject.key);
+        let name = work.as_ref().map_or("a certificate", |work| work.name());
         log::warning!(
-            "the response that the program staples for {} would be rejected: {refusal}",
-            staple.name()
+            "the response that the program staples for {name} would be rejected: {refusal}"
         );
     }
     true

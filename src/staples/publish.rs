@@ -1,117 +1,156 @@
-//! Telling the agent which certificates are in use: each is left in the spool
-//! once per process, when it is loaded, never within a handshake. One whose response
-//! the live map has is known to the agent.
+//! Telling the agent which certificates are in use: each leaf is left in the spool once
+//! per process, never within a handshake. One whose response the live map keeps fresh is
+//! known to the agent.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use staplegun_ocsp::Certificate;
+use staplegun_ocsp::unstapled::Unstapled;
 use staplegun_store::{Key, spool};
 
 use crate::config;
 use crate::host::output;
-use crate::host::x509::{OwnedX509, X509Ref};
+use crate::host::process;
 use crate::log;
 
+use super::file::Subject;
+use super::leaf::{Leaf, Told, Work};
 use super::map;
 
-/// At most so many certificates are published by one process.
-const MAX_PUBLISHED: usize = 1000;
+/// At most so many certificates are left by one process.
+const MAX_LEFT: u32 = 1000;
 
 /// How often the map is looked at while a load waits for it.
 const POLL: Duration = Duration::from_millis(10);
 
-/// The certificates that were published, by their keys' first words. It only
-/// grows; a child goes on with its parent's.
-static PUBLISHED: [AtomicU64; MAX_PUBLISHED] = [const { AtomicU64::new(0) }; MAX_PUBLISHED];
+/// Leaves the leaf, and its issuer if that is known, for the agent, unless the map serves
+/// it. Only leaves that a server may use. A leaf that was left without its issuer is left
+/// again with it. Then waits, if the operator wants that (STAPLEGUN_WAIT) and the process
+/// has not made an SSL yet, until the map has its response. `files` tells whether the
+/// issuer may be looked for in files.
+pub fn leaf(subject: &Subject<'_>, mut work: MutexGuard<'_, Work>, files: bool) {
+    if !config::get().publishes || map::is_kept_fresh(&subject.key, output::seconds()) {
+        return;
+    }
+    let told = subject.leaf.told();
+    if told == Told::All || work.facts(subject.x509).is_none() {
+        return;
+    }
+    subject.learn_issuer(&mut work, files);
+    if told == Told::Leaf && work.issuer.is_none() {
+        return;
+    }
+    let now = leave(subject.leaf, &subject.key, &work);
+    if now == Told::Leaf {
+        subject.look_soon();
+    }
+    let waits = waits_for(&work, now);
+    drop(work);
+    if waits {
+        wait_for_response(&subject.key);
+    }
+}
 
-/// Leaves a leaf, and its issuer if that is known, for the agent, unless the map
-/// serves it. Only leaves that name a responder and that a server may use. A leaf
-/// that was left without its issuer is left again with it. Then waits, if the
-/// operator wants that (STAPLEGUN_WAIT), until the map has its response.
-pub fn certificate(x509: X509Ref<'_>, key: &Key, find_issuer: &dyn Fn() -> Option<OwnedX509>) {
-    if is_done(key) || map::is_kept_fresh(key, output::seconds()) {
-        return;
-    }
-    let Some(der) = x509.to_der(spool::MAX_FILE) else {
+/// The same for a leaf that a handshake has met, at the next SSL_new: only where an agent
+/// is known to be, and no file is looked at.
+pub fn deferred(leaf: &'static Leaf, key: &Key) {
+    let Some(work) = leaf.work(key) else {
         return;
     };
-    let leaf = match Certificate::from_der(&der) {
-        Ok(leaf) => leaf,
-        Err(error) => {
-            log::debug!("a certificate is not left for the agent: {error}");
-            return;
-        }
+    if map::is_kept_fresh(key, output::seconds()) {
+        return;
+    }
+    if map::is_mapped() && config::may_open() {
+        leave(leaf, key, &work);
+    } else {
+        leaf.set_told(Told::Failed);
+        let name = work.name();
+        log::info!(
+            "{name} was loaded in a handshake and is not left for the agent; name it with \
+             'staplegun add FILE'"
+        );
+    }
+}
+
+/// Leaves it. What the agent was told then.
+fn leave(leaf: &'static Leaf, key: &Key, work: &Work) -> Told {
+    let told = try_to_leave(leaf, key, work);
+    leaf.set_told(told);
+    told
+}
+
+fn try_to_leave(leaf: &'static Leaf, key: &Key, work: &Work) -> Told {
+    /// How many were left.
+    static LEFT: AtomicU32 = AtomicU32::new(0);
+    let Some(facts) = work.known_facts() else {
+        return Told::All;
     };
-    if leaf.responders().is_empty() || !leaf.fit_for_server() || leaf.is_ca() {
-        return;
+    let issuer = work.issuer.as_deref().map(|issuer| issuer.der.as_slice());
+    let name = &facts.name;
+    let has_responder = !facts.certificate.responders().is_empty();
+    let unstapled = Unstapled::of(&facts.certificate, has_responder, output::seconds());
+    if let Some(why) = unstapled.filter(|_| leaf.told() != Told::Leaf) {
+        log::info!("{name} {why}");
     }
-    let issuer = find_issuer().and_then(|issuer| issuer.as_ref().to_der(spool::MAX_FILE));
-    if !is_first(key, issuer.is_some()) {
-        return;
+    if matches!(unstapled, Some(Unstapled::Authority | Unstapled::NotServer)) {
+        return Told::All;
     }
-    let directory = map::layout(config::get()).spool();
-    let certificates = [Some(der.as_slice()), issuer.as_deref()];
+    if LEFT.load(Ordering::Relaxed) >= MAX_LEFT {
+        say_not_left(name, &"this process has left as many as it may");
+        return Told::All;
+    }
+    let certificates = [Some(facts.der.as_slice()), issuer];
     let count = certificates.iter().flatten().count();
     let certificates: [&[u8]; 2] = certificates.map(Option::unwrap_or_default);
-    match spool::publish(
-        &directory,
-        key,
-        certificates.get(..count).unwrap_or_default(),
-    ) {
+    let certificates = certificates.get(..count).unwrap_or_default();
+    match spool::publish(&map::layout(config::get()).spool(), key, certificates) {
         Ok(()) => {
-            log::debug!("{} was left for the agent", leaf.display_subject());
-            // Without the issuer the agent can ask nobody: the chain may follow.
-            if issuer.is_some() || !leaf.ca_issuers().is_empty() {
-                wait_for_response(key);
-            }
+            LEFT.fetch_add(1, Ordering::Relaxed);
+            log::debug!("{name} was left for the agent");
+            if count == 2 { Told::All } else { Told::Leaf }
         }
         Err(reason) => {
-            log::debug!(
-                "{} is not left for the agent: {reason}",
-                leaf.display_subject()
-            );
+            say_not_left(name, &reason);
+            Told::Failed
         }
     }
 }
 
-/// What stands for a leaf in the table: its lowest bit tells whether the issuer
-/// went with it, the next one that the place is taken.
-fn entry_of(key: &Key, with_issuer: bool) -> u64 {
-    let (word, _) = key.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-    (u64::from_ne_bytes(*word) | 2) & !1 | u64::from(with_issuer)
-}
-
-/// Whether nothing is left to do for this leaf: it was published with its issuer,
-/// or has no place in the table, so that nothing need be found out about it.
-fn is_done(key: &Key) -> bool {
-    let entry = entry_of(key, true);
-    let there = PUBLISHED.iter().map(|place| place.load(Ordering::Relaxed));
-    let mut of_leaf = there.filter(|&there| there == 0 || there | 1 == entry);
-    of_leaf.next().is_none_or(|there| there == entry)
-}
-
-/// Whether this leaf has not been published before, with its issuer or at all.
-fn is_first(key: &Key, with_issuer: bool) -> bool {
-    let entry = entry_of(key, with_issuer);
-    for place in &PUBLISHED {
-        let swap = |from| place.compare_exchange(from, entry, Ordering::Relaxed, Ordering::Relaxed);
-        match swap(0) {
-            Ok(_) => return true,
-            Err(there) if there | 1 == entry | 1 => return there < entry && swap(there).is_ok(),
-            Err(_) => {}
-        }
+/// Where there is no agent, nothing is amiss; where there is one, it lacks a certificate.
+fn say_not_left(name: &str, reason: &dyn std::fmt::Display) {
+    if map::is_mapped() {
+        log::warning!(
+            "{name} cannot be left for the agent: {reason}; name it with 'staplegun add FILE'"
+        );
+    } else {
+        log::debug!("{name} is not left for the agent: {reason}");
     }
-    false
 }
 
-/// Waits, for all of the process's certificates together as long as the operator
-/// allows: a responder that is down holds a start up once, not once per
-/// certificate, and a later reload not at all.
+/// Whether the agent can be expected to get a response: without the issuer it can ask
+/// nobody, and the chain may follow.
+fn waits_for(work: &Work, told: Told) -> bool {
+    let Some(facts) = work.known_facts() else {
+        return false;
+    };
+    let leaf = &facts.certificate;
+    let can_ask = told == Told::All || told == Told::Leaf && !leaf.ca_issuers().is_empty();
+    let has_responder = !leaf.responders().is_empty();
+    can_ask && Unstapled::of(leaf, has_responder, output::seconds()).is_none()
+}
+
+/// Waits, for all of the process's certificates together as long as the operator allows:
+/// a responder that is down holds a start up once, not once per certificate. When the
+/// process has made its first SSL it serves, and waits no more: a load may come within
+/// somebody's handshake.
 fn wait_for_response(key: &Key) {
     static ROUNDS: AtomicU64 = AtomicU64::new(0);
     let rounds = config::get().wait.as_millis() / POLL.as_millis();
-    while !map_knows(key) && u128::from(ROUNDS.fetch_add(1, Ordering::Relaxed)) < rounds {
+    while !process::has_started()
+        && !map_knows(key)
+        && u128::from(ROUNDS.fetch_add(1, Ordering::Relaxed)) < rounds
+    {
         std::thread::sleep(POLL);
     }
 }

@@ -71,6 +71,11 @@ impl Published {
         }
     }
 
+    /// There is no response any more. The memory stays for the next one.
+    pub fn forget(&self) {
+        self.current.store(usize::MAX, Ordering::Release);
+    }
+
     fn slots(&self) -> Option<Slots<'_>> {
         let memory = self.memory.get(self.current.load(Ordering::Acquire))?;
         Slots::new(memory.get()?)

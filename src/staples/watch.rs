@@ -47,6 +47,11 @@ impl Watch {
         }
     }
 
+    /// Whether there is nothing to look at.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
     /// The response in use came from there.
     pub fn is_in_use(&mut self, path: &Path) {
         self.in_use = self.place_of(path);

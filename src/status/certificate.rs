@@ -1,18 +1,24 @@
-//! A certificate was loaded, or a chain for it: its response is looked for now,
-//! while files can still be read.
+//! A certificate was loaded, or something that may tell its issuer; or a handshake meets
+//! one. Files are looked at when it is loaded, while they can still be read.
 
 use std::path::Path;
+
+use staplegun_store::Key;
 
 use crate::config;
 use crate::host::buffer::Buffer;
 use crate::host::ctx::SslCtx;
-use crate::host::origin::Origin;
+use crate::host::guard;
+use crate::host::process::Origin;
 use crate::host::ssl::Ssl;
-use crate::staples;
+use crate::host::x509::X509Ref;
+use crate::staples::file::Subject;
+use crate::staples::leaf::{Leaf, Told};
+use crate::staples::leaves::Loaded;
+use crate::staples::{self, Outcome, leaves, map, publish};
 
-use super::certificates::{Leaf, When};
-use super::connection::Connection;
 use super::context::Context;
+use super::deferred;
 use super::issuer::Search;
 
 /// The program loaded a certificate into a context, from `path` if that is known.
@@ -20,149 +26,214 @@ pub fn loaded_into_context(ctx: &SslCtx, path: Option<&Path>) {
     if !config::get().staples() {
         return;
     }
-    let Some((context, x509)) = Context::of(ctx).zip(ctx.certificate()) else {
-        return;
-    };
-    if let Some(leaf) =
-        context
-            .certificates
-            .find_or_add(x509, Origin::here(), context.library, When::Load)
-    {
-        look_for_response(leaf, None, Some(ctx), path);
+    if let Some((context, x509)) = Context::of(ctx).zip(ctx.certificate()) {
+        let ssl = None;
+        loaded(&Place { ssl, ctx, context }, x509, path);
     }
 }
 
-/// The program loaded a certificate into an SSL.
+/// The program loaded a certificate into an SSL. Within a handshake nothing is done about
+/// it: what the handshake presents in the end is met there.
 pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
-    if !config::get().staples() {
+    if !config::get().staples() || ssl.is_shaking_hands() {
         return;
     }
-    let Some((connection, x509)) = Connection::of(ssl).zip(ssl.certificate()) else {
+    let Some((ctx, x509)) = ssl.context().zip(ssl.certificate()) else {
         return;
     };
-    let ctx = ssl.context();
-    let context = ctx.as_ref().and_then(Context::get);
-    // Within a handshake the live map must do, and what `look_again` allows: the
-    // process that made the context may read files, at most once a second.
-    let within = ssl.is_shaking_hands();
-    let origin = match context.filter(|_| within) {
-        Some(context) => context.origin,
-        None => Origin::here(),
-    };
-    let library = Context::library_of(ctx.as_ref());
-    let Some(leaf) = connection
-        .certificates
-        .find_or_add(x509, origin, library, When::Load)
-    else {
-        return;
-    };
-    if !within {
-        look_for_response(leaf, Some(ssl), ctx.as_ref(), path);
-    } else if let Some(path) = path {
-        leaf.loaded_from(path);
+    if let Some(context) = Context::of(&ctx) {
+        let (ssl, ctx) = (Some(ssl), &ctx);
+        loaded(&Place { ssl, ctx, context }, x509, path);
     }
 }
 
-/// The program added to a context's chain: a leaf that waits for its issuer may
-/// be completed.
-pub fn chain_of_context_changed(ctx: &SslCtx) {
-    let Some((context, x509)) = Context::get(ctx).zip(ctx.certificate()) else {
+fn loaded(place: &Place<'_>, x509: X509Ref<'_>, path: Option<&Path>) {
+    let context = place.context;
+    // A client staples nothing, so its certificate is nobody's business.
+    if context.client_only {
+        return;
+    }
+    let Some(key) = key_of(x509, context) else {
         return;
     };
-    if let Some(leaf) = context.certificates.find(x509) {
-        complete(leaf, None, Some(ctx));
-    }
-}
-
-/// The program added to an SSL's chain.
-pub fn chain_of_ssl_changed(ssl: &Ssl) {
-    let Some((connection, x509)) = Connection::get(ssl).zip(ssl.certificate()) else {
+    let Some(loaded) = leaves::load(&key, Origin::here()) else {
         return;
     };
-    if let Some(leaf) = connection.certificates.find(x509)
-        && !ssl.is_shaking_hands()
-    {
-        complete(leaf, Some(ssl), ssl.context().as_ref());
-    }
-}
-
-/// The certificate that `ssl` presents in this handshake.
-pub fn presented<'s>(ssl: &'s Ssl, context: &'s Context) -> Option<&'s Leaf> {
-    let x509 = ssl.certificate()?;
-    Connection::get(ssl)
-        .and_then(|connection| connection.certificates.find(x509))
-        .or_else(|| {
-            let certificates = &context.certificates;
-            certificates.find_or_add(x509, context.origin, context.library, When::Handshake)
-        })
-}
-
-/// The response to be stapled for `leaf` in this handshake, with its file
-/// looked at again if that is due.
-pub fn response(ssl: &Ssl, ctx: &SslCtx, leaf: &Leaf) -> Option<Buffer> {
-    let find_issuer = |files| search(leaf, Some(ssl), Some(ctx), files).issuer_of(leaf.x509());
-    staples::for_certificate(
-        leaf.x509(),
-        &leaf.key,
-        leaf.path(),
-        &leaf.staple,
-        &find_issuer,
-    )
-}
-
-/// The response for a certificate that no list has room for: the live map's.
-pub fn response_unlisted(ssl: &Ssl) -> Option<Buffer> {
-    let x509 = ssl.certificate()?;
-    staples::from_map(x509, &x509.sha256()?)
-}
-
-/// Whether clients would reject the response `bytes` that the program staples
-/// for `leaf`.
-pub fn would_be_rejected(ssl: &Ssl, ctx: &SslCtx, leaf: &Leaf, bytes: &[u8]) -> bool {
-    let find_issuer = |files| search(leaf, Some(ssl), Some(ctx), files).issuer_of(leaf.x509());
-    staples::would_be_rejected(leaf.x509(), &leaf.staple, bytes, &find_issuer)
-}
-
-fn look_for_response(leaf: &Leaf, ssl: Option<&Ssl>, ctx: Option<&SslCtx>, path: Option<&Path>) {
-    if let Some(path) = path {
-        leaf.loaded_from(path);
-    }
-    staples::map::open();
-    leaf.staple.look(leaf.x509(), leaf.path(), &|files| {
-        search(leaf, ssl, ctx, files).issuer_of(leaf.x509())
+    let Loaded {
+        leaf,
+        mut work,
+        new,
+    } = loaded;
+    let path = path.and_then(|path| std::path::absolute(path).ok());
+    // A confined program may load a certificate from memory that it has loaded before.
+    let again = leaf.told() == Told::Failed && map::is_mapped();
+    let opens = config::may_open() && (new || path.is_some() || again);
+    place.with_subject(leaf, key, x509, |subject| {
+        if opens {
+            map::open();
+            subject.look(&mut work, path.as_deref());
+            // Handshakes in other threads go on with what was known until here.
+            context.certificates.add(x509, leaf, &key);
+            publish::leaf(subject, work, true);
+        } else {
+            context.certificates.add(x509, leaf, &key);
+            subject.complete(&mut work, false);
+        }
     });
-    publish(leaf, ssl, ctx);
 }
 
-/// What may be possible now that the issuer can be known.
-fn complete(leaf: &Leaf, ssl: Option<&Ssl>, ctx: Option<&SslCtx>) {
-    if leaf.staple.waits_for_issuer() {
-        look_for_response(leaf, ssl, ctx, None);
-    } else {
-        publish(leaf, ssl, ctx);
+/// The program told a context something that may be, or lead to, an issuer: leaves that
+/// wait for theirs are completed. `files` tells whether it may be in files.
+pub fn issuers_of_context_changed(ctx: &SslCtx, files: bool) {
+    let Some(context) = Context::get(ctx) else {
+        return;
+    };
+    let ssl = None;
+    for (x509, leaf) in context.certificates.all() {
+        if let Some(key) = leaf.key() {
+            complete(
+                &Place { ssl, ctx, context },
+                leaf,
+                key,
+                x509.as_ref(),
+                files,
+            );
+        }
     }
 }
 
-/// A client's certificate is nothing to staple for, so the agent need not know.
-fn publish(leaf: &Leaf, ssl: Option<&Ssl>, ctx: Option<&SslCtx>) {
-    let context = ctx.and_then(Context::get);
-    if !context.is_some_and(|context| context.client_only) {
-        staples::publish::certificate(leaf.x509(), &leaf.key, &|| {
-            search(leaf, ssl, ctx, true).issuer_of(leaf.x509())
-        });
+/// The same for an SSL and the certificate that it presents.
+pub fn issuers_of_ssl_changed(ssl: &Ssl) {
+    let Some((ctx, x509)) = ssl.context().zip(ssl.certificate()) else {
+        return;
+    };
+    let Some(context) = Context::get(&ctx).filter(|_| !ssl.is_shaking_hands()) else {
+        return;
+    };
+    if let Some(leaf) = context.certificates.find(x509)
+        && let Some(key) = leaf.key()
+    {
+        let (ssl, ctx) = (Some(ssl), &ctx);
+        complete(&Place { ssl, ctx, context }, leaf, key, x509, false);
     }
 }
 
-fn search<'a>(
-    leaf: &'a Leaf,
+fn complete(place: &Place<'_>, leaf: &'static Leaf, key: Key, x509: X509Ref<'_>, files: bool) {
+    let files = files && config::may_open();
+    let Some(mut work) = leaf.work(&key) else {
+        return;
+    };
+    place.with_subject(leaf, key, x509, |subject| {
+        if subject.complete(&mut work, files) && config::may_open() {
+            publish::leaf(subject, work, false);
+        }
+    });
+}
+
+/// The certificate that a handshake presents.
+pub struct Presented<'s> {
+    x509: X509Ref<'s>,
+    key: Key,
+    /// What is known of it. None where the table has no place for it.
+    leaf: Option<&'static Leaf>,
+}
+
+/// The certificate that `ssl` presents in this handshake. One that its context does not
+/// hold is hashed.
+pub fn presented<'s>(ssl: &'s Ssl, ctx: &SslCtx, context: &Context) -> Option<Presented<'s>> {
+    let x509 = ssl.certificate()?;
+    if let Some(leaf) = context.certificates.find(x509)
+        && let Some(key) = leaf.key()
+    {
+        let leaf = Some(leaf);
+        return Some(Presented { x509, key, leaf });
+    }
+    guard::quietly(x509.crypto(), None, || {
+        let key = key_of(x509, context)?;
+        let leaf = leaves::find(&key).or_else(|| deferred::first_met(&key, context.origin));
+        if let Some(leaf) = leaf {
+            let ssl = Some(ssl);
+            let place = Place { ssl, ctx, context };
+            place.with_subject(leaf, key, x509, |subject| {
+                deferred::met(subject, ctx, context);
+            });
+        }
+        Some(Presented { x509, key, leaf })
+    })
+}
+
+impl Presented<'_> {
+    /// The response to be stapled for it in this handshake, with its file looked at again
+    /// if that is due.
+    pub fn response(&self, ssl: &Ssl, ctx: &SslCtx, context: &Context) -> Option<Buffer> {
+        let Some(leaf) = self.leaf else {
+            return staples::from_map(self.x509, &self.key);
+        };
+        let ssl = Some(ssl);
+        let place = Place { ssl, ctx, context };
+        place.with_subject(leaf, self.key, self.x509, |subject| {
+            let Outcome { response, tell } = staples::for_leaf(subject);
+            if tell {
+                deferred::tell(leaf, &self.key, Told::Leaf);
+            }
+            response
+        })
+    }
+
+    /// Whether clients would reject the response `bytes` that the program staples for it.
+    pub fn would_be_rejected(
+        &self,
+        ssl: &Ssl,
+        ctx: &SslCtx,
+        context: &Context,
+        bytes: &[u8],
+    ) -> bool {
+        let ssl = Some(ssl);
+        let place = Place { ssl, ctx, context };
+        self.leaf.is_some_and(|leaf| {
+            place.with_subject(leaf, self.key, self.x509, |subject| {
+                staples::would_be_rejected(subject, bytes)
+            })
+        })
+    }
+}
+
+/// The SHA-256 of a certificate, by the providers that its context works with.
+fn key_of(x509: X509Ref<'_>, context: &Context) -> Option<Key> {
+    context.library.within(x509.crypto(), || x509.sha256())
+}
+
+/// Where a certificate is met.
+struct Place<'a> {
     ssl: Option<&'a Ssl>,
-    ctx: Option<&'a SslCtx>,
-    files: bool,
-) -> Search<'a> {
-    Search {
-        ssl,
-        ctx,
-        path: leaf.path(),
-        files,
+    ctx: &'a SslCtx,
+    context: &'a Context,
+}
+
+impl Place<'_> {
+    /// Does `work` with a leaf as it is met here.
+    fn with_subject<R>(
+        &self,
+        leaf: &'static Leaf,
+        key: Key,
+        x509: X509Ref<'_>,
+        work: impl FnOnce(&Subject<'_>) -> R,
+    ) -> R {
+        let find_issuer = |path: Option<&Path>, files| {
+            let search = Search {
+                ssl: self.ssl,
+                ctx: Some(self.ctx),
+                path,
+                files,
+            };
+            search.issuer_of(x509)
+        };
+        work(&Subject {
+            leaf,
+            key,
+            x509,
+            library: self.context.library,
+            find_issuer: &find_issuer,
+        })
     }
 }

@@ -1,127 +1,163 @@
-//! The certificates that were loaded into an SSL_CTX or SSL: which X509 is which
-//! certificate, so that a handshake need not hash it.
+//! The certificates that a context holds: which X509 is which leaf, so that a handshake
+//! need not hash it.
 //!
-//! The list only grows, by compare-and-swap, until its owner is freed: a
-//! handshake in another thread may be reading it.
+//! Handshakes in all threads read the list while a load changes it, and nobody waits: the
+//! list has a version, and who meets a change hashes the certificate. A pointer counts
+//! only as long as it stands here, with a reference held, so that its address cannot come
+//! to mean another certificate.
 
-use std::path::{Path, PathBuf};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
 
-use once_cell::race::OnceBox;
+use staplegun_store::Key;
 
-use crate::host::library_context::LibraryContext;
-use crate::host::memory::try_box;
-use crate::host::origin::Origin;
+use crate::host::process::Claim;
+use crate::host::tables::Crypto;
+use crate::host::types::X509;
 use crate::host::x509::{OwnedX509, X509Ref};
-use crate::staples::file::FileStaple;
+use crate::staples::leaf::Leaf;
 
-/// A certificate that was seen, with a reference held so that its address
-/// cannot come to mean another one.
-pub struct Leaf {
-    x509: OwnedX509,
-    /// SHA-256 of its DER: its key in the live map.
-    pub key: [u8; 32],
-    path: OnceBox<PathBuf>,
-    /// The response for it that files gave.
-    pub staple: FileStaple,
-}
+/// Room for each type of key, and for some that come with connections.
+const PLACES: usize = 8;
+/// A reload of an unchanged file brings another X509 of the same leaf. One that a
+/// connection brought may be in use beside it.
+const PLACES_FOR_A_LEAF: usize = 2;
 
-impl Leaf {
-    /// The certificate.
-    pub fn x509(&self) -> X509Ref<'_> {
-        self.x509.as_ref()
-    }
-
-    /// The file that it was loaded from, where that is known.
-    pub fn path(&self) -> Option<&Path> {
-        self.path.get().map(PathBuf::as_path)
-    }
-
-    /// Notes the file that it was loaded from.
-    pub fn loaded_from(&self, path: &Path) {
-        if let Some(path) = try_box(path.to_path_buf()) {
-            // Loaded before from elsewhere: the first file stays.
-            let _ = self.path.set(path);
-        }
-    }
-}
-
-const CHUNK: usize = 8;
-/// A program that rotates its certificate in place every day needs years to fill
-/// so many chunks. After that a new one is hashed at each handshake, and stapled
-/// for from the live map only.
-const MAX_CHUNKS: usize = 128;
-/// Those added in handshakes may be made anew for each connection.
-const MAX_CHUNKS_IN_HANDSHAKES: usize = 2;
-
-/// When a certificate is added.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// The program loads it.
-    Load,
-    /// It was not seen before its first handshake.
-    Handshake,
-}
-
-/// A list of certificates.
+/// The list of one context.
 #[derive(Default)]
 pub struct Certificates {
-    leaves: [OnceBox<Leaf>; CHUNK],
-    more: OnceBox<Certificates>,
+    /// Odd while the places change.
+    version: AtomicU32,
+    places: [Place; PLACES],
+    /// Which place was filled last.
+    last: AtomicUsize,
+    claim: Claim,
+    /// The libcrypto of all of them.
+    crypto: AtomicPtr<Crypto>,
+}
+
+#[derive(Default)]
+struct Place {
+    x509: AtomicPtr<X509>,
+    leaf: AtomicPtr<Leaf>,
+}
+
+impl Place {
+    fn leaf(&self) -> Option<&'static Leaf> {
+        // SAFETY: only leaves are stored, which are never freed, and NULL.
+        unsafe { self.leaf.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// What stands there, with a reference of the caller's own.
+    fn held(&self, crypto: &'static Crypto) -> Option<(OwnedX509, &'static Leaf)> {
+        let x509 = NonNull::new(self.x509.load(Ordering::Relaxed))?;
+        // SAFETY: the place holds a reference as long as the caller has the claim.
+        Some((
+            unsafe { X509Ref::new(crypto, x509) }.to_owned()?,
+            self.leaf()?,
+        ))
+    }
+
+    /// Empties the place, and hands over its reference.
+    fn take(&self, crypto: &'static Crypto) -> Option<(OwnedX509, &'static Leaf)> {
+        let x509 = NonNull::new(self.x509.swap(ptr::null_mut(), Ordering::Relaxed));
+        let leaf = self.leaf();
+        self.leaf.store(ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: the reference was the place's, and is nobody's now.
+        Some((unsafe { OwnedX509::from_raw(crypto, x509?) }, leaf?))
+    }
 }
 
 impl Certificates {
-    /// What is known of this very X509.
-    pub fn find(&self, x509: X509Ref<'_>) -> Option<&Leaf> {
-        let mut chunk = Some(self);
-        while let Some(list) = chunk {
-            for place in &list.leaves {
-                match place.get() {
-                    Some(leaf) if leaf.x509().as_ptr() == x509.as_ptr() => return Some(leaf),
-                    Some(_) => {}
-                    None => return None,
-                }
-            }
-            chunk = list.more.get();
-        }
-        None
+    /// The leaf that this very X509 is, as far as is known.
+    #[inline]
+    pub fn find(&self, x509: X509Ref<'_>) -> Option<&'static Leaf> {
+        let version = self.version.load(Ordering::Acquire);
+        let wanted = x509.as_ptr();
+        let place = (self.places.iter()).find(|p| p.x509.load(Ordering::Relaxed) == wanted)?;
+        let leaf = place.leaf();
+        fence(Ordering::Acquire);
+        let unchanged = version & 1 == 0 && self.version.load(Ordering::Relaxed) == version;
+        leaf.filter(|_| unchanged)
     }
 
-    /// What is known of this X509, which is added if it is new, to be looked for
-    /// in files by the process `origin` only, and verified in `library`. None for
-    /// want of memory or when the list is full.
-    pub fn find_or_add(
-        &self,
-        x509: X509Ref<'_>,
-        origin: Origin,
-        library: LibraryContext,
-        when: When,
-    ) -> Option<&Leaf> {
-        if let Some(leaf) = self.find(x509) {
-            return Some(leaf);
-        }
-        let mut leaf = try_box(Leaf {
-            key: x509.sha256()?,
-            x509: x509.to_owned()?,
-            path: OnceBox::new(),
-            staple: FileStaple::new(origin, library),
-        })?;
-        let limit = match when {
-            When::Load => MAX_CHUNKS,
-            When::Handshake => MAX_CHUNKS_IN_HANDSHAKES,
+    /// Notes that `x509` is `leaf`. Not noted if another thread changes the list: then
+    /// handshakes hash it.
+    pub fn add(&self, x509: X509Ref<'_>, leaf: &'static Leaf, key: &Key) {
+        let Some(_claimed) = self.claim.take() else {
+            return;
         };
-        let mut list = self;
-        for _ in 0..limit {
-            for place in &list.leaves {
-                match place.set(leaf) {
-                    Ok(()) => return place.get(),
-                    Err(taken) => leaf = taken,
-                }
-            }
-            if list.more.get().is_none() {
-                let _ = list.more.set(try_box(Certificates::default())?);
-            }
-            list = list.more.get()?;
+        if (self.places.iter()).any(|p| p.x509.load(Ordering::Relaxed) == x509.as_ptr()) {
+            return;
         }
-        None
+        let Some(owned) = x509.to_owned() else {
+            return;
+        };
+        if !leaf.begin_use(key) {
+            return;
+        }
+        let at = self.place_for(leaf);
+        let Some(place) = self.places.get(at) else {
+            leaf.end_use();
+            return;
+        };
+        self.last.store(at, Ordering::Relaxed);
+        let version = self.version.load(Ordering::Relaxed);
+        self.version
+            .store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        let before = place.take(x509.crypto());
+        place
+            .leaf
+            .store(ptr::from_ref(leaf).cast_mut(), Ordering::Relaxed);
+        place.x509.store(owned.into_raw(), Ordering::Relaxed);
+        self.version
+            .store(version.wrapping_add(2), Ordering::Release);
+        self.crypto
+            .store(ptr::from_ref(x509.crypto()).cast_mut(), Ordering::Relaxed);
+        if let Some((x509, leaf)) = before {
+            drop(x509);
+            leaf.end_use();
+        }
+    }
+
+    /// What the context holds, each with the leaf that it is, for work at a load.
+    pub fn all(&self) -> impl Iterator<Item = (OwnedX509, &'static Leaf)> {
+        let claimed = self.claim.take();
+        let crypto = self.crypto().filter(|_| claimed.is_some());
+        let mut held = [const { None }; PLACES];
+        for (place, held) in self.places.iter().zip(&mut held) {
+            *held = crypto.and_then(|crypto| place.held(crypto));
+        }
+        held.into_iter().flatten()
+    }
+
+    fn crypto(&self) -> Option<&'static Crypto> {
+        // SAFETY: only what lives as long as the process is stored, and NULL.
+        unsafe { self.crypto.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// An empty place, else one of this leaf's where it has enough, else the next in turn.
+    fn place_for(&self, leaf: &'static Leaf) -> usize {
+        let last = self.last.load(Ordering::Relaxed);
+        let is_of_leaf = |place: &Place| place.leaf().is_some_and(|held| ptr::eq(held, leaf));
+        if self.places.iter().filter(|p| is_of_leaf(p)).count() >= PLACES_FOR_A_LEAF {
+            let mut of_leaf = (0..PLACES).filter(|&at| self.places.get(at).is_some_and(is_of_leaf));
+            return of_leaf.find(|&at| at != last).unwrap_or(last);
+        }
+        let empty = (self.places.iter()).position(|place| place.leaf().is_none());
+        empty.unwrap_or_else(|| last.wrapping_add(1) % PLACES)
+    }
+}
+
+impl Drop for Certificates {
+    fn drop(&mut self) {
+        let Some(crypto) = self.crypto() else { return };
+        for place in &self.places {
+            if let Some((x509, leaf)) = place.take(crypto) {
+                drop(x509);
+                leaf.end_use();
+            }
+        }
     }
 }

@@ -14,7 +14,6 @@ use crate::host::Record;
 use crate::host::buffer::Buffer;
 use crate::host::ssl::Ssl;
 
-use super::certificates::Certificates;
 use super::context::Context;
 
 /// The record of an SSL. Like the SSL, used by one thread at a time.
@@ -26,8 +25,6 @@ pub struct Connection {
     only_in_libssl: Cell<bool>,
     /// The status type that the program set, or inherited from its context.
     pub program_type: Cell<Option<c_int>>,
-    /// The certificates that were loaded into the SSL itself.
-    pub certificates: Certificates,
 }
 
 impl Record for Connection {}
@@ -44,7 +41,6 @@ impl Connection {
                 ours_in_libssl: Cell::new(Connection::unrecorded_is_ours(ssl)),
                 only_in_libssl: Cell::new(false),
                 program_type: Cell::new(None),
-                certificates: Certificates::default(),
             })
         })
     }

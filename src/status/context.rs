@@ -3,15 +3,14 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use crate::config::{self, Client};
 use crate::host::Record;
 use crate::host::ctx::SslCtx;
 use crate::host::library::Ready;
 use crate::host::library_context::LibraryContext;
-use crate::host::origin::Origin;
-use crate::host::output;
+use crate::host::process::{self, Origin};
 use crate::host::ssl::Ssl;
 use crate::host::types::{STATUS_TYPE_OFF, StatusCallback, TLSEXT_STATUSTYPE_ocsp};
 use crate::staples;
@@ -33,8 +32,10 @@ pub struct Context {
     pub went_past_us: AtomicBool,
     /// The status type that the program set, or UNSET.
     program_type: AtomicI32,
-    /// The process that it was made in, or first met.
+    /// The process that it was made in, where that was seen.
     pub origin: Origin,
+    /// How many certificates of connections were added since.
+    pub held_for_connections: AtomicU32,
     /// The library context that it was made in.
     pub library: LibraryContext,
     /// Whether its method is a client's: it never staples.
@@ -83,7 +84,7 @@ const UNSET: c_int = c_int::MIN;
 impl Context {
     /// The record of a context that was just made in `library`.
     pub fn of_new(ctx: &SslCtx, library: LibraryContext) -> Option<&Context> {
-        staples::map::open();
+        staples::map::open_first();
         Context::get(ctx).or_else(|| Context::adopt(ctx, Some(library)))
     }
 
@@ -113,7 +114,7 @@ impl Context {
         // of a process that forked meanwhile does not count in its child.
         static ADOPTING: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
         let address = ctx.address();
-        let mine = (address as u64).rotate_left(16) ^ u64::from(output::pid().unsigned_abs());
+        let mine = (address as u64).rotate_left(16) ^ u64::from(process::number());
         let place = ADOPTING
             .get((address >> 6) % ADOPTING.len())
             .filter(|_| !new);
@@ -133,8 +134,9 @@ impl Context {
                 argument: AtomicPtr::new(ptr::null_mut()),
                 went_past_us: AtomicBool::new(false),
                 program_type: AtomicI32::new(UNSET),
-                origin: Origin::here(),
+                origin: if new { Origin::here() } else { Origin::known() },
                 library: made_in.unwrap_or(LibraryContext::DEFAULT),
+                held_for_connections: AtomicU32::new(0),
                 client_only: ctx.is_client_only(),
                 certificates: Certificates::default(),
             })

@@ -10,8 +10,8 @@ use crate::host::x509::{self, OwnedX509, X509Ref};
 use crate::log;
 use crate::staples::source::{self, Stamp};
 
+use super::configured_issuers;
 use super::context::Context;
-use super::missing_issuers;
 
 /// A chain file or a bundle of issuers is read up to this size.
 const MAX_BUNDLE: u64 = 4 * 1024 * 1024;
@@ -22,7 +22,7 @@ const MAX_CERTIFICATES: usize = 1024;
 const MAX_BUNDLES: usize = 1024;
 
 /// Where to look, in this order: the chain that the program set, the rest of
-/// the file that the leaf came from, the context's store, `cert.pem.issuer`,
+/// the file that the leaf came from, the context's stores, `cert.pem.issuer`,
 /// STAPLEGUN_ISSUERS. An issuer counts only if the leaf's signature verifies
 /// under it.
 pub struct Search<'a> {
@@ -42,7 +42,7 @@ impl Search<'_> {
         Context::library_of(self.ctx).within(leaf.crypto(), || {
             self.in_chains(leaf)
                 .or_else(|| self.in_leaf_file(leaf))
-                .or_else(|| self.in_store(leaf))
+                .or_else(|| self.in_stores(leaf))
                 .or_else(|| self.beside_leaf_file(leaf))
                 .or_else(|| self.in_configured(leaf))
         })
@@ -58,15 +58,22 @@ impl Search<'_> {
             .to_owned()
     }
 
-    /// libssl searches the store by itself in a handshake, files included, but
-    /// only when the program set no chain; nor do we.
-    fn in_store(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
-        let has_chain = self.ssl.and_then(Ssl::chain).is_some();
-        if has_chain && !self.files {
+    /// In a handshake only what the store has in memory is looked at, and only where libssl
+    /// searches it as well: where the program set a chain or forbade to complete it, the
+    /// store is none of the handshake's business.
+    fn in_stores(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        if !self.files && !self.ssl.is_none_or(Ssl::completes_chain) {
             return None;
         }
-        let issuer = self.ctx?.store()?.issuer_of(leaf)?;
-        leaf.is_issued_by(issuer.as_ref()).then_some(issuer)
+        let stores = [self.ctx?.chain_store(), self.ctx?.store()];
+        stores.into_iter().flatten().find_map(|store| {
+            let found = if self.files {
+                store.issuer_of(leaf)
+            } else {
+                store.issuer_in_memory(leaf)
+            };
+            found.filter(|issuer| leaf.is_issued_by(issuer.as_ref()))
+        })
     }
 
     fn in_leaf_file(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
@@ -81,11 +88,10 @@ impl Search<'_> {
     fn in_configured(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
         let configured = config::get().issuers.as_deref().filter(|_| self.files)?;
         let stamp = Stamp::of(configured)?;
-        let key = leaf.sha256()?;
-        if missing_issuers::is_known(&key, stamp) {
-            return None;
-        }
-        let found = if stamp.is_directory() {
+        configured_issuers::find(leaf, &leaf.sha256()?, stamp, || {
+            if !stamp.is_directory() {
+                return self.in_file(leaf, configured);
+            }
             let (files, more) = source::files_in(configured, MAX_BUNDLES).ok()?;
             if more {
                 log::warning!(
@@ -94,13 +100,7 @@ impl Search<'_> {
                 );
             }
             files.iter().find_map(|file| self.in_file(leaf, file))
-        } else {
-            self.in_file(leaf, configured)
-        };
-        if found.is_none() {
-            missing_issuers::note(key, stamp);
-        }
-        found
+        })
     }
 
     fn in_file(&self, leaf: X509Ref<'_>, path: &Path) -> Option<OwnedX509> {

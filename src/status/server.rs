@@ -63,19 +63,17 @@ fn is_judged() -> bool {
 
 fn would_be_rejected(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
     guard::quietly(ssl.host().crypto, false, || {
-        certificate::presented(ssl, context)
+        certificate::presented(ssl, ctx, context)
             .zip(ssl.response())
-            .is_some_and(|(leaf, bytes)| certificate::would_be_rejected(ssl, ctx, leaf, bytes))
+            .is_some_and(|(presented, bytes)| presented.would_be_rejected(ssl, ctx, context, bytes))
     })
 }
 
 /// Staples ours, if there is one to be sent now.
 fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
-    let response = match certificate::presented(ssl, context) {
-        Some(leaf) => certificate::response(ssl, ctx, leaf),
-        None => certificate::response_unlisted(ssl),
-    };
-    let Some(response) = response else {
+    let presented = certificate::presented(ssl, ctx, context);
+    let Some(response) = presented.and_then(|presented| presented.response(ssl, ctx, context))
+    else {
         return false;
     };
     let stapled = match Connection::get(ssl) {

@@ -1,0 +1,82 @@
+//! What STAPLEGUN_ISSUERS was found to hold, and not to hold, so that not every load of a
+//! certificate reads all of it.
+
+use std::ptr;
+use std::sync::Mutex;
+
+use crate::host::memory::try_push;
+use crate::host::output;
+use crate::host::x509::{OwnedX509, X509Ref};
+use crate::staples::source::Stamp;
+
+/// In seconds. A file that is overwritten in place leaves its directory's stamp.
+const BELIEVED_FOR: i64 = 60;
+const MAX_MISSING: usize = 1024;
+const MAX_FOUND: usize = 64;
+
+struct Known {
+    stamp: Option<Stamp>,
+    until: i64,
+    /// Leaves whose issuer is not there.
+    missing: Vec<[u8; 32]>,
+    found: Vec<OwnedX509>,
+}
+
+/// Never waited for: who does not get it searches.
+static KNOWN: Mutex<Known> = Mutex::new(Known {
+    stamp: None,
+    until: i64::MIN,
+    missing: Vec::new(),
+    found: Vec::new(),
+});
+
+impl Known {
+    fn is_of(&self, stamp: Stamp) -> bool {
+        let now = output::seconds();
+        self.stamp == Some(stamp) && (now..=now + BELIEVED_FOR).contains(&self.until)
+    }
+}
+
+/// The issuer of `leaf`, whose SHA-256 is `key`, by `search`, unless it is known from when
+/// the files had this stamp.
+pub fn find(
+    leaf: X509Ref<'_>,
+    key: &[u8; 32],
+    stamp: Stamp,
+    search: impl FnOnce() -> Option<OwnedX509>,
+) -> Option<OwnedX509> {
+    if let Ok(known) = KNOWN.try_lock()
+        && known.is_of(stamp)
+    {
+        if known.missing.contains(key) {
+            return None;
+        }
+        // Those of another libcrypto are not ours to touch.
+        let mut found = known.found.iter().map(OwnedX509::as_ref);
+        let of_ours = |issuer: &X509Ref<'_>| ptr::eq(issuer.crypto(), leaf.crypto());
+        if let Some(issuer) = found.find(|issuer| of_ours(issuer) && leaf.is_issued_by(*issuer)) {
+            return issuer.to_owned();
+        }
+    }
+    let found = search();
+    if let Ok(mut known) = KNOWN.try_lock() {
+        if !known.is_of(stamp) {
+            known.missing.clear();
+            known.found.clear();
+            known.stamp = Some(stamp);
+            known.until = output::seconds() + BELIEVED_FOR;
+        }
+        match found.as_ref() {
+            None if known.missing.len() < MAX_MISSING => {
+                try_push(&mut known.missing, *key);
+            }
+            Some(issuer) if known.found.len() < MAX_FOUND => {
+                if let Some(issuer) = issuer.as_ref().to_owned() {
+                    try_push(&mut known.found, issuer);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}

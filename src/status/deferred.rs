@@ -1,0 +1,158 @@
+//! What a handshake leaves to be done when the process makes its next SSL: telling the
+//! agent of a certificate that no load has shown, and holding the certificate of a
+//! connection, so that the next handshake need not hash it.
+//!
+//! A handshake puts it down in memory, of which there is little, and waits for nobody.
+
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+
+use staplegun_store::Key;
+
+use crate::config;
+use crate::host::ctx::SslCtx;
+use crate::host::memory::try_box;
+use crate::host::process::{self, Origin};
+use crate::host::x509::OwnedX509;
+use crate::staples::file::Subject;
+use crate::staples::leaf::{Leaf, Told};
+use crate::staples::{leaves, publish};
+
+use super::context::Context;
+
+/// At most so many certificates are taken in because a handshake met them first.
+const MAX_MET: usize = 1024;
+/// How many places of that table are looked at for one.
+const WINDOW: usize = 16;
+/// At most so much waits at a time.
+const MAX_WAITING: usize = 64;
+/// At most so many certificates of connections are held for a context: a program that
+/// makes one for each connection gains nothing by it.
+const MAX_HELD: u32 = 16;
+
+/// The first words of the keys of certificates that a handshake met first.
+static MET: [AtomicU64; MAX_MET] = [const { AtomicU64::new(0) }; MAX_MET];
+static WAITING: [AtomicPtr<Deferred>; MAX_WAITING] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; MAX_WAITING];
+/// Whether anything is to be done at the next SSL_new. The first one is noted.
+static PENDING: AtomicBool = AtomicBool::new(true);
+
+/// What waits.
+struct Deferred {
+    leaf: &'static Leaf,
+    key: Key,
+    /// The certificate that is to be held, for the context at this address.
+    held: Option<(OwnedX509, usize)>,
+}
+
+/// Whether SSL_new has more to do than to hand on.
+#[inline(always)]
+pub fn is_pending() -> bool {
+    PENDING.load(Ordering::Relaxed)
+}
+
+/// A leaf that a handshake meets and no load has shown. None if it was met before and there
+/// is no place for it, or if too many were.
+pub fn first_met(key: &Key, origin: Origin) -> Option<&'static Leaf> {
+    let (word, _) = key.split_first_chunk::<8>()?;
+    let word = u64::from_ne_bytes(*word).max(1);
+    let places = MET.iter().cycle().skip(word as usize % MAX_MET);
+    let mut swaps = places
+        .take(WINDOW)
+        .map(|place| (place.compare_exchange(0, word, Ordering::Relaxed, Ordering::Relaxed)).err());
+    let taken = swaps.find(|there| there.is_none_or(|there| there == word))?;
+    if taken.is_some() {
+        return None;
+    }
+    leaves::add(key, origin).map(|(leaf, _)| leaf)
+}
+
+/// The agent is to be told of a leaf of which it has been told as much as `known`.
+pub fn tell(leaf: &'static Leaf, key: &Key, known: Told) {
+    if !config::get().publishes || !leaf.tell_soon(known) {
+        return;
+    }
+    let (key, held) = (*key, None);
+    if !put(Deferred { leaf, key, held }) {
+        leaf.set_told(known);
+    }
+}
+
+/// A handshake meets a certificate that its context does not hold: it is to be held, and
+/// the agent told of its leaf if it has not been.
+pub fn met(subject: &Subject<'_>, ctx: &SslCtx, context: &Context) {
+    if subject.leaf.told() == Told::Nothing && subject.learn_in_memory() {
+        tell(subject.leaf, &subject.key, Told::Nothing);
+    }
+    hold(subject, ctx, context);
+}
+
+fn hold(subject: &Subject<'_>, ctx: &SslCtx, context: &Context) {
+    let count = &context.held_for_connections;
+    // One that belongs to a library context may not be held longer than that lives.
+    if !subject.library.is_default() || count.load(Ordering::Relaxed) >= MAX_HELD {
+        return;
+    }
+    count.fetch_add(1, Ordering::Relaxed);
+    if let Some(x509) = subject.x509.to_owned() {
+        let (leaf, key) = (subject.leaf, subject.key);
+        let held = Some((x509, ctx.address()));
+        put(Deferred { leaf, key, held });
+    }
+}
+
+fn put(deferred: Deferred) -> bool {
+    let Some(deferred) = try_box(deferred).map(Box::into_raw) else {
+        return false;
+    };
+    let done = WAITING.iter().any(|place| {
+        let swap = place.compare_exchange(
+            ptr::null_mut(),
+            deferred,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        swap.is_ok()
+    });
+    if done {
+        PENDING.store(true, Ordering::Release);
+    } else {
+        // SAFETY: it was made here, and nobody has it.
+        drop(unsafe { Box::from_raw(deferred) });
+    }
+    done
+}
+
+/// The program makes an SSL of `ctx`: what waits is done now. The first one ends the time
+/// in which a load may wait.
+pub fn do_all(ctx: &SslCtx) {
+    if !PENDING.swap(false, Ordering::Acquire) {
+        return;
+    }
+    process::starts();
+    for place in &WAITING {
+        let waiting = place.swap(ptr::null_mut(), Ordering::Acquire);
+        if waiting.is_null() {
+            continue;
+        }
+        // SAFETY: `put` made it, and only this thread has it now.
+        let waiting = unsafe { Box::from_raw(waiting) };
+        waiting.be_done(ctx);
+    }
+}
+
+impl Deferred {
+    fn be_done(self, ctx: &SslCtx) {
+        let Deferred { leaf, key, held } = self;
+        let context = Context::get(ctx);
+        match held {
+            Some((x509, address)) if address == ctx.address() => {
+                if let Some(context) = context {
+                    context.certificates.add(x509.as_ref(), leaf, &key);
+                }
+            }
+            Some(_) => {}
+            None => publish::deferred(leaf, &key),
+        }
+    }
+}
