@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use staplegun_store::spool::{DropBox, MAX_FILE};
 
@@ -29,15 +30,24 @@ pub fn run(data: &[u8]) {
     let mut spool = DropBox::open(&SPOOL).expect("the spool can be opened");
     fs::write(SPOOL.join(OsStr::from_bytes(name)), contents).expect("anybody can leave a file");
 
+    let now = Instant::now();
+    let mut refused = spool.look(now).expect("the spool can be read").refused;
     // Late enough for a file that was never finished to be thrown away.
-    let pass = spool.take(i64::MAX).expect("the spool can be read");
-    assert!(pass.complete);
-    assert_eq!(pass.taken.len() + pass.refused.len(), 1);
+    let later = now + Duration::from_secs(61);
+    refused.extend(spool.look(later).expect("the spool can be read").refused);
+    let mut taken = Vec::new();
+    while let Some(next) = spool.next(|_| true) {
+        match next {
+            Ok(next) => taken.push(next),
+            Err(next) => refused.push(next),
+        }
+    }
+    assert_eq!(taken.len() + refused.len(), 1);
     assert_eq!(fs::read_dir(&*SPOOL).expect("it is there").count(), 0);
-    for refused in &pass.refused {
+    for refused in &refused {
         assert!(refused.removed && !refused.why.is_empty());
     }
-    for taken in &pass.taken {
+    for taken in &taken {
         assert_eq!(taken.bytes, contents);
         assert!((1..=MAX_FILE).contains(&contents.len()));
         let Some(certificates) = taken.certificates() else {

@@ -109,7 +109,7 @@ impl<'a> Signed<'a> {
 }
 
 /// The three parts of a Certificate.
-fn outer(der: &[u8]) -> Result<[Element<'_>; 3], CertificateError> {
+pub(crate) fn outer(der: &[u8]) -> Result<[Element<'_>; 3], CertificateError> {
     if der.is_empty() {
         return Err(CertificateError::Empty);
     }

@@ -39,6 +39,7 @@ pub mod fault;
 pub mod http;
 pub mod identity;
 pub mod judge;
+pub mod key;
 mod name;
 pub mod request;
 pub mod response;

@@ -4,20 +4,22 @@
 mod support;
 
 use staplegun_store::name;
-use staplegun_store::spool::{DropBox, MAX_FILE, NotPublished, Pass, publish};
+use staplegun_store::spool::{DropBox, MAX_FILE, NotPublished, Refused, Taken, publish};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use support::{Scratch, child, key, role};
-
-fn now() -> i64 {
-    let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64
-}
 
 fn uid() -> u32 {
     // SAFETY: it takes nothing.
     unsafe { libc::geteuid() }
+}
+
+#[derive(Default)]
+struct Pass {
+    taken: Vec<Taken>,
+    refused: Vec<Refused>,
 }
 
 struct Spool {
@@ -39,7 +41,26 @@ impl Spool {
     }
 
     fn take(&mut self) -> Pass {
-        self.drop_box.take(now()).unwrap()
+        self.take_at(Instant::now())
+    }
+
+    /// All that is there, in the order in which it comes.
+    fn take_at(&mut self, at: Instant) -> Pass {
+        let mut pass = Pass::default();
+        for _ in 0..10_000 {
+            let look = self.drop_box.look(at).unwrap();
+            pass.refused.extend(look.refused);
+            while let Some(next) = self.drop_box.next(|_| true) {
+                match next {
+                    Ok(taken) => pass.taken.push(taken),
+                    Err(refused) => pass.refused.push(refused),
+                }
+            }
+            if look.complete {
+                return pass;
+            }
+        }
+        panic!("it never comes to an end");
     }
 
     fn name(&self, number: u64, uid: u32) -> PathBuf {
@@ -84,7 +105,7 @@ fn what_is_published_is_taken_once() {
     let mode = files.next().unwrap().unwrap().metadata().unwrap().mode();
     assert_eq!(mode & 0o7777, 0o644);
     let pass = spool.take();
-    assert!(pass.complete && pass.refused.is_empty());
+    assert!(pass.refused.is_empty());
     assert_eq!(pass.taken.len(), 1);
     assert_eq!((pass.taken[0].key, pass.taken[0].uid), (key(1), uid()));
     assert_eq!(pass.taken[0].certificates().unwrap(), parts);
@@ -236,29 +257,120 @@ fn a_file_in_the_making_is_left_alone_until_it_is_old() {
     let pass = spool.take();
     assert!(pass.taken.is_empty() && pass.refused.is_empty());
     assert_eq!(spool.left(), 1);
-    let pass = spool.drop_box.take(now() + 61).unwrap();
+    let pass = spool.take_at(Instant::now() + Duration::from_secs(61));
     assert!(pass.refused[0].removed);
     assert_eq!(spool.left(), 0);
 }
 
+/// Its owner sets a file's times, and its name.
 #[test]
-fn a_flood_is_bounded_per_pass_and_per_user() {
+fn an_unfinished_file_that_is_touched_and_renamed_grows_no_younger() {
+    let mut spool = Spool::new();
+    let (one, other) = (spool.path.join(".one"), spool.path.join(".other"));
+    fs::write(&one, b"x").unwrap();
+    assert!(spool.take().refused.is_empty());
+    fs::rename(&one, &other).unwrap();
+    let file = fs::File::options().write(true).open(&other).unwrap();
+    let ahead = std::time::SystemTime::now() + Duration::from_secs(59);
+    file.set_modified(ahead).unwrap();
+    let pass = spool.take_at(Instant::now() + Duration::from_secs(61));
+    assert_eq!(pass.refused.len(), 1);
+    assert_eq!(spool.left(), 0);
+}
+
+#[test]
+fn unfinished_files_of_a_user_are_bounded_in_number_and_size() {
+    if uid() != 0 {
+        return;
+    }
+    let mut spool = Spool::new();
+    for number in 0..300 {
+        let name = spool.path.join(format!(".{number}"));
+        fs::write(&name, b"x").unwrap();
+        chown(&name, Some(65534), None).unwrap();
+    }
+    fs::write(spool.path.join(".huge"), vec![0; MAX_FILE + 1]).unwrap();
+    fs::write(spool.path.join(".ours"), b"x").unwrap();
+    assert_eq!(spool.take().refused.len(), 300 - 256 + 1);
+    assert_eq!(spool.left(), 256 + 1);
+}
+
+#[test]
+fn what_root_leaves_comes_first_and_then_each_user_in_turn() {
+    if uid() != 0 {
+        return;
+    }
+    let mut spool = Spool::new();
+    let leave = |spool: &Spool, number, uid| {
+        let name = spool.name(number, uid);
+        fs::write(&name, b"x").unwrap();
+        chown(&name, Some(uid), None).unwrap();
+    };
+    for number in 0..30 {
+        leave(&spool, number, 1001 + (number % 3) as u32);
+    }
+    leave(&spool, 100, 0);
+    let first = spool.drop_box.look(Instant::now()).unwrap();
+    assert!(first.complete && first.refused.is_empty());
+    let next = |spool: &mut Spool| {
+        let next = spool.drop_box.next(|uid| uid != 1002)?;
+        Some(next.unwrap().uid)
+    };
+    let of: Vec<u32> = (0..5).filter_map(|_| next(&mut spool)).collect();
+    assert_eq!(of, [0, 1001, 1003, 1001, 1003]);
+    // While the others wait.
+    leave(&spool, 101, 0);
+    assert!(spool.drop_box.look(Instant::now()).unwrap().complete);
+    assert_eq!(next(&mut spool), Some(0));
+    assert_eq!(
+        spool.drop_box.waiting().collect::<Vec<_>>(),
+        [1001, 1002, 1003]
+    );
+    assert_eq!(std::iter::from_fn(|| next(&mut spool)).count(), 16);
+    assert_eq!(spool.left(), 10, "of the user who may not");
+}
+
+/// However much there is of others, and of what cannot be removed.
+#[test]
+fn each_look_finds_what_root_left() {
+    if uid() != 0 {
+        return;
+    }
+    let mut spool = Spool::new();
+    for number in 0..20_000 {
+        let name = spool.name(number, 65534);
+        fs::create_dir(&name).unwrap();
+        fs::create_dir(name.join("x")).unwrap();
+    }
+    publish(&spool.path, &key(30_000), &[&der(10)]).unwrap();
+    spool.drop_box.look(Instant::now()).unwrap();
+    let next = spool.drop_box.next(|_| true);
+    assert_eq!(next.map(|next| next.unwrap().uid), Some(0));
+}
+
+#[test]
+fn what_one_user_may_leave_is_bounded() {
+    if uid() != 0 {
+        return;
+    }
     let mut spool = Spool::new();
     for number in 0..5000 {
         let name = spool.name(number, 65534);
         fs::write(&name, b"x").unwrap();
-        if uid() == 0 {
-            chown(&name, Some(65534), None).unwrap();
-        }
+        chown(&name, Some(65534), None).unwrap();
     }
     publish(&spool.path, &key(9999), &[&der(10)]).unwrap();
-    let first = spool.take();
-    assert!(!first.complete);
-    assert!(first.taken.len() <= 1025, "{}", first.taken.len());
-    let second = spool.take();
-    assert!(second.complete);
-    let ours = |pass: &Pass| pass.taken.iter().filter(|taken| taken.uid == uid()).count();
-    assert_eq!(ours(&first) + ours(&second), 1);
+    let mut refused = 0;
+    for _ in 0..10_000 {
+        let look = spool.drop_box.look(Instant::now()).unwrap();
+        refused += look.refused.len();
+        if look.complete {
+            break;
+        }
+    }
+    assert_eq!(refused, 5000 - 1024);
+    assert_eq!(spool.left(), 1024 + 1);
+    assert_eq!(spool.take().taken.len(), 1024 + 1);
     assert_eq!(spool.left(), 0);
 }
 

@@ -1,6 +1,11 @@
 //! What the agent counts, for its metrics.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Counted by the thread that empties the spool.
+pub type SpoolRefused = Arc<AtomicU64>;
 
 /// Counts since the start.
 #[derive(Debug, Default)]
@@ -10,7 +15,7 @@ pub struct Counters {
     /// Fetches that failed, by cause.
     pub failed: BTreeMap<&'static str, u64>,
     /// Files in the spool that were thrown away.
-    pub spool_refused: u64,
+    pub spool_refused: SpoolRefused,
     /// Revocations that were met.
     pub revocations: u64,
 }

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use staplegun_ocsp::Unstapled;
 use staplegun_store::Key;
 use staplegun_store::layout::Layout;
-use staplegun_store::spool::DropBox;
 
 use super::clock;
 use super::counters::Counters;
 use super::decision::{longest_heeded, overslept as has_overslept};
 use super::event::Event;
+use super::inbox::{Ground, Inbox};
 use super::keeper::Keeper;
 use super::list;
 use super::metrics;
@@ -40,11 +40,10 @@ pub struct Daemon {
     pub(super) layout: Layout,
     pub(super) settings: Settings,
     pub(super) manner: Arc<Manner>,
-    pub(super) trust: Trust,
+    pub(super) ground: Arc<Ground>,
     pub(super) issuers: Arc<Issuers>,
     pub(super) keeper: Keeper,
     pub(super) roster: Roster,
-    pub(super) spool: Option<DropBox>,
     pub(super) counters: Counters,
     /// What the operator named, as it was seen last.
     pub(super) listed: list::Seen,
@@ -61,6 +60,8 @@ pub struct Threads {
     pub events: Receiver<Event>,
     /// They fetch.
     pub pool: Pool,
+    /// Empties the spool.
+    pub inbox: Inbox,
     /// Watches files; None if the kernel has no watches left.
     pub watch: Option<Watch>,
     /// Serves and writes the metrics.
@@ -115,16 +116,20 @@ impl Daemon {
         keeper: Keeper,
         reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
     ) -> anyhow::Result<Self> {
-        Ok(Self {
-            manner: Arc::new(settings.manner()),
+        let manner = Arc::new(settings.manner());
+        let ground = Ground {
             trust: Trust::new(&settings.trusted_issuers)?,
+            manner: Arc::clone(&manner),
+        };
+        Ok(Self {
+            manner,
+            ground: Arc::new(ground),
             issuers: Arc::default(),
             unreadable: unreadable::Note::of(&layout),
             layout,
             settings,
             keeper,
             roster: Roster::default(),
-            spool: None,
             counters: Counters::default(),
             listed: list::Seen::default(),
             list: None,
@@ -141,9 +146,8 @@ impl Daemon {
             metrics: Some(Instant::now()),
             metrics_pause: METRICS_PAUSE,
         };
-        // Who waits for this may leave certificates at once.
-        self.open_spool();
         threads.manager.ready("filled the live map");
+        self.examine_again(&mut threads.inbox);
         loop {
             self.look_where_due(&mut threads, &mut agenda);
             self.start_due(&threads.pool);
@@ -153,7 +157,8 @@ impl Daemon {
                 agenda.metrics = None;
                 agenda.metrics_pause = METRICS_PAUSE.max(begun.elapsed() * METRICS_PART);
             }
-            if until == Until::Settled && !self.roster.is_asking() {
+            let is_settled = !self.roster.is_asking() && !threads.inbox.is_busy();
+            if until == Until::Settled && is_settled {
                 threads.metrics.update(&self);
                 return;
             }
@@ -165,6 +170,16 @@ impl Daemon {
             agenda.note_change();
             match event {
                 Event::Fetched { key, fetched } => self.fetched(&key, fetched.map(|it| *it)),
+                Event::Room {
+                    key,
+                    source,
+                    answer,
+                } => {
+                    // There is room for one.
+                    let _ = answer.try_send(self.room(&key, source));
+                }
+                Event::Left(left) => self.let_in(*left),
+                Event::Emptied(order) => threads.inbox.emptied(order),
                 Event::Changed => {
                     agenda.look.get_or_insert(Instant::now() + GATHERING);
                 }
@@ -175,6 +190,8 @@ impl Daemon {
                 Event::Reload => {
                     threads.manager.reloading();
                     self.read_settings();
+                    threads.inbox.judge_by(Arc::clone(&self.ground));
+                    self.examine_again(&mut threads.inbox);
                     agenda.look_elsewhere(Instant::now());
                     threads.manager.ready("read the configuration again");
                 }
@@ -206,7 +223,11 @@ impl Daemon {
             self.sweep();
         }
         if std::mem::take(&mut agenda.elsewhere) || changes.elsewhere {
-            self.look_elsewhere(threads, agenda);
+            self.look_elsewhere(threads);
+            changes.spool = true;
+        }
+        if changes.spool {
+            threads.inbox.look();
         }
         if changes.all_staples {
             let all: Vec<Key> = self.roster.iter().map(|(key, _)| *key).collect();
@@ -216,11 +237,7 @@ impl Daemon {
         }
     }
 
-    fn look_elsewhere(&mut self, threads: &mut Threads, agenda: &mut Agenda) {
-        if !self.take_spool() {
-            // More than one pass holds: others get their turn first.
-            agenda.look_elsewhere(Instant::now() + GATHERING);
-        }
+    fn look_elsewhere(&mut self, threads: &mut Threads) {
         self.take_listed();
         if let Some(watch) = &mut threads.watch {
             watch.set(&self.directories());
@@ -266,20 +283,12 @@ impl Daemon {
         for key in overslept {
             self.roster.set_due(&key, Some(at));
         }
-        self.open_spool();
     }
 
-    fn open_spool(&mut self) {
-        if self.spool.is_none() {
-            match DropBox::open(&self.layout.spool()) {
-                Ok(spool) => self.spool = Some(spool),
-                Err(error) => tracing::error!(
-                    cause = "spool",
-                    "cannot use the spool {}: {error}; certificates that programs load are not \
-                     noticed, those named by staplegun add are",
-                    self.layout.spool().display()
-                ),
-            }
+    /// What was passed over may be let in by the configuration as it is now.
+    fn examine_again(&mut self, inbox: &mut Inbox) {
+        for passed_over in self.roster.take_passed_over() {
+            inbox.examine(passed_over);
         }
     }
 
@@ -348,13 +357,11 @@ impl Daemon {
             Ok((settings, trust)) => {
                 self.manner = Arc::new(settings.manner());
                 self.settings = settings;
-                self.trust = trust;
+                let manner = Arc::clone(&self.manner);
+                self.ground = Arc::new(Ground { trust, manner });
                 // There may be a responder now where there was none.
                 self.listed = list::Seen::default();
                 self.ask_at_once();
-                for passed_over in self.roster.take_passed_over() {
-                    self.examine_again(passed_over);
-                }
                 tracing::info!("read the configuration again");
             }
             Err(error) => tracing::error!(

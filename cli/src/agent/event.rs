@@ -4,6 +4,8 @@ use std::sync::mpsc::SyncSender;
 
 use staplegun_store::Key;
 
+use super::inbox::Left;
+use super::roster::{Room, Source};
 use crate::fetch::Fetched;
 
 /// Something that happened.
@@ -16,6 +18,19 @@ pub enum Event {
         /// What came of it.
         fetched: Option<Box<Fetched>>,
     },
+    /// Is there room for a certificate that somebody left in the spool?
+    Room {
+        /// Which.
+        key: Key,
+        /// Who left it.
+        source: Source,
+        /// Who asks.
+        answer: SyncSender<Room>,
+    },
+    /// A certificate was left in the spool, and was examined.
+    Left(Box<Left>),
+    /// All was done that was to be done for the orders up to that one.
+    Emptied(u64),
     /// Files changed; the watch tells which.
     Changed,
     /// Somebody wants the metrics.

@@ -80,9 +80,9 @@ impl Daemon {
                 stapled += usize::from(self.take_back(restored, in_map));
             }
         });
-        // Last, so that they take nobody's place.
-        for one in passed_over {
-            self.examine_again(one);
+        // To be examined again: the configuration may be another now.
+        for PassedOver { subject, notes } in passed_over {
+            self.roster.pass_over(subject, notes);
         }
         let certificates = self.roster.len();
         tracing::info!(certificates, stapled, "filled the live map from the store");

@@ -1,19 +1,19 @@
-//! What comes from outside: certificates from the spool and the list, responses
-//! that other tools left in `staples/`. None of it is believed.
+//! What comes from outside: certificates that were left or named, responses that other
+//! tools left in `staples/`. None of it is believed.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use staplegun_ocsp::Unstapled;
 use staplegun_store::files::Notes;
-use staplegun_store::spool::Taken;
 use staplegun_store::{Key, name};
 
 use super::clock;
 use super::daemon::Daemon;
 use super::fill::said;
+use super::inbox::Left;
 use super::list;
 use super::outcome::Origin;
-use super::roster::{PassedOver, Quota, Source};
+use super::roster::{Quota, Room, Source};
 use super::sentence::Refusal;
 use super::stamp;
 use crate::fetch::{self, Kind, Staple, Subject, responders_of};
@@ -26,109 +26,31 @@ impl Daemon {
         Some(fetch::judge(der, issuer, clock::now(), &self.manner.policy))
     }
 
-    /// Takes what lies in the spool. False if there is more.
-    pub(super) fn take_spool(&mut self) -> bool {
-        let Some(spool) = &mut self.spool else {
-            return true;
-        };
-        let pass = match spool.take(clock::now()) {
-            Ok(pass) => pass,
-            Err(error) => {
-                tracing::error!(cause = "spool", "cannot read the spool: {error}");
-                return true;
-            }
-        };
-        self.counters.spool_refused += pass.refused.len() as u64;
-        // One line for each kind of mischief, however often it was done.
-        if let Some(first) = pass.refused.first() {
-            tracing::warn!(
-                files = pass.refused.len(),
-                first = ?first.name,
-                "refused what was left in the spool: {}",
-                first.why
-            );
-        }
-        let mut refused: Vec<(u32, String)> = Vec::new();
-        for taken in pass.taken {
-            if let Err(why) = self.take_from_spool(&taken) {
-                self.counters.spool_refused += 1;
-                refused.push((taken.uid, why));
-            }
-        }
-        if let Some((uid, why)) = refused.first() {
-            tracing::warn!(
-                files = refused.len(),
-                uid,
-                "refused a certificate in the spool: {why}"
-            );
-        }
-        pass.complete
-    }
-
-    fn take_from_spool(&mut self, taken: &Taken) -> Result<(), String> {
-        let certificates = taken
-            .certificates()
-            .ok_or("it does not hold certificates in DER")?;
-        let certificates = certificates.into_iter().map(<[u8]>::to_vec).collect();
-        let subject =
-            Subject::new(certificates, &self.issuers).map_err(|error| format!("{error:#}"))?;
-        if subject.key() != taken.key {
-            return Err("it holds another certificate than its name says".into());
-        }
-        let own = rustix::process::geteuid().as_raw();
-        let source = match taken.uid {
-            uid if uid == 0 || uid == own => Source::Trusted,
-            uid => Source::User(uid),
-        };
-        match self.let_in(subject, source, None, Notes::default()) {
-            // Told with the others of this pass.
-            Err(refusal) if matches!(source, Source::User(_)) && refusal.needs_operator() => {
-                Err(refusal.to_string())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Examines again what was passed over: the configuration may be another now.
-    pub(super) fn examine_again(&mut self, passed_over: PassedOver) {
-        let PassedOver { subject, notes } = passed_over;
-        let path = notes.path.as_deref().map(PathBuf::from);
-        let source = match (notes.left_by, &path) {
-            (Some(uid), _) => Source::User(uid),
-            (None, Some(_)) => Source::List,
-            (None, None) => Source::Trusted,
-        };
-        let _ = self.let_in(subject, source, path.as_deref(), notes);
-    }
-
-    /// Lets a certificate in, or keeps it among those that are passed over. `path` is
-    /// the file by which the operator named it; `notes` what was known of it before.
-    fn let_in(
-        &mut self,
-        mut subject: Subject,
-        source: Source,
-        path: Option<&Path>,
-        mut notes: Notes,
-    ) -> Result<(), Refusal> {
-        let key = subject.key();
+    /// Whether there is room for a certificate.
+    pub(super) fn room(&self, key: &Key, source: Source) -> Room {
         let quota = Quota {
-            total: self.settings.max_certificates,
+            users: self.settings.max_certificates,
             per_user: self.settings.max_certificates_per_user,
         };
-        let has_responder = !responders_of(&subject, &self.manner.overrides).is_empty();
-        let trust = &self.trust;
-        let trusted = || trust.covers(&subject.ders());
-        let now = clock::now();
-        let examined = self
-            .roster
-            .examine(&subject, source, has_responder, trusted, &quota, now);
-        let before = notes.clone();
-        if let Some(path) = path {
-            notes.path = Some(path.display().to_string());
+        self.roster.room(key, source, &quota)
+    }
+
+    /// Lets a certificate in, or keeps it among those that are passed over.
+    pub(super) fn let_in(&mut self, left: Left) {
+        let Left {
+            mut subject,
+            source,
+            mut notes,
+            mut refusal,
+            before,
+        } = left;
+        let key = subject.key();
+        if let Room::None(full) = self.room(&key, source) {
+            refusal.get_or_insert(full);
         }
-        if let Err(refusal) = examined {
+        if let Some(refusal) = refusal {
             self.pass_over(subject, source, refusal, notes, &before);
-            return Err(refusal);
+            return;
         }
         notes.passed_over = None;
         let (certificate, pem) = (subject.leaf.display_subject(), subject.to_pem());
@@ -149,7 +71,8 @@ impl Daemon {
                 self.keeper.write_notes(&key, &watched.notes);
             }
         }
-        Ok(())
+        // A response for it may have been brought before it was known.
+        self.take_dropped([key]);
     }
 
     fn pass_over(
@@ -165,11 +88,15 @@ impl Daemon {
         if let Source::User(uid) = source {
             notes.left_by = Some(uid);
         }
-        let (certificate, pem) = (subject.leaf.display_subject(), subject.to_pem());
-        let is_news = notes != *before;
-        if !self.roster.pass_over(subject, notes.clone()) || !is_news {
+        if !self.roster.may_pass_over(&key, &notes) {
             return;
         }
+        if notes == *before {
+            self.roster.pass_over(subject, notes);
+            return;
+        }
+        let (certificate, pem) = (subject.leaf.display_subject(), subject.to_pem());
+        self.roster.pass_over(subject, notes.clone());
         self.keeper.write_certificate(&key, pem);
         self.keeper.write_notes(&key, &notes);
         let cause = refusal.cause();
@@ -187,8 +114,18 @@ impl Daemon {
             Vec::new()
         });
         for (path, subject) in self.listed.look(&paths, &self.issuers) {
-            // Why not is kept with it.
-            let _ = self.let_in(subject, Source::List, Some(&path), Notes::default());
+            let has_responder = !responders_of(&subject, &self.manner.overrides).is_empty();
+            let refusal = Unstapled::of(&subject.leaf, has_responder, clock::now());
+            self.let_in(Left {
+                subject,
+                source: Source::List,
+                notes: Notes {
+                    path: Some(path.display().to_string()),
+                    ..Notes::default()
+                },
+                refusal: refusal.map(Refusal::Itself),
+                before: Notes::default(),
+            });
         }
         let failed = self.listed.failed().iter();
         let failed = failed.map(|(path, why)| (path.display().to_string(), why.clone()));

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -181,7 +182,7 @@ pub fn render(daemon: &Daemon) -> String {
         &mut text,
         "spool_refused",
         "What was left in the spool and refused.",
-        counters.spool_refused,
+        counters.spool_refused.load(Ordering::Relaxed),
     );
     counter(
         &mut text,

@@ -5,15 +5,17 @@
 //! again, `known` what was known before a restart, and both do nothing; `keeper` holds map and files, `roster` the
 //! certificates; `fill`, `intake` and `outcome` bring together what comes from
 //! outside and the decisions; `daemon` is the main thread, which alone decides, and
-//! `pool`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others
+//! `pool`, `inbox`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others
 //! (`worker`: those that are waited for at the end).
 
+mod budget;
 mod clock;
 mod counters;
 mod daemon;
 mod decision;
 mod event;
 mod fill;
+mod inbox;
 mod intake;
 mod keeper;
 mod known;
@@ -23,9 +25,11 @@ pub mod list;
 mod log;
 pub mod mapped;
 mod metrics;
+mod modest;
 mod outcome;
 mod place;
 mod pool;
+mod refusals;
 mod roster;
 mod scribe;
 pub mod sentence;

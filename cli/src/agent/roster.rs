@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use staplegun_ocsp::{UnixTime, Unstapled};
+use staplegun_ocsp::UnixTime;
 use staplegun_store::Key;
 use staplegun_store::files::Notes;
 
@@ -48,13 +48,25 @@ pub enum Source {
     User(u32),
 }
 
-/// How many certificates are let in.
+/// How many certificates of users other than root are let in. What root named or left
+/// is not counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
-    /// In all.
-    pub total: usize,
-    /// From one user other than root.
+    /// From all of them.
+    pub users: usize,
+    /// From one of them.
     pub per_user: usize,
+}
+
+/// Whether there is room for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// There is.
+    Free,
+    /// It is looked after already.
+    Known,
+    /// There is none.
+    None(Refusal),
 }
 
 /// A certificate that nobody is asked for. Its own are kept, for the next
@@ -83,46 +95,29 @@ pub struct Roster {
     asking: usize,
     left_by: HashMap<u32, usize>,
     passed_over: BTreeMap<Key, PassedOver>,
+    /// How many of them each user other than root left.
+    passed_over_of: HashMap<u32, usize>,
 }
 
 impl Roster {
-    /// Whether a certificate may be let in: everything but the issuer's trust,
-    /// `issuer_trusted`, which is asked for only where it counts. `has_responder`
-    /// says whether there is one to ask.
-    ///
-    /// # Errors
-    ///
-    /// The first reason against it.
-    pub fn examine(
-        &self,
-        subject: &Subject,
-        source: Source,
-        has_responder: bool,
-        issuer_trusted: impl FnOnce() -> bool,
-        quota: &Quota,
-        now: UnixTime,
-    ) -> Result<(), Refusal> {
-        if let Some(why) = Unstapled::of(&subject.leaf, has_responder, now) {
-            return Err(Refusal::Itself(why));
-        }
-        if self.entries.contains_key(&subject.key()) {
-            return Ok(());
-        }
-        if self.entries.len() >= quota.total {
-            return Err(Refusal::Full);
+    /// Whether there is room for a certificate that `source` left or named.
+    pub fn room(&self, key: &Key, source: Source, quota: &Quota) -> Room {
+        if let Some(known) = self.entries.get(key) {
+            // It may come with its issuer now, and what root has too is no user's.
+            let is_root_s = !matches!(source, Source::User(_));
+            let is_news =
+                known.subject.issuer().is_none() || (is_root_s && known.notes.left_by.is_some());
+            return if is_news { Room::Free } else { Room::Known };
         }
         if let Source::User(uid) = source {
             if self.left_by.get(&uid).copied().unwrap_or(0) >= quota.per_user {
-                return Err(Refusal::UserQuota);
+                return Room::None(Refusal::UserQuota);
             }
-            if subject.issuer().is_none() {
-                return Err(Refusal::NoIssuer);
-            }
-            if !issuer_trusted() {
-                return Err(Refusal::UntrustedIssuer);
+            if self.left_by.values().sum::<usize>() >= quota.users {
+                return Room::None(Refusal::Full);
             }
         }
-        Ok(())
+        Room::Free
     }
 
     /// Lets a certificate in that was examined. True if it is new, or if its
@@ -135,7 +130,7 @@ impl Roster {
         at: Instant,
     ) -> bool {
         let key = subject.key();
-        self.passed_over.remove(&key);
+        self.forget_passed_over(&key);
         if let Some(known) = self.entries.get_mut(&key) {
             // What root names counts to nobody's quota any more.
             let stranger = match source {
@@ -174,34 +169,46 @@ impl Roster {
         true
     }
 
-    /// Keeps a certificate that was refused. True if that is news. What is looked
-    /// after stays looked after, and what strangers leave is kept up to a limit.
-    pub fn pass_over(&mut self, subject: Subject, notes: Notes) -> bool {
-        let key = subject.key();
-        if self.entries.contains_key(&key) {
+    /// Whether a certificate that was refused is to be kept, with these notes: if that is
+    /// news. What is looked after stays looked after, and what strangers leave is kept up
+    /// to a limit.
+    pub fn may_pass_over(&self, key: &Key, notes: &Notes) -> bool {
+        if self.entries.contains_key(key) {
             return false;
         }
-        if let Some(known) = self.passed_over.get(&key) {
+        if let Some(known) = self.passed_over.get(key) {
             // The word of the operator, and of root, counts more than a stranger's.
             let counts_less = known.notes.left_by.is_none() && notes.left_by.is_some();
-            if known.notes == notes || counts_less {
-                return false;
-            }
-        } else if let Some(uid) = notes.left_by {
-            let strangers = self.passed_over.values().filter_map(|it| it.notes.left_by);
-            let (all, same) = strangers.fold((0, 0), |(all, same), other| {
-                (all + 1, same + usize::from(other == uid))
-            });
-            if all >= PASSED_OVER_OF_USERS || same >= PASSED_OVER_PER_USER {
-                return false;
-            }
+            return known.notes != *notes && !counts_less;
+        }
+        notes.left_by.is_none_or(|uid| {
+            let of_user = self.passed_over_of.get(&uid).copied().unwrap_or(0);
+            let of_all: usize = self.passed_over_of.values().sum();
+            of_user < PASSED_OVER_PER_USER && of_all < PASSED_OVER_OF_USERS
+        })
+    }
+
+    /// Keeps a certificate that was refused.
+    pub fn pass_over(&mut self, subject: Subject, notes: Notes) {
+        let key = subject.key();
+        self.forget_passed_over(&key);
+        if let Some(uid) = notes.left_by {
+            *self.passed_over_of.entry(uid).or_insert(0) += 1;
         }
         self.passed_over.insert(key, PassedOver { subject, notes });
-        true
+    }
+
+    fn forget_passed_over(&mut self, key: &Key) {
+        let gone = self.passed_over.remove(key);
+        let uid = gone.and_then(|gone| gone.notes.left_by);
+        if let Some(count) = uid.and_then(|uid| self.passed_over_of.get_mut(&uid)) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// Takes them out, to be examined anew.
     pub fn take_passed_over(&mut self) -> Vec<PassedOver> {
+        self.passed_over_of.clear();
         std::mem::take(&mut self.passed_over)
             .into_values()
             .collect()
@@ -324,7 +331,6 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::clock;
     use crate::fetch::Issuers;
     use staplegun_testkit::{Identity, Spec};
     use std::time::Duration;
@@ -369,18 +375,44 @@ mod tests {
             let leaf = ca.issue(&Spec::server()).der();
             Subject::new(vec![leaf, ca.der()], &Issuers::default()).expect("a certificate")
         };
-        let (user, now) = (Source::User(65534), clock::now());
+        let user = Source::User(65534);
         let quota = Quota {
-            total: 10,
+            users: 10,
             per_user: 1,
         };
         let mut roster = Roster::default();
-        let examine =
-            |roster: &Roster| roster.examine(&subject(), user, true, || true, &quota, now);
-        assert_eq!(examine(&roster), Ok(()));
+        let room = |roster: &Roster| roster.room(&subject().key(), user, &quota);
+        assert_eq!(room(&roster), Room::Free);
         assert!(roster.admit(subject(), user, Notes::default(), Instant::now()));
-        assert_eq!(examine(&roster), Err(Refusal::UserQuota));
+        assert_eq!(room(&roster), Room::None(Refusal::UserQuota));
         assert_eq!(roster.remove_expired(UnixTime::MAX).len(), 1);
-        assert_eq!(examine(&roster), Ok(()));
+        assert_eq!(room(&roster), Room::Free);
+    }
+
+    #[test]
+    fn what_users_may_leave_together_bounds_them_and_not_root() {
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let subject = || {
+            let leaf = ca.issue(&Spec::server()).der();
+            Subject::new(vec![leaf, ca.der()], &Issuers::default()).expect("a certificate")
+        };
+        let quota = Quota {
+            users: 2,
+            per_user: 2,
+        };
+        let mut roster = Roster::default();
+        for source in [Source::Trusted, Source::List, Source::Trusted] {
+            assert!(roster.admit(subject(), source, Notes::default(), Instant::now()));
+        }
+        for uid in [1001, 1002] {
+            let user = Source::User(uid);
+            let room = roster.room(&subject().key(), user, &quota);
+            assert_eq!(room, Room::Free, "root's do not count");
+            assert!(roster.admit(subject(), user, Notes::default(), Instant::now()));
+        }
+        let of = |source| roster.room(&subject().key(), source, &quota);
+        assert_eq!(of(Source::User(1003)), Room::None(Refusal::Full));
+        assert_eq!(of(Source::Trusted), Room::Free);
+        assert_eq!(of(Source::List), Room::Free);
     }
 }

@@ -24,8 +24,10 @@ pub enum Refusal {
     UntrustedIssuer,
     /// That user has left as many as allowed.
     UserQuota,
-    /// There are as many as allowed.
+    /// All users other than root have left as many as allowed.
     Full,
+    /// Another user left it, with more to be verified than is done for users.
+    Costly,
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             Self::UntrustedIssuer,
             Self::UserQuota,
             Self::Full,
+            Self::Costly,
         ];
         let mut own = own.into_iter();
         own.find(|one| one.cause() == cause)
@@ -50,6 +53,7 @@ impl Refusal {
             Self::UntrustedIssuer => "untrusted_issuer",
             Self::UserQuota => "user_quota",
             Self::Full => "full",
+            Self::Costly => "costly",
         }
     }
 
@@ -57,7 +61,11 @@ impl Refusal {
     pub fn needs_operator(&self) -> bool {
         match self {
             Self::Itself(why) => why.needs_operator(),
-            Self::NoIssuer | Self::UntrustedIssuer | Self::UserQuota | Self::Full => true,
+            Self::NoIssuer
+            | Self::UntrustedIssuer
+            | Self::UserQuota
+            | Self::Full
+            | Self::Costly => true,
         }
     }
 }
@@ -78,7 +86,14 @@ impl fmt::Display for Refusal {
                 "this user has left as many as max-certificates-per-user allows: raise it, or \
                  name the file by staplegun add",
             ),
-            Self::Full => f.write_str("there are as many as max-certificates allows: raise it"),
+            Self::Full => f.write_str(
+                "users have left as many as max-certificates allows: raise it, or name the file \
+                 by staplegun add",
+            ),
+            Self::Costly => f.write_str(
+                "its file holds more certificates, or a longer key, than is verified for users \
+                 other than root: name the file by staplegun add",
+            ),
         }
     }
 }

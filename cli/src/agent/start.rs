@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use staplegun_store::spool::DropBox;
 use tracing::Level;
 
 use super::daemon::{Daemon, Threads, Until};
+use super::inbox::Inbox;
 use super::keeper::{Keeper, take_lock};
 use super::lifetime::Program;
 use super::metrics::Metrics;
@@ -127,6 +129,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (threads, per_responder) = (settings.threads, settings.per_responder);
     let (fill, once) = (args.fill, args.once);
     let (map, staples) = (layout.map(), layout.lasting().join("staples"));
+    let spool = layout.spool();
     let reload = Box::new(move || args.settings(is_system));
     let mut daemon = Daemon::new(layout, settings, keeper, reload)?;
     daemon.fill();
@@ -138,12 +141,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(program) = program {
         lifetime::watch(program, map, &sender).context("cannot start threads")?;
     }
-    let watch = Watch::start(staples, &sender)
+    let watch = Watch::start(staples, spool.clone(), &sender)
         .inspect_err(|error| {
             tracing::warn!("no notices of changed files ({error}): only the sweep sees them");
         })
         .ok();
+    let inbox = Inbox::start(
+        spool,
+        Arc::clone(&daemon.ground),
+        &daemon.issuers,
+        &daemon.counters.spool_refused,
+        &sender,
+    );
     let threads = Threads {
+        inbox: inbox.context("cannot start threads")?,
         pool: Pool::start(threads, per_responder, &daemon.issuers, &sender)
             .context("cannot start threads")?,
         watch,

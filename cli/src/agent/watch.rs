@@ -21,6 +21,8 @@ pub struct Watch {
     descriptor: Arc<OwnedFd>,
     /// `staples/`: the agent itself writes there, so it is told which files.
     staples: PathBuf,
+    /// The spool, where anybody may make changes: they concern nothing else.
+    spool: PathBuf,
     /// The number of each watch.
     directories: HashMap<PathBuf, i32>,
     seen: Arc<Mutex<Seen>>,
@@ -29,7 +31,9 @@ pub struct Watch {
 /// What has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Something anywhere but in `staples/`.
+    /// Something in the spool.
+    pub spool: bool,
+    /// Something anywhere but in `staples/` and the spool.
     pub elsewhere: bool,
     /// Nobody knows what in `staples/`.
     pub all_staples: bool,
@@ -43,23 +47,29 @@ struct Seen {
     changes: Changes,
     /// The main thread was told that there is something.
     is_told: bool,
-    /// The number of the watch of `staples/`.
+    /// The numbers of the watches of `staples/` and of the spool.
     staples: Option<i32>,
+    spool: Option<i32>,
 }
 
 impl Watch {
     /// Starts to watch nothing yet; notices go to `events`. `staples` is where the
-    /// responses lie.
+    /// responses lie, `spool` where anybody may leave files.
     ///
     /// # Errors
     ///
     /// If the kernel gives no inotify instance or no thread.
-    pub fn start(staples: PathBuf, events: &Sender<Event>) -> std::io::Result<Self> {
+    pub fn start(
+        staples: PathBuf,
+        spool: PathBuf,
+        events: &Sender<Event>,
+    ) -> std::io::Result<Self> {
         let descriptor = Arc::new(inotify::init(CreateFlags::CLOEXEC)?);
         let seen = Arc::default();
         let watch = Self {
             descriptor: Arc::clone(&descriptor),
             staples,
+            spool,
             directories: HashMap::new(),
             seen: Arc::clone(&seen),
         };
@@ -102,6 +112,8 @@ impl Watch {
             Ok(number) => {
                 if directory == self.staples {
                     lock(&self.seen).staples = Some(number);
+                } else if directory == self.spool {
+                    lock(&self.seen).spool = Some(number);
                 }
                 self.directories.insert(directory.to_owned(), number);
             }
@@ -128,6 +140,7 @@ impl Changes {
     /// Whatever there is.
     pub fn everything() -> Self {
         Self {
+            spool: true,
             elsewhere: true,
             all_staples: true,
             staples: BTreeSet::new(),
@@ -149,6 +162,8 @@ impl Seen {
             let file = event.file_name().and_then(|file| file.to_str().ok());
             let key = file.and_then(|file| name::to_key(file.strip_suffix(".der")?));
             self.changes.staples.extend(key);
+        } else if Some(event.wd()) == self.spool {
+            self.changes.spool = true;
         } else {
             self.changes.elsewhere = true;
         }

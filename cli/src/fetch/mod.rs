@@ -26,7 +26,7 @@ pub use command::{Args, FAILED, run};
 pub use failure::{Failure, Kind};
 pub use issuer::Issuers;
 pub use judge::{Staple, judge};
-pub use overrides::Override;
+pub use overrides::{Override, responders};
 pub use proxy::{Proxies, ProxySettings};
 pub use remembered::Responders;
 pub use responder::{Fetched, Manner, Question, Received, fetch, responders_of};

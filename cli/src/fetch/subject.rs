@@ -43,23 +43,37 @@ impl Subject {
     ///
     /// If the leaf is missing or not a certificate.
     pub fn new(certificates: Vec<Vec<u8>>, issuers: &Issuers) -> anyhow::Result<Self> {
+        let mut subject = Self::unexamined(certificates)?;
+        subject.find_issuer(issuers);
+        Ok(subject)
+    }
+
+    /// The leaf comes first; its issuer is not looked for, which takes cryptography.
+    ///
+    /// # Errors
+    ///
+    /// If the leaf is missing or not a certificate.
+    pub fn unexamined(certificates: Vec<Vec<u8>>) -> anyhow::Result<Self> {
         let Some(leaf) = certificates.first() else {
             bail!("there is no certificate in it");
         };
-        let mut subject = Self {
+        Ok(Self {
             leaf: Certificate::from_der(leaf)?,
             issuer: None,
             certificates,
-        };
-        for at in 1..subject.certificates.len() {
-            let candidate = std::mem::take(&mut subject.certificates[at]);
-            let found = subject.complete(&candidate, issuers);
-            subject.certificates[at] = candidate;
+        })
+    }
+
+    /// Looks for the issuer among the certificates that came along, if it is not known.
+    pub fn find_issuer(&mut self, issuers: &Issuers) {
+        for at in 1..self.certificates.len() {
+            let candidate = std::mem::take(&mut self.certificates[at]);
+            let found = self.complete(&candidate, issuers);
+            self.certificates[at] = candidate;
             if found {
                 break;
             }
         }
-        Ok(subject)
     }
 
     /// From a file's contents: PEM with the leaf first, or one certificate in DER.

@@ -59,7 +59,9 @@ fn what_is_worse_is_refused_and_the_good_one_put_back() {
             .corrupt_signature()
             .der(),
         Response::good(&scene.leaf, &scene.ca).expired().der(),
+        // Older, whatever the second in which it is made.
         Response::good(&scene.leaf, &scene.ca)
+            .this_update(-7200)
             .next_update(3600)
             .der(),
     ] {

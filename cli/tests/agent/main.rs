@@ -7,6 +7,7 @@ mod clock;
 mod connections;
 mod disk;
 mod faults;
+mod flood;
 mod life;
 mod naming;
 mod proxies;

@@ -246,6 +246,29 @@ fn a_flood_from_one_user_holds_nobody_up() {
 }
 
 #[test]
+fn what_users_leave_together_is_bounded_and_bounds_root_not() {
+    let scene = scene();
+    let anchors = scene.store.directory.write("anchors.pem", scene.ca.pem());
+    let settings = format!(
+        "trusted-issuers = ['{}']\nmax-certificates = 1\n{PATIENT}",
+        anchors.display()
+    );
+    let agent = scene.store.start(&settings);
+    scene.leave_as(NOBODY, &scene.leaf, &[&scene.ca]);
+    agent.wait_until_served(&scene.leaf, &scene.good);
+    let another = scene.ca.issue(
+        &Spec::server()
+            .common_name("one.too.many")
+            .ocsp_url(&scene.responder.url()),
+    );
+    scene.leave_as(61001, &another, &[&scene.ca]);
+    agent.wait_until_logged("users have left as many as max-certificates allows");
+    agent.wait_until_logged("one.too.many");
+    scene.assert_still_works(&agent);
+    scene.assert_still_works(&agent);
+}
+
+#[test]
 fn the_quota_of_a_user_is_kept() {
     let scene = scene();
     let anchors = scene.store.directory.write("anchors.pem", scene.ca.pem());

@@ -14,7 +14,7 @@ mod take;
 
 pub use publish::{NotPublished, publish};
 #[cfg(feature = "agent")]
-pub use take::{DropBox, Pass, Refused, Taken};
+pub use take::{DropBox, Look, Refused, Taken};
 
 /// The longest file in the spool, in bytes.
 pub const MAX_FILE: usize = 64 * 1024;

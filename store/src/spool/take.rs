@@ -1,31 +1,63 @@
 //! The agent's side: takes what was left, believes none of it, never waits.
+//!
+//! Two steps, so that nobody who leaves much holds up others. [`DropBox::look`] goes
+//! through the names, which is cheap, and throws away what is no file of the right
+//! kind. [`DropBox::next`] reads one of the others: those of root and of the agent's own
+//! user first, then one of each user in turn.
 
 use super::MAX_FILE;
 use crate::{Key, name};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use std::collections::HashMap;
-use std::ffi::CStr;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ffi::{CStr, CString};
 use std::io;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-/// Names looked at in one pass.
-const ENTRIES: usize = 4096;
-/// Files of one user taken in one pass; root and the agent's own user may leave as
-/// many as they like. What is beyond is thrown away, so that nobody can keep others
-/// waiting. It is more than one process publishes in its life.
+/// Names gone through in one look at most: more than a file system in memory has room for.
+const NAMES: usize = 1 << 20;
+/// How long one look may spend on what users other than root left; the next one goes on
+/// where it stopped. Names that say root's are looked at in each.
+const STRANGERS: Duration = Duration::from_millis(20);
+/// Files of one user that wait to be read: more than one process publishes in its life.
+/// What is beyond is thrown away. Root and the agent's own user may leave as many as
+/// they like.
 const PER_USER: usize = 1024;
-/// Seconds after which a file that was never finished is thrown away.
-const UNFINISHED: i64 = 60;
+/// Files of all these users together that wait to be read.
+const WAITING: usize = 16 * 1024;
+/// How long a file may be unfinished since it was seen first: its own times are its
+/// owner's to set.
+const UNFINISHED: Duration = Duration::from_secs(60);
+/// Unfinished files of one user, and of all these users together.
+const UNFINISHED_PER_USER: usize = 256;
+const UNFINISHED_IN_ALL: usize = 4096;
 
-/// The spool directory, with a place in it: each pass goes on where the last one
-/// stopped, so that what cannot be removed hides nothing.
+/// The spool directory, and what is known of it.
 #[derive(Debug)]
 pub struct DropBox {
     directory: OwnedFd,
     entries: Dir,
     own: u32,
+    /// Names of files to be read, by the user who left them.
+    waiting: BTreeMap<u32, VecDeque<CString>>,
+    /// The same names, each once.
+    known: HashSet<CString>,
+    /// Unfinished files, by the number of their inode: a new name makes none younger.
+    unfinished: HashMap<u64, Unfinished>,
+    /// How many of the strangers' names the next look passes over.
+    go_on_at: usize,
+    /// Whose turn it was last.
+    last: u32,
+}
+
+#[derive(Debug)]
+struct Unfinished {
+    uid: u32,
+    since: Instant,
+    is_there: bool,
 }
 
 /// A file that was in the spool.
@@ -51,14 +83,12 @@ pub struct Refused {
     pub removed: bool,
 }
 
-/// What one pass over the spool brought.
+/// What one look at the spool brought.
 #[derive(Clone, Debug, Default)]
-pub struct Pass {
-    /// To be examined.
-    pub taken: Vec<Taken>,
+pub struct Look {
     /// To be logged.
     pub refused: Vec<Refused>,
-    /// Whether the end of the directory was reached; else there is more to do.
+    /// Whether all names were looked at; else there is more to do.
     pub complete: bool,
 }
 
@@ -114,6 +144,11 @@ impl DropBox {
             directory,
             entries,
             own,
+            waiting: BTreeMap::new(),
+            known: HashSet::new(),
+            unfinished: HashMap::new(),
+            go_on_at: 0,
+            last: 0,
         })
     }
 
@@ -124,39 +159,120 @@ impl DropBox {
         Ok(())
     }
 
-    /// Takes what is there, a bounded amount, at the time `now` (seconds since
-    /// 1970). Everything it looks at is removed, but files that are still being
-    /// written. Never follows a link and never waits.
-    pub fn take(&mut self, now: i64) -> io::Result<Pass> {
-        let mut pass = Pass::default();
-        let mut per_user = HashMap::new();
-        for _ in 0..ENTRIES {
+    /// Whether what lies at `path` is still this spool.
+    pub fn lies_at(&self, path: &Path) -> bool {
+        let here = fs::fstat(&self.directory);
+        let there = fs::statat(fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW);
+        here.is_ok_and(|here| {
+            there.is_ok_and(|there| (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino))
+        })
+    }
+
+    /// Looks what is there at the time `at`, and throws away what cannot be taken.
+    /// Opens nothing, follows no link and never waits.
+    pub fn look(&mut self, at: Instant) -> io::Result<Look> {
+        let mut look = Look::default();
+        let began = Instant::now();
+        let mut strangers = 0;
+        let mut stopped_at = None;
+        for _ in 0..NAMES {
             let Some(entry) = self.entries.read() else {
                 self.entries.rewind();
-                pass.complete = true;
+                look.complete = true;
                 break;
             };
             let entry = entry?;
             let file = entry.file_name();
-            if file == c"." || file == c".." {
+            if file == c"." || file == c".." || self.known.contains(file) {
                 continue;
             }
-            let why = match self.take_one(file, now, &mut per_user) {
-                Ok(Some(taken)) => {
-                    pass.taken.push(taken);
-                    None
+            let said = file.to_str().ok().and_then(parse);
+            let stat = said
+                .filter(|(_, uid)| self.is_privileged(*uid))
+                .and_then(|_| self.stat(file).ok());
+            if !stat.is_some_and(|stat| self.is_privileged(stat.st_uid)) {
+                strangers += 1;
+                if strangers <= self.go_on_at {
+                    continue;
                 }
-                // It is still being written, or was not there any more.
-                Ok(None) => continue,
-                Err(why) => Some(why),
-            };
-            let removed = self.remove(file);
-            if let Some(why) = why {
-                let name = file.to_string_lossy().into_owned();
-                pass.refused.push(Refused { name, why, removed });
+                if stopped_at.is_some() || began.elapsed() > STRANGERS {
+                    stopped_at.get_or_insert(strangers - 1);
+                    continue;
+                }
+            }
+            if let Err(why) = self.look_at(file, said.map(|(_, uid)| uid), at) {
+                look.refused.push(self.refuse(file, why));
             }
         }
-        Ok(pass)
+        look.complete &= stopped_at.is_none() && self.go_on_at == 0;
+        self.go_on_at = stopped_at.unwrap_or(0);
+        let complete = look.complete;
+        self.unfinished.retain(|_, file| {
+            let was_there = std::mem::take(&mut file.is_there);
+            let age = at.saturating_duration_since(file.since);
+            was_there || (!complete && age < 2 * UNFINISHED)
+        });
+        Ok(look)
+    }
+
+    /// Reads and removes the next file: any of root's and of the agent's own user first,
+    /// else one of the user whose turn it is among those for whom `may` holds.
+    pub fn next(&mut self, may: impl Fn(u32) -> bool) -> Option<Result<Taken, Refused>> {
+        loop {
+            let uid = self.turn(&may)?;
+            let files = self.waiting.get_mut(&uid)?;
+            let file = files.pop_front();
+            if files.is_empty() {
+                self.waiting.remove(&uid);
+            }
+            let file = file?;
+            self.known.remove(&file);
+            match self.read(&file) {
+                Ok(Some(taken)) => {
+                    self.remove(&file);
+                    return Some(Ok(taken));
+                }
+                // It is not there any more.
+                Ok(None) => {}
+                Err(why) => return Some(Err(self.refuse(&file, why))),
+            }
+        }
+    }
+
+    /// The users other than root and the agent's own whose files wait to be read.
+    pub fn waiting(&self) -> impl Iterator<Item = u32> {
+        let users = self.waiting.keys().copied();
+        users.filter(|uid| !self.is_privileged(*uid))
+    }
+
+    fn is_privileged(&self, uid: u32) -> bool {
+        uid == 0 || uid == self.own
+    }
+
+    /// Whose file is read next.
+    fn turn(&mut self, may: &impl Fn(u32) -> bool) -> Option<u32> {
+        if let Some(uid) = [0, self.own]
+            .into_iter()
+            .find(|uid| self.waiting.contains_key(uid))
+        {
+            return Some(uid);
+        }
+        let after = self.waiting.range((Excluded(self.last), Unbounded));
+        let from_the_start = self.waiting.range(..=self.last);
+        let turn = after
+            .chain(from_the_start)
+            .map(|(uid, _)| *uid)
+            .find(|uid| may(*uid))?;
+        self.last = turn;
+        Some(turn)
+    }
+
+    fn refuse(&self, file: &CStr, why: String) -> Refused {
+        Refused {
+            name: file.to_string_lossy().into_owned(),
+            why,
+            removed: self.remove(file),
+        }
     }
 
     fn remove(&self, file: &CStr) -> bool {
@@ -169,62 +285,115 @@ impl DropBox {
         matches!(removed, Ok(()) | Err(Errno::NOENT))
     }
 
-    fn take_one(
-        &self,
-        file: &CStr,
-        now: i64,
-        per_user: &mut HashMap<u32, usize>,
-    ) -> Result<Option<Taken>, String> {
-        let failed = |errno: Errno| io::Error::from(errno).to_string();
-        // Looked at by name first: opening a device can have effects.
-        let stat = match fs::statat(&self.directory, file, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(None),
-            stat => stat.map_err(failed)?,
+    fn stat(&self, file: &CStr) -> Result<Stat, Errno> {
+        fs::statat(&self.directory, file, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// Lets a file wait for its turn; the error says why not.
+    fn look_at(&mut self, file: &CStr, said: Option<u32>, at: Instant) -> Result<(), String> {
+        let stat = match self.stat(file) {
+            Err(Errno::NOENT) => return Ok(()),
+            stat => stat.map_err(told)?,
         };
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err("it is not a regular file".into());
-        }
+        check(&stat)?;
+        let uid = stat.st_uid;
         if file.to_bytes().starts_with(b".") {
-            let age = now.saturating_sub(stat.st_mtime);
-            if (-UNFINISHED..UNFINISHED).contains(&age) {
-                return Ok(None);
-            }
-            return Err("it was never finished".into());
+            return self.look_at_unfinished(&stat, at);
         }
-        let (key, uid) = file
-            .to_str()
-            .ok()
-            .and_then(parse)
-            .ok_or("its name is not <SHA-256>.<uid>.<random>")?;
-        // Never waits: not for a fifo, not for the holder of a lease.
-        let flags =
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = fs::openat(&self.directory, file, flags, Mode::empty()).map_err(failed)?;
-        let stat = fs::fstat(&opened).map_err(failed)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err("it is not a regular file".into());
+        let said = said.ok_or("its name is not <SHA-256>.<uid>.<random>")?;
+        if said != uid {
+            return Err(format!("its name says user {said}, but user {uid} owns it"));
         }
-        if stat.st_nlink != 1 {
-            return Err("it has more than one link".into());
+        if !(1..=MAX_FILE as i64).contains(&stat.st_size) {
+            return Err(wrong_size());
         }
-        if stat.st_uid != uid {
-            return Err(format!(
-                "its name says user {uid}, but user {} owns it",
-                stat.st_uid
-            ));
-        }
-        let count = per_user.entry(uid).or_insert(0);
-        *count += 1;
-        if *count > PER_USER && uid != 0 && uid != self.own {
+        let waits = self.waiting.get(&uid).map_or(0, VecDeque::len);
+        if !self.is_privileged(uid) && (waits >= PER_USER || self.known.len() >= WAITING) {
             return Err(format!("user {uid} leaves too many"));
         }
+        self.waiting.entry(uid).or_default().push_back(file.into());
+        self.known.insert(file.into());
+        Ok(())
+    }
+
+    /// An error is a reason to throw it away.
+    fn look_at_unfinished(&mut self, stat: &Stat, at: Instant) -> Result<(), String> {
+        let uid = stat.st_uid;
+        if stat.st_size > MAX_FILE as i64 {
+            return Err(wrong_size());
+        }
+        if let Some(seen) = self.unfinished.get_mut(&stat.st_ino)
+            && seen.uid == uid
+        {
+            seen.is_there = true;
+            let age = at.saturating_duration_since(seen.since);
+            if age >= UNFINISHED {
+                return Err("it was never finished".into());
+            }
+            return Ok(());
+        }
+        let of_user = self.unfinished.values().filter(|file| file.uid == uid);
+        let are_too_many =
+            of_user.count() >= UNFINISHED_PER_USER || self.unfinished.len() >= UNFINISHED_IN_ALL;
+        if !self.is_privileged(uid) && are_too_many {
+            return Err(format!("user {uid} leaves too many unfinished"));
+        }
+        let new = Unfinished {
+            uid,
+            since: at,
+            is_there: true,
+        };
+        self.unfinished.insert(stat.st_ino, new);
+        Ok(())
+    }
+
+    /// None if it is not there any more.
+    fn read(&self, file: &CStr) -> Result<Option<Taken>, String> {
+        let Some((key, uid)) = file.to_str().ok().and_then(parse) else {
+            return Ok(None);
+        };
+        // Never waits: not for a fifo, not for the holder of a lease. Looked at by name
+        // before: opening a device can have effects.
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = match fs::openat(&self.directory, file, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            opened => opened.map_err(told)?,
+        };
+        let stat = fs::fstat(&opened).map_err(told)?;
+        check(&stat)?;
+        if stat.st_uid != uid {
+            let owner = stat.st_uid;
+            return Err(format!(
+                "its name says user {uid}, but user {owner} owns it"
+            ));
+        }
         // One byte more than is allowed, to see whether there is one.
-        let bytes = crate::io::read_up_to(opened.as_fd(), MAX_FILE + 1).map_err(failed)?;
+        let bytes = crate::io::read_up_to(opened.as_fd(), MAX_FILE + 1).map_err(told)?;
         if bytes.is_empty() || bytes.len() > MAX_FILE {
-            return Err(format!("it does not have from 1 to {MAX_FILE} bytes"));
+            return Err(wrong_size());
         }
         Ok(Some(Taken { key, uid, bytes }))
     }
+}
+
+fn wrong_size() -> String {
+    format!("it does not have from 1 to {MAX_FILE} bytes")
+}
+
+fn told(errno: Errno) -> String {
+    io::Error::from(errno).to_string()
+}
+
+/// Whether it is a file of which nobody else has a name.
+fn check(stat: &Stat) -> Result<(), String> {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err("it is not a regular file".into());
+    }
+    if stat.st_nlink != 1 {
+        return Err("it has more than one link".into());
+    }
+    Ok(())
 }
 
 fn parse(file: &str) -> Option<(Key, u32)> {

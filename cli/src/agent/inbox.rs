@@ -1,0 +1,438 @@
+//! The thread that empties the spool. All that a stranger can lengthen is done here:
+//! reading, parsing, and the cryptography that tells who issued a certificate and
+//! whether he is trusted. What is cheap comes first, what root left comes before all
+//! else, and each user has a budget of time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use staplegun_ocsp::Unstapled;
+use staplegun_store::files::Notes;
+use staplegun_store::name;
+use staplegun_store::spool::{DropBox, Taken};
+
+use super::budget::Budget;
+use super::clock;
+use super::counters::SpoolRefused;
+use super::event::Event;
+use super::modest;
+use super::refusals::Refusals;
+use super::roster::{PassedOver, Room, Source};
+use super::sentence::Refusal;
+use crate::fetch::{Issuers, Manner, Subject, Trust, responders, responders_of};
+
+/// The pause between two looks at what is there.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What certificates are held against.
+#[derive(Debug)]
+pub struct Ground {
+    /// Who may be asked whoever left the certificate.
+    pub trust: Trust,
+    /// The responders that the operator names.
+    pub manner: Arc<Manner>,
+}
+
+/// A certificate that was left or named, as it was examined.
+#[derive(Debug)]
+pub struct Left {
+    /// The certificate; with its issuer, unless it is refused.
+    pub subject: Subject,
+    /// Who did it.
+    pub source: Source,
+    /// What is remembered of it.
+    pub notes: Notes,
+    /// Why nobody is to be asked for it.
+    pub refusal: Option<Refusal>,
+    /// What was remembered of it before.
+    pub before: Notes,
+}
+
+/// What the thread is told.
+#[derive(Debug)]
+enum Order {
+    Look,
+    Examine(Box<PassedOver>),
+    Judge(Arc<Ground>),
+}
+
+/// The thread, as the main one sees it.
+#[derive(Debug)]
+pub struct Inbox {
+    orders: Sender<Order>,
+    /// How many orders there were, and how many are done.
+    given: u64,
+    done: u64,
+}
+
+impl Inbox {
+    /// Opens the spool at `path`, so that programs may leave certificates at once, and
+    /// starts the thread. It tells `events` what it finds, and counts what it refuses.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread. A spool that cannot be used is no error.
+    pub fn start(
+        path: PathBuf,
+        ground: Arc<Ground>,
+        issuers: &Arc<Issuers>,
+        refused: &SpoolRefused,
+        events: &Sender<Event>,
+    ) -> std::io::Result<Self> {
+        let (sender, orders) = channel();
+        let mut thread = Thread {
+            path,
+            ground,
+            issuers: Arc::clone(issuers),
+            refused: Arc::clone(refused),
+            events: events.clone(),
+            drop_box: None,
+            is_failing: false,
+            budget: Budget::default(),
+            refusals: Refusals::default(),
+        };
+        thread.open();
+        std::thread::Builder::new()
+            .name("spool".to_owned())
+            .spawn(move || thread.work(&orders))?;
+        Ok(Self {
+            orders: sender,
+            given: 0,
+            done: 0,
+        })
+    }
+
+    /// There may be something in the spool.
+    pub fn look(&mut self) {
+        self.give(Order::Look);
+    }
+
+    /// A certificate that was passed over is to be examined again.
+    pub fn examine(&mut self, passed_over: PassedOver) {
+        self.give(Order::Examine(Box::new(passed_over)));
+    }
+
+    /// The configuration was read again.
+    pub fn judge_by(&mut self, ground: Arc<Ground>) {
+        self.give(Order::Judge(ground));
+    }
+
+    fn give(&mut self, order: Order) {
+        // The thread ends with the process only.
+        if self.orders.send(order).is_ok() {
+            self.given += 1;
+        }
+    }
+
+    /// So many orders are done: [`Event::Emptied`].
+    pub fn emptied(&mut self, done: u64) {
+        self.done = done;
+    }
+
+    /// Whether something is being done, or in the spool that may be taken now.
+    pub fn is_busy(&self) -> bool {
+        self.done < self.given
+    }
+}
+
+struct Thread {
+    path: PathBuf,
+    ground: Arc<Ground>,
+    issuers: Arc<Issuers>,
+    refused: SpoolRefused,
+    events: Sender<Event>,
+    /// None if it cannot be used.
+    drop_box: Option<DropBox>,
+    is_failing: bool,
+    budget: Budget,
+    refusals: Refusals,
+}
+
+/// What is to be done.
+struct Agenda {
+    /// There may be something new in the spool, to be looked at then.
+    look: Option<Instant>,
+    /// What was passed over is examined again.
+    again: std::collections::VecDeque<PassedOver>,
+    /// How many orders there were, and how many the main thread knows to be done.
+    given: u64,
+    told: u64,
+}
+
+impl Thread {
+    fn work(mut self, orders: &Receiver<Order>) {
+        let mut agenda = Agenda {
+            look: None,
+            again: std::collections::VecDeque::new(),
+            given: 0,
+            told: 0,
+        };
+        let mut looked = None;
+        let mut patience = None;
+        loop {
+            let first = match patience {
+                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(patience) => orders.recv_timeout(patience),
+            };
+            if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+                return;
+            }
+            for order in first.into_iter().chain(orders.try_iter()) {
+                agenda.given += 1;
+                match order {
+                    Order::Look => {
+                        let next = looked.map_or_else(Instant::now, |at| at + PAUSE);
+                        agenda.look.get_or_insert(next);
+                    }
+                    Order::Examine(passed_over) => agenda.again.push_back(*passed_over),
+                    Order::Judge(ground) => self.ground = ground,
+                }
+            }
+            if agenda.look.is_some_and(|at| at <= Instant::now()) {
+                let is_complete = self.look();
+                let now = Instant::now();
+                looked = Some(now);
+                agenda.look = (!is_complete).then(|| now + PAUSE);
+            }
+            let mut is_over = !self.take_one();
+            if let Some(passed_over) = agenda.again.pop_front() {
+                self.examine_again(passed_over);
+                is_over = false;
+            }
+            self.refusals.tell(is_over);
+            if is_over && agenda.look.is_none() && agenda.told < agenda.given {
+                agenda.told = agenda.given;
+                let _ = self.events.send(Event::Emptied(agenda.told));
+            }
+            patience = match is_over {
+                false => Some(Duration::ZERO),
+                true => self.patience(&agenda),
+            };
+        }
+    }
+
+    /// How long there is nothing to do; None: until there is an order.
+    fn patience(&self, agenda: &Agenda) -> Option<Duration> {
+        let now = Instant::now();
+        let look = agenda.look.map(|at| at.saturating_duration_since(now));
+        let users = self.drop_box.iter().flat_map(DropBox::waiting);
+        let turns = users.map(|uid| self.budget.wait(uid, now));
+        turns.chain(look).min()
+    }
+
+    fn open(&mut self) {
+        // It may have been removed and made again.
+        let path = &self.path;
+        self.drop_box.take_if(|known| !known.lies_at(path));
+        if self.drop_box.is_some() {
+            return;
+        }
+        match DropBox::open(path) {
+            Ok(drop_box) => self.drop_box = Some(drop_box),
+            Err(error) if !self.is_failing => tracing::error!(
+                cause = "spool",
+                "cannot use the spool {}: {error}; certificates that programs load are not \
+                 noticed, those named by staplegun add are",
+                path.display()
+            ),
+            Err(_) => {}
+        }
+        self.is_failing = self.drop_box.is_none();
+    }
+
+    /// Looks at the names there. False if there is more.
+    fn look(&mut self) -> bool {
+        self.open();
+        let Some(drop_box) = &mut self.drop_box else {
+            return true;
+        };
+        let look = match drop_box.look(Instant::now()) {
+            Ok(look) => look,
+            Err(error) => {
+                tracing::error!(cause = "spool", "cannot read the spool: {error}");
+                return true;
+            }
+        };
+        let files = look.refused.len();
+        self.refused.fetch_add(files as u64, Ordering::Relaxed);
+        // One line for each look, whatever mischief was done.
+        if let Some(first) = look.refused.first() {
+            let why = &first.why;
+            tracing::warn!(cause = "spool", files, first = ?first.name, "refused what was left in the spool: {why}");
+        }
+        look.complete
+    }
+
+    /// Takes the file whose turn it is. False if there is none.
+    fn take_one(&mut self) -> bool {
+        let (now, began) = (Instant::now(), processor_time());
+        let budget = &self.budget;
+        let next = self.drop_box.as_mut().and_then(|drop_box| {
+            // Root's and the agent's own do not have to ask.
+            drop_box.next(|uid| budget.covers(uid, now))
+        });
+        let taken = match next {
+            None => return false,
+            Some(Ok(taken)) => taken,
+            Some(Err(refused)) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                let why = &refused.why;
+                tracing::warn!(cause = "spool", first = ?refused.name, "refused what was left in the spool: {why}");
+                return true;
+            }
+        };
+        let own = rustix::process::geteuid().as_raw();
+        let source = match taken.uid {
+            uid if uid == 0 || uid == own => Source::Trusted,
+            uid => Source::User(uid),
+        };
+        match unpack(&taken) {
+            Ok(subject) => self.tell(subject, source, Notes::default()),
+            Err(why) => self.refuse(taken.uid, String::new(), name::of_key(&taken.key), why),
+        }
+        if let Source::User(uid) = source {
+            let spent = processor_time().saturating_sub(began);
+            self.budget.charge(uid, spent, Instant::now());
+        }
+        true
+    }
+
+    fn examine_again(&mut self, passed_over: PassedOver) {
+        let PassedOver { subject, notes } = passed_over;
+        let source = match (notes.left_by, &notes.path) {
+            (Some(uid), _) => Source::User(uid),
+            (None, Some(_)) => Source::List,
+            (None, None) => Source::Trusted,
+        };
+        self.tell(subject, source, notes);
+    }
+
+    /// Examines a certificate, and tells the main thread what came of it.
+    fn tell(&mut self, subject: Subject, source: Source, before: Notes) {
+        let Some((subject, refusal)) = self.examine(subject, source) else {
+            return;
+        };
+        if let (Some(refusal), Source::User(uid)) = (&refusal, source)
+            && refusal.needs_operator()
+            && before.passed_over.is_none()
+        {
+            let certificate = subject.leaf.display_subject();
+            self.refuse(
+                uid,
+                certificate,
+                name::of_key(&subject.key()),
+                refusal.to_string(),
+            );
+        }
+        let notes = before.clone();
+        // Without a main thread the process is ending.
+        let _ = self.events.send(Event::Left(Box::new(Left {
+            subject,
+            source,
+            notes,
+            refusal,
+            before,
+        })));
+    }
+
+    fn refuse(&mut self, uid: u32, certificate: String, key: String, why: String) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.refusals.add(uid, certificate, key, why);
+    }
+
+    /// The certificate, and why nobody is to be asked for it. None if it is looked after
+    /// already. What takes cryptography comes last.
+    fn examine(&self, subject: Subject, source: Source) -> Option<(Subject, Option<Refusal>)> {
+        let is_stranger = matches!(source, Source::User(_));
+        let mut subject = subject;
+        if is_stranger {
+            let ders = subject.ders();
+            let (ders, is_modest) = match modest::part(&subject) {
+                Some(ders) => (ders, true),
+                None => (
+                    ders.into_iter().take(1).map(<[u8]>::to_vec).collect(),
+                    false,
+                ),
+            };
+            subject = Subject::unexamined(ders).ok()?;
+            if !is_modest {
+                return Some((subject, Some(Refusal::Costly)));
+            }
+        }
+        let of_itself = |has_responder| {
+            Unstapled::of(&subject.leaf, has_responder, clock::now()).map(Refusal::Itself)
+        };
+        let mut refusal = of_itself(self.may_have_responder(&subject));
+        if refusal.is_none() {
+            refusal = match self.room(&subject, source)? {
+                Room::Known => return None,
+                Room::None(full) => Some(full),
+                Room::Free => None,
+            };
+        }
+        if refusal.is_some() {
+            return Some((subject, refusal));
+        }
+        subject.find_issuer(&self.issuers);
+        let has_responder = !responders_of(&subject, &self.ground.manner.overrides).is_empty();
+        let refusal = if !has_responder {
+            Unstapled::of(&subject.leaf, false, clock::now()).map(Refusal::Itself)
+        } else if is_stranger && subject.issuer().is_none() {
+            Some(Refusal::NoIssuer)
+        } else if is_stranger && !self.ground.trust.covers(&subject.ders()) {
+            Some(Refusal::UntrustedIssuer)
+        } else {
+            None
+        };
+        Some((subject, refusal))
+    }
+
+    /// Whether there is a responder, should the issuer be any of those that came along.
+    fn may_have_responder(&self, subject: &Subject) -> bool {
+        let overrides = &self.ground.manner.overrides;
+        let leaf = &subject.leaf;
+        !responders(leaf, None, overrides).is_empty()
+            || subject.ders().iter().skip(1).any(|der| {
+                let issuer = name::of_key(&openssl::sha::sha256(der));
+                !responders(leaf, Some(&issuer), overrides).is_empty()
+            })
+    }
+
+    /// Asks the main thread. None if there is none.
+    fn room(&self, subject: &Subject, source: Source) -> Option<Room> {
+        let (answer, room) = sync_channel(1);
+        let key = subject.key();
+        let asked = Event::Room {
+            key,
+            source,
+            answer,
+        };
+        self.events.send(asked).ok()?;
+        room.recv().ok()
+    }
+}
+
+/// The certificate that is in a file.
+fn unpack(taken: &Taken) -> Result<Subject, String> {
+    let ders = taken
+        .certificates()
+        .ok_or("it does not hold certificates in DER")?;
+    let ders = ders.into_iter().map(<[u8]>::to_vec).collect();
+    let subject = Subject::unexamined(ders).map_err(|error| format!("{error:#}"))?;
+    if subject.key() != taken.key {
+        return Err("it holds another certificate than its name says".to_owned());
+    }
+    Ok(subject)
+}
+
+/// The processor's time that this thread took so far: what others take on a busy machine
+/// is not the user's to pay.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
+}
