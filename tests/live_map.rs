@@ -138,6 +138,41 @@ fn an_agent_that_starts_after_the_server_reaches_it_from_its_next_context_on() {
 }
 
 #[test]
+fn what_expired_in_the_map_or_is_early_there_hides_no_good_file() {
+    let (site, mut store) = (Site::new(), Store::new());
+    let good = site.good().der();
+    let response = site.write("response.der", &good);
+    let host = Python::new();
+    let server = host.start(&site, &store.shim().responses(&[&response]));
+    let client = host.client(&server, &site);
+    let other = site.good().this_update(-60).der();
+    store.put(&site, &other, 1);
+    client.handshake().assert_stapled(&good);
+    store.put_valid_from(&site, &other, i64::MAX, i64::MAX);
+    client.handshake().assert_stapled(&good);
+    store.put(&site, &other, i64::MAX);
+    client.handshake().assert_stapled(&other);
+}
+
+#[test]
+fn a_revocation_that_is_stapled_silences_files_after_its_end_too() {
+    let (site, mut store) = (Site::new(), Store::new());
+    let response = site.write("response.der", site.good().der());
+    let host = Python::new();
+    let server = host.start(&site, &store.shim().responses(&[&response]));
+    let client = host.client(&server, &site);
+    let revoked = site.good().revoked().der();
+    let revoke = |store: &mut Store, until| {
+        let done = store.writer.revoke(&key(&site), &revoked, 0, until);
+        done.expect("there is room");
+    };
+    revoke(&mut store, i64::MAX);
+    client.handshake().assert_stapled(&revoked);
+    revoke(&mut store, 1);
+    client.handshake().assert_no_staple();
+}
+
+#[test]
 fn what_the_agent_withdrew_is_not_taken_from_a_file() {
     let (site, mut store) = (Site::new(), Store::new());
     let good = site.good().der();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use staplegun_testkit::hosts::Python;
-use staplegun_testkit::{Client, Host, Server, Shim, Site, wait};
+use staplegun_testkit::{Client, Host, Server, Shim, Site, Spec, wait};
 
 /// A server with `response.der` of the site, and a client for it.
 struct Scene {
@@ -135,6 +135,39 @@ fn a_response_that_becomes_valid_later_is_then_stapled() {
     wait::until("the response has become valid", || {
         (scene.staple()? == first).then_some(())
     });
+}
+
+#[test]
+fn a_renewal_of_tomorrow_is_kept_and_stapled_when_its_time_has_come() {
+    let (scene, first) = Scene::start(|site| site.good().der(), Shim::preloaded());
+    scene.client().handshake().assert_stapled(&first);
+    // Not for the skew alone; and what lies there afterwards is of no use.
+    let early = scene.site.good().this_update(300 + 6).der();
+    scene.site.write("response.der", &early);
+    wait::until("the early one has been looked at", || {
+        assert_eq!(scene.staple().as_ref(), Some(&first));
+        scene.log().contains("valid from").then_some(())
+    });
+    scene.site.write("response.der", &early[..9]);
+    wait::until("the early one has become valid", || {
+        (scene.staple()? == early).then_some(())
+    });
+}
+
+#[test]
+fn nothing_is_stapled_past_the_end_of_the_delegates_certificate() {
+    const VALID_FOR: i64 = 6;
+    let start = Instant::now();
+    let brief = |site: &Site| {
+        let delegate = site.root.issue(&Spec::responder().validity(-60, VALID_FOR));
+        site.good().delegate(&delegate).der()
+    };
+    let (scene, first) = Scene::start(brief, Shim::preloaded());
+    scene.client().handshake().assert_stapled(&first);
+    wait::until("the delegate's certificate has ended", || {
+        scene.staple().is_none().then_some(())
+    });
+    assert!(start.elapsed() > Duration::from_secs(VALID_FOR as u64 - 1));
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn repaired_it_is_replaced_by_ours() {
     let rejected = [
         site.good().expired().der(),
         site.good().revoked().der(),
+        site.good().corrupt_signature().der(),
         Response::good(&other.leaf, &other.root).der(),
     ];
     for own in rejected {
@@ -59,6 +60,24 @@ fn repaired_it_is_replaced_by_ours() {
         let good = std::fs::read(site.path("good.der")).expect("it was written");
         assert_stapled(&site, &server, &good);
     }
+}
+
+#[test]
+fn a_signature_that_does_not_hold_is_told_in_the_log_once() {
+    let site = Site::new();
+    let forged = site.good().corrupt_signature().der();
+    let log = site.write_with_mode("log", "", 0o666);
+    let server = start(&site, &forged, Shim::preloaded().log(&log));
+    for _ in 0..3 {
+        assert_stapled(&site, &server, &forged);
+    }
+    let log = std::fs::read_to_string(log).expect("the log can be read");
+    let complaints = log
+        .lines()
+        .filter(|line| line.contains("would be rejected"));
+    let complaints: Vec<_> = complaints.collect();
+    assert_eq!(complaints.len(), 1, "{log}");
+    assert!(complaints[0].contains("not signed"), "{log}");
 }
 
 #[test]

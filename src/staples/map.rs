@@ -76,10 +76,11 @@ pub fn read<B: AsMut<[MaybeUninit<u8>]>>(
     MAP.get().ok_or(Miss::Absent)?.read(key, now, space)
 }
 
-/// Whether the map has a response, or the agent's word that there is none.
+/// Whether the map has a response to be stapled, or the agent's word that there is
+/// none.
 pub fn knows(key: &Key, now: i64) -> bool {
     let found = MAP.get().map(|map| map.lookup(key, now));
-    !matches!(found, None | Some(Err(Miss::Absent)))
+    matches!(found, Some(Ok(_) | Err(Miss::Withdrawn)))
 }
 
 /// Whether the map has a response that may be sent at `now` and of whose life more

@@ -46,10 +46,14 @@ pub fn for_leaf(subject: &Subject<'_>) -> Outcome {
     let (now, mut tell) = (output::seconds(), false);
     let space = |length| Space::new(subject.x509.crypto(), length);
     let found = match map::read(&subject.key, now, space) {
-        // Only where the agent does not know the certificate do files speak.
-        Err(Miss::Absent) => {
+        // Only what the agent has withdrawn silences files. What expired in the map may
+        // belong to an agent that is gone.
+        Err(miss) if miss != Miss::Withdrawn => {
             tell = guard::quietly(subject.x509.crypto(), false, || subject.look_again(now));
-            subject.read(now, space)
+            subject.read(now, space).map_err(|of_file| match of_file {
+                Miss::Absent => miss,
+                of_file => of_file,
+            })
         }
         known => known,
     };

@@ -51,6 +51,14 @@ fn each_miss_has_its_reason() {
     assert!(writer.remove(&key(1)));
     assert!(!writer.remove(&key(1)));
     assert_eq!(at(1, NOW), Err(Miss::Absent));
+    // Longer than what it replaces: another record takes its place.
+    let revoked = response(2, 2, 3000);
+    writer.revoke(&key(2), &revoked, NOW, NOW + 10).unwrap();
+    assert_eq!(at(2, NOW), Ok(3000));
+    assert_eq!(at(2, NOW + 11), Err(Miss::Withdrawn));
+    drop(writer);
+    drop(open(&scratch.map()));
+    assert_eq!(at(2, NOW + 11), Err(Miss::Withdrawn), "after a restart");
 }
 
 #[test]

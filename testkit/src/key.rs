@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use der::asn1::{Any, BitString, ObjectIdentifier};
 use der::{Decode, Encode};
@@ -25,6 +26,7 @@ pub enum KeyKind {
 }
 
 /// A private key.
+#[derive(Clone)]
 pub struct Key {
     pem: String,
     public: SubjectPublicKeyInfoOwned,
@@ -32,11 +34,12 @@ pub struct Key {
 }
 
 /// How the key signs.
+#[derive(Clone)]
 enum KeySigner {
     P256(p256::ecdsa::SigningKey),
     /// The key's file, for the openssl program: RSA in an unoptimised Rust
     /// build takes seconds. The directory goes when the key goes.
-    Rsa(Directory),
+    Rsa(Arc<Directory>),
 }
 
 impl Key {
@@ -70,7 +73,7 @@ impl Key {
         Self {
             pem: String::from_utf8(pem).expect("PEM is text"),
             public: SubjectPublicKeyInfoOwned::from_der(&public).expect("decodes"),
-            signer: KeySigner::Rsa(directory),
+            signer: KeySigner::Rsa(Arc::new(directory)),
         }
     }
 

@@ -274,6 +274,14 @@ impl Identity {
         Self { certificate, key }
     }
 
+    /// Makes another certificate for the same key, signed by it: a root that was
+    /// renewed, if the specification gives it the same name.
+    pub fn again(&self, spec: &Spec) -> Self {
+        let key = self.key.clone();
+        let certificate = sign(spec, &key, &name(&spec.common_name), &key);
+        Self { certificate, key }
+    }
+
     /// The certificate in DER.
     pub fn der(&self) -> Vec<u8> {
         self.certificate.to_der().expect("encodes")

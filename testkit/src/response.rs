@@ -139,6 +139,12 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Sends another certificate along, before those that do already.
+    pub fn along(mut self, other: &Identity) -> Self {
+        self.certificates.insert(0, other.certificate.clone());
+        self
+    }
+
     /// Names the responder by the hash of its key instead of its name.
     pub fn responder_by_key(mut self) -> Self {
         self.responder_by_key = true;

@@ -160,13 +160,19 @@ impl Keeper {
         self.writer.put(key, &staple.der, validity.from, last)
     }
 
-    /// Staples nothing any more: `revoked` tells a revocation.
+    /// Staples nothing good any more: `revoked` tells a revocation. It is stapled itself
+    /// while it is valid, if `staples` says so and there is room.
     ///
     /// # Errors
     ///
     /// If the map is full and had no response either.
-    pub fn withdraw(&mut self, key: &Key, revoked: &Staple) -> Result<(), MapError> {
-        self.writer.revoke(key, revoked.validity.from)
+    pub fn withdraw(&mut self, key: &Key, revoked: &Staple, staples: bool) -> Result<(), MapError> {
+        let Staple { der, validity, .. } = revoked;
+        let last = validity.until.saturating_sub(1);
+        if staples && self.writer.revoke(key, der, validity.from, last).is_ok() {
+            return Ok(());
+        }
+        self.writer.revoke(key, &[], validity.from, last)
     }
 
     /// What the map holds.

@@ -250,13 +250,8 @@ impl Daemon {
     /// meanwhile; were the machine to stop before it is on the disk, the next agent
     /// would ask at once for what it found there.
     pub(super) fn withdraw(&mut self, key: &Key, staple: Staple, from: Origin<'_>) {
-        let is_there = !staple.der.is_empty();
-        let staples = self.settings.staple_revoked && is_there && staple.is_fresh(clock::now());
-        let done = if staples {
-            self.keeper.staple(key, &staple)
-        } else {
-            self.keeper.withdraw(key, &staple)
-        };
+        let staples = self.settings.staple_revoked;
+        let done = self.keeper.withdraw(key, &staple, staples);
         match from {
             Origin::Responder(_) => self.keeper.write_evidence(key, &staple.der),
             Origin::File => self.keeper.leave_response(key),

@@ -83,7 +83,7 @@ fn keep_alone(
         map.put(&key, &staple.der, staple.validity.from, last)?;
         files.staples.write(&key, &staple.der)?;
     } else {
-        map.revoke(&key, staple.validity.from)?;
+        map.revoke(&key, &[], staple.validity.from, 0)?;
         files.note_end(false)?;
         write_evidence(&files, &key, &staple.der)?;
     }

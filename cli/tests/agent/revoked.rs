@@ -181,6 +181,30 @@ fn the_revoked_response_is_stapled_where_the_operator_wants_it() {
 }
 
 #[test]
+fn a_revoked_response_that_is_stapled_leaves_the_record_withdrawn_when_it_ends() {
+    let scene = scene();
+    let good = scene.good();
+    scene.responder.set(Behaviour::Answer(good.clone()));
+    let agent = scene
+        .store
+        .start(&format!("staple-revoked = true\n{QUICK}"));
+    agent.wait_until_served(&scene.leaf, &good);
+    let revoked = Response::good(&scene.leaf, &scene.ca)
+        .revoked()
+        .this_update(-60)
+        .next_update(5)
+        .der();
+    scene.responder.set(Behaviour::Answer(revoked.clone()));
+    agent.wait_until_served(&scene.leaf, &revoked);
+    wait::until("the revoked response has ended", || {
+        let served = scene.store.served(&scene.leaf);
+        (served.as_ref() != Ok(&revoked)).then_some(served)
+    })
+    .expect_err("nothing else comes");
+    assert_eq!(scene.store.served(&scene.leaf), Err(Miss::Withdrawn));
+}
+
+#[test]
 fn a_revocation_without_a_signature_that_counts_is_none() {
     let scene = scene();
     let good = scene.good();

@@ -162,13 +162,26 @@ impl Writer {
     /// Stops the response for `key` at once, and says so to readers, which then
     /// use none from elsewhere either. Until the next `put`.
     pub fn withdraw(&mut self, key: &Key) -> Result<(), MapError> {
-        self.revoke(key, 0)
+        self.revoke(key, &[], 0, 0)
     }
 
-    /// As [`withdraw`](Self::withdraw), for a revocation; thisUpdate of the response
-    /// that told it can be read again by [`entries`](Self::entries).
-    pub fn revoke(&mut self, key: &Key, this_update: i64) -> Result<(), MapError> {
-        self.change(key, 0, |slots| slots.revoke(key, this_update))
+    /// As [`withdraw`](Self::withdraw), for a revocation. The response `der` that tells it
+    /// is stapled while it is valid, unless it is empty; its thisUpdate can be read again
+    /// by [`entries`](Self::entries). On an error what was published stays.
+    pub fn revoke(
+        &mut self,
+        key: &Key,
+        der: &[u8],
+        this_update: i64,
+        until: i64,
+    ) -> Result<(), MapError> {
+        if der.len() > MAX_RESPONSE {
+            return Err(MapError::response(&self.path, der.len()));
+        }
+        self.change(key, der.len(), |slots| {
+            // It fits: `change` saw to that.
+            let _ = slots.revoke(key, der, this_update, until);
+        })
     }
 
     /// Removes the record for `key`; false if there is none.

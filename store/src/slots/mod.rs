@@ -73,7 +73,8 @@ pub enum State {
     Empty,
     /// A response to be stapled.
     Good,
-    /// No response may be stapled.
+    /// No good response may be stapled, nor one from elsewhere. There may be bytes:
+    /// the response that tells the revocation, which is stapled while it is valid.
     Withdrawn,
 }
 
@@ -129,7 +130,7 @@ impl Head {
 ///
 /// Reading is safe at any time, from any thread or process, whatever the words
 /// hold. Writing ([`publish`](Self::publish), [`withdraw`](Self::withdraw),
-/// [`clear`](Self::clear)) is for one writer at a time: two at once do no harm to
+/// [`revoke`](Self::revoke), [`clear`](Self::clear)) is for one writer at a time: two at once do no harm to
 /// memory, but leave a record that fails its checksum.
 #[derive(Clone, Copy)]
 pub struct Slots<'a> {
@@ -205,20 +206,25 @@ impl<'a> Slots<'a> {
     #[inline]
     pub fn lookup(&self, key: &Key, now: i64) -> Result<Found<'a>, Miss> {
         let head = self.head()?;
-        match head.state() {
-            Some(State::Good) => {}
+        let withdrawn = match head.state() {
+            Some(State::Good) => false,
+            Some(State::Withdrawn) => true,
             Some(State::Empty) => return Err(Miss::Absent),
-            Some(State::Withdrawn) => return Err(Miss::Withdrawn),
             None => return Err(Miss::Damaged),
+        };
+        // What is withdrawn stays so whatever the time.
+        let missed = |why| Err(if withdrawn { Miss::Withdrawn } else { why });
+        if head.length() == 0 {
+            return missed(Miss::Damaged);
         }
-        if head.length() == 0 || head.length() > self.capacity() {
+        if head.length() > self.capacity() {
             return Err(Miss::Damaged);
         }
         if now > head.until {
-            return Err(Miss::Expired);
+            return missed(Miss::Expired);
         }
         if now.saturating_add(CLOCK_SKEW) < head.this_update {
-            return Err(Miss::NotYetValid);
+            return missed(Miss::NotYetValid);
         }
         Ok(Found {
             slots: *self,
@@ -252,13 +258,20 @@ impl<'a> Slots<'a> {
 
     /// Stops the response at once: readers get none until the next `publish`.
     pub fn withdraw(&self, key: &Key) {
-        self.revoke(key, 0);
+        self.fill(key, State::Withdrawn, &[], 0, 0);
     }
 
-    /// As [`withdraw`](Self::withdraw), for a revocation; thisUpdate of the response
-    /// that told it stays in the [`Summary`], for the next writer.
-    pub fn revoke(&self, key: &Key, this_update: i64) {
-        self.fill(key, State::Withdrawn, &[], this_update, 0);
+    /// As [`withdraw`](Self::withdraw), for a revocation. The response that tells it is
+    /// stapled while it is valid, unless it is empty; afterwards readers get none. Its
+    /// thisUpdate stays in the [`Summary`], for the next writer. False, and nothing
+    /// changed, if it is longer than the capacity.
+    #[must_use]
+    pub fn revoke(&self, key: &Key, der: &[u8], this_update: i64, until: i64) -> bool {
+        if der.len() > self.capacity() {
+            return false;
+        }
+        self.fill(key, State::Withdrawn, der, this_update, until);
+        true
     }
 
     /// Empties the record.

@@ -73,6 +73,24 @@ fn a_withdrawn_response_is_gone_at_once_and_a_later_one_comes_back() {
 }
 
 #[test]
+fn a_revocation_is_stapled_while_it_is_valid_and_withdrawn_before_and_for_good_after() {
+    let words = words();
+    let slots = Slots::new(&words).unwrap();
+    assert!(slots.publish(&key(1), b"good", 1000, 9000));
+    assert!(slots.revoke(&key(1), b"revoked", 2000, 3000));
+    assert_eq!(read(&slots, 2500), Ok(b"revoked".to_vec()));
+    assert_eq!(read(&slots, 3000), Ok(b"revoked".to_vec()));
+    for now in [2000 - CLOCK_SKEW - 1, 3001, i64::MAX] {
+        assert_eq!(read(&slots, now), Err(Miss::Withdrawn), "at {now}");
+    }
+    let shown = slots.inspect(&key(1)).unwrap();
+    assert_eq!((shown.state, shown.length), (State::Withdrawn, 7));
+    assert!(!slots.revoke(&key(1), &vec![1; CAPACITY + 1], 2000, 3000));
+    assert!(slots.publish(&key(1), b"good", 4000, 9000));
+    assert_eq!(read(&slots, 4000), Ok(b"good".to_vec()));
+}
+
+#[test]
 fn a_copy_that_the_writer_overtook_is_refused_and_read_again() {
     let words = words();
     let slots = Slots::new(&words).unwrap();
