@@ -6,9 +6,13 @@ use clap::{Parser, Subcommand};
 
 use crate::{add, agent, check, fetch, probe, run, status};
 
+const AFTER_HELP: &str = "\
+Exit status: that of the command, which its own --help tells; 64 the command line is wrong (125 of \
+run).";
+
 /// OCSP stapling for every program that uses OpenSSL, without changing the program.
 #[derive(Debug, Parser)]
-#[command(name = "staplegun", version, max_term_width = 100)]
+#[command(name = "staplegun", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Staplegun {
     /// What to do.
     #[command(subcommand)]

@@ -14,6 +14,7 @@ use super::clock;
 use super::counters::Counters;
 use super::decision::{longest_heeded, overslept as has_overslept};
 use super::event::Event;
+use super::forgiving::Mistake;
 use super::inbox::{Ground, Inbox};
 use super::keeper::Keeper;
 use super::list;
@@ -52,6 +53,8 @@ pub struct Daemon {
     /// The list of it, as it was seen last.
     pub(super) list: Option<Stamp>,
     reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
+    /// What is wrong with the configuration, for whoever looks at the service.
+    complaint: Option<String>,
 }
 
 /// The other threads, which exist once the agent is the user that it is to be.
@@ -107,21 +110,40 @@ impl Agenda {
 impl Daemon {
     /// Makes it of its parts; `reload` reads the configuration again.
     ///
+    /// A file of trusted issuers that cannot be read does not count, and is told with
+    /// the other `mistakes` of the configuration.
+    ///
     /// # Errors
     ///
-    /// If a file of trusted issuers cannot be read.
+    /// If libcrypto gives no store for the trusted issuers.
     pub fn new(
         layout: Layout,
         settings: Settings,
+        mut mistakes: Vec<Mistake>,
         keeper: Keeper,
         reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
     ) -> anyhow::Result<Self> {
+        let mut usable = settings.trusted_issuers.clone();
+        usable.retain(|file| match Trust::new(std::slice::from_ref(file)) {
+            Ok(_) => true,
+            Err(error) => {
+                mistakes.push(Mistake::new(format!("{error:#}")));
+                false
+            }
+        });
+        for mistake in &mistakes {
+            tracing::error!(cause = "configuration", "{mistake}; it does not count");
+        }
         let manner = Arc::new(settings.manner());
         let ground = Ground {
-            trust: Trust::new(&settings.trusted_issuers)?,
+            trust: Trust::new(&usable)?,
             manner: Arc::clone(&manner),
         };
         Ok(Self {
+            complaint: mistakes.first().map(|first| match mistakes.len() {
+                1 => format!("the configuration has a mistake: {first}"),
+                all => format!("the configuration has {all} mistakes, the first: {first}"),
+            }),
             manner,
             ground: Arc::new(ground),
             issuers: Arc::default(),
@@ -146,7 +168,7 @@ impl Daemon {
             metrics: Some(Instant::now()),
             metrics_pause: METRICS_PAUSE,
         };
-        threads.manager.ready("filled the live map");
+        threads.manager.ready(self.complaint("filled the live map"));
         self.examine_again(&mut threads.inbox);
         loop {
             self.look_where_due(&mut threads, &mut agenda);
@@ -193,7 +215,9 @@ impl Daemon {
                     threads.inbox.judge_by(Arc::clone(&self.ground));
                     self.examine_again(&mut threads.inbox);
                     agenda.look_elsewhere(Instant::now());
-                    threads.manager.ready("read the configuration again");
+                    threads
+                        .manager
+                        .ready(self.complaint("read the configuration again"));
                 }
                 Event::Stop(why) => {
                     threads.manager.stopping();
@@ -347,6 +371,11 @@ impl Daemon {
         next.saturating_duration_since(Instant::now())
     }
 
+    /// What the service manager is told: `good`, unless something is wrong.
+    fn complaint<'a>(&'a self, good: &'a str) -> &'a str {
+        self.complaint.as_deref().unwrap_or(good)
+    }
+
     fn read_settings(&mut self) {
         let read = || -> anyhow::Result<(Settings, Trust)> {
             let settings = (self.reload)()?;
@@ -359,15 +388,17 @@ impl Daemon {
                 self.settings = settings;
                 let manner = Arc::clone(&self.manner);
                 self.ground = Arc::new(Ground { trust, manner });
+                self.complaint = None;
                 // There may be a responder now where there was none.
                 self.listed = list::Seen::default();
                 self.ask_at_once();
                 tracing::info!("read the configuration again");
             }
-            Err(error) => tracing::error!(
-                cause = "configuration",
-                "{error:#}; the configuration stays as it was"
-            ),
+            Err(error) => {
+                let why = format!("{error:#}; the configuration stays as it was");
+                tracing::error!(cause = "configuration", "{why}");
+                self.complaint = Some(format!("the reload was refused: {why}"));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::complain::is_journal;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -14,15 +15,29 @@ use tracing_subscriber::registry::LookupSpan;
 /// Starts to log, unless it was started before.
 pub fn start(level: Level) {
     let format = Line {
-        for_journal: std::env::var_os("JOURNAL_STREAM").is_some(),
+        for_journal: is_journal(),
     };
     // It fails when there is a log already: then that one stays.
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // It would be told by a macro that panics when nobody reads standard error.
+        .log_internal_errors(false)
         .event_format(format)
         .try_init();
+    // A panic is an event like others: one line, with its priority.
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let what = payload.downcast_ref::<&str>().copied();
+        let what = what.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let what = what.unwrap_or("it says no more");
+        let at = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(cause = "internal", %at, "panicked, which is a bug: {what:?}");
+    }));
 }
 
 struct Line {

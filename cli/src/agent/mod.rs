@@ -15,6 +15,7 @@ mod daemon;
 mod decision;
 mod event;
 mod fill;
+mod forgiving;
 mod inbox;
 mod intake;
 mod keeper;

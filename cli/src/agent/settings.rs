@@ -9,6 +9,7 @@ use serde::Deserialize;
 use staplegun_ocsp::{LIFE_WITHOUT_NEXT_UPDATE, Policy, schedule};
 
 use super::decision::Limits;
+use super::forgiving::{self, Mistake};
 use crate::fetch::{Manner, Override, Patience, Proxies, ProxySettings};
 
 /// Where the system's agent looks, if no other file is named.
@@ -107,45 +108,84 @@ impl Settings {
     ///
     /// If the file cannot be read, or something in it makes no sense.
     pub fn load(file: Option<&Path>, is_system: bool) -> anyhow::Result<Self> {
-        let path = match file {
-            Some(path) => path,
-            None if is_system && Path::new(SYSTEM_FILE).exists() => Path::new(SYSTEM_FILE),
-            None => return Ok(Self::default()),
+        let Some(path) = path(file, is_system) else {
+            return Ok(Self::default());
         };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("in the configuration {}", path.display()))
-    }
-
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        let settings: Self = toml::from_str(text)?;
-        settings.check()?;
+        let (settings, mistakes) = Self::parse(&read(path)?);
+        if !mistakes.is_empty() {
+            let all: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            bail!(
+                "in the configuration {}: {}",
+                path.display(),
+                all.join("; ")
+            );
+        }
         Ok(settings)
     }
 
-    fn check(&self) -> anyhow::Result<()> {
-        for one in &self.responder {
-            one.check().map_err(anyhow::Error::msg)?;
+    /// As [`Settings::load`], but what makes no sense is left out and told.
+    pub fn load_what_counts(file: Option<&Path>, is_system: bool) -> (Self, Vec<Mistake>) {
+        let Some(path) = path(file, is_system) else {
+            return (Self::default(), Vec::new());
+        };
+        match read(path) {
+            Ok(text) => Self::parse(&text),
+            Err(error) => (Self::default(), vec![Mistake::new(format!("{error:#}"))]),
         }
-        self.proxy.check().map_err(anyhow::Error::msg)?;
+    }
+
+    fn parse(text: &str) -> (Self, Vec<Mistake>) {
+        let (mut settings, mut mistakes) = forgiving::read::<Self>(text);
+        mistakes.extend(settings.leave_out().into_iter().map(Mistake::new));
+        (settings, mistakes)
+    }
+
+    /// Takes back what was understood and makes no sense, and tells why.
+    fn leave_out(&mut self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        self.responder.retain(|one| match one.check() {
+            Ok(()) => true,
+            Err(why) => {
+                mistakes.push(why);
+                false
+            }
+        });
+        // It stays: to ask without the proxy would be another wish.
+        mistakes.extend(self.proxy.check().err());
+        let usual = Self::default();
         if self.threads == 0 || self.threads > 256 || self.per_responder == 0 {
-            bail!("threads must be from 1 to 256, and per-responder at least 1");
+            mistakes.push("threads must be from 1 to 256, and per-responder at least 1".to_owned());
+            (self.threads, self.per_responder) = (usual.threads, usual.per_responder);
         }
-        let timing = &self.timing;
-        let times = [
-            ("per-address", timing.per_address),
-            ("fetch", timing.fetch),
-            ("longest-refresh", timing.longest_refresh),
-            ("longest-retry", timing.longest_retry),
-            ("life-without-next-update", timing.life_without_next_update),
-            ("sweep", timing.sweep),
-        ];
-        for (name, seconds) in times {
-            if !(0.01..=31_536_000.0).contains(&seconds) {
-                bail!("timing.{name} is {seconds}: it must be from 0.01 seconds to a year");
+        let (timing, usual) = (&mut self.timing, usual.timing);
+        for (name, seconds, usual) in [
+            ("per-address", &mut timing.per_address, usual.per_address),
+            ("fetch", &mut timing.fetch, usual.fetch),
+            (
+                "longest-refresh",
+                &mut timing.longest_refresh,
+                usual.longest_refresh,
+            ),
+            (
+                "longest-retry",
+                &mut timing.longest_retry,
+                usual.longest_retry,
+            ),
+            (
+                "life-without-next-update",
+                &mut timing.life_without_next_update,
+                usual.life_without_next_update,
+            ),
+            ("sweep", &mut timing.sweep, usual.sweep),
+        ] {
+            if !(0.01..=31_536_000.0).contains(seconds) {
+                mistakes.push(format!(
+                    "timing.{name} is {seconds}: it must be from 0.01 seconds to a year"
+                ));
+                *seconds = usual;
             }
         }
-        Ok(())
+        mistakes
     }
 
     /// How responses are fetched.
@@ -178,7 +218,18 @@ impl Settings {
     }
 }
 
-/// `check` has seen to it that it is no negative and no infinite number.
+/// The file to be read, if there is one.
+fn path(file: Option<&Path>, is_system: bool) -> Option<&Path> {
+    let system = Path::new(SYSTEM_FILE);
+    file.or_else(|| (is_system && system.exists()).then_some(system))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration {}", path.display()))
+}
+
+/// `leave_out` has seen to it that it is no negative and no infinite number.
 fn seconds(number: f64) -> Duration {
     Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX)
 }
@@ -187,9 +238,16 @@ fn seconds(number: f64) -> Duration {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn parsed(text: &str) -> Settings {
+        let (settings, mistakes) = Settings::parse(text);
+        assert_eq!(mistakes, []);
+        settings
+    }
+
     #[test]
     fn an_empty_file_means_the_defaults() {
-        let settings = Settings::parse("").unwrap();
+        let settings = parsed("");
         assert_eq!(settings.manner().patience.total, Duration::from_secs(15));
         assert_eq!(settings.limits().longest_retry, Duration::from_secs(3600));
         assert!(!settings.staple_revoked);
@@ -199,7 +257,7 @@ mod tests {
     fn the_packaged_file_shows_the_defaults() {
         let packaged = include_str!("../../../packaging/agent.toml");
         assert_eq!(
-            format!("{:?}", Settings::parse(packaged).unwrap()),
+            format!("{:?}", parsed(packaged)),
             format!("{:?}", Settings::default())
         );
         // Uncommented, all of it is understood, and the numbers are the defaults.
@@ -221,7 +279,7 @@ mod tests {
                 )
             })
             .collect();
-        let shown = Settings::parse(&uncommented).unwrap();
+        let shown = parsed(&uncommented);
         let usual = Settings::default();
         assert_eq!(format!("{:?}", shown.timing), format!("{:?}", usual.timing));
         assert_eq!(
@@ -244,11 +302,10 @@ mod tests {
 
     #[test]
     fn what_is_set_counts() {
-        let settings = Settings::parse(
+        let settings = parsed(
             "user = 'staplegun'\n[timing]\nlongest-retry = 0.5\n\
              [[responder]]\nprefix = 'http://a/'\nurl = 'http://b/'\n",
-        )
-        .unwrap();
+        );
         assert_eq!(settings.user.as_deref(), Some("staplegun"));
         assert_eq!(settings.limits().longest_retry, Duration::from_millis(500));
         assert_eq!(settings.manner().overrides.len(), 1);
@@ -265,8 +322,12 @@ mod tests {
             ("[[responder]]\nprefix = 'x'\nurl = 'ftp://b/'", "ftp://b/"),
             ("map-size = 'big'", "map-size"),
         ] {
-            let error = format!("{:#}", Settings::parse(text).unwrap_err());
-            assert!(error.contains(word), "{text:?}: {error}");
+            let (settings, mistakes) = Settings::parse(text);
+            let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            let told = told.join("; ");
+            assert!(told.contains(word), "{text:?}: {told}");
+            let usual = format!("{:?}", Settings::default());
+            assert_eq!(format!("{settings:?}"), usual, "{text:?}");
         }
     }
 }

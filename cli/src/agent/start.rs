@@ -19,6 +19,7 @@ use staplegun_store::spool::DropBox;
 use tracing::Level;
 
 use super::daemon::{Daemon, Threads, Until};
+use super::forgiving::Mistake;
 use super::inbox::Inbox;
 use super::keeper::{Keeper, take_lock};
 use super::lifetime::Program;
@@ -37,8 +38,15 @@ const STANDBY_PAUSE: Duration = Duration::from_millis(500);
 /// How often an agent that is to end soon looks for the other's end.
 const ATTEMPTS: u32 = 3;
 
+const AFTER_HELP: &str = "\
+It stays in the foreground and logs to standard error. SIGTERM ends it, SIGHUP has it read its \
+configuration again.
+
+Exit status: 0 it was told to end or has done what was asked, 1 it cannot start.";
+
 /// Keep a valid response for every certificate of a store
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     #[command(flatten)]
     place: Place,
@@ -76,14 +84,25 @@ pub struct Args {
 }
 
 impl Args {
+    /// What the file says, and over it the command line; for what in it makes no
+    /// sense the default, and the mistakes.
+    fn settings_that_count(&self, is_system: bool) -> (Settings, Vec<Mistake>) {
+        let file = self.config.as_deref();
+        let (settings, mistakes) = Settings::load_what_counts(file, is_system);
+        (self.over(settings), mistakes)
+    }
+
     /// What the file says, and over it the command line.
     fn settings(&self, is_system: bool) -> anyhow::Result<Settings> {
-        let mut settings = Settings::load(self.config.as_deref(), is_system)?;
+        Ok(self.over(Settings::load(self.config.as_deref(), is_system)?))
+    }
+
+    fn over(&self, mut settings: Settings) -> Settings {
         settings.user = self.user.clone().or(settings.user);
         settings.metrics_file = self.metrics_file.clone().or(settings.metrics_file);
         settings.metrics_port = self.metrics_port.or(settings.metrics_port);
         settings.responder = [self.responders.clone(), settings.responder].concat();
-        Ok(settings)
+        settings
     }
 }
 
@@ -106,8 +125,32 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let layout = args.place.layout()?;
     // Asked now: later the agent is another user.
     let is_system = args.place.is_system();
-    let settings = args.settings(is_system)?;
-    let user = other_user(settings.user.as_deref())?;
+    let (settings, mistakes) = args.settings_that_count(is_system);
+    let user = match other_user(settings.user.as_deref()) {
+        // What was stored is served whatever the configuration says.
+        Err(error) if args.fill => {
+            tracing::error!(cause = "configuration", "{error:#}");
+            user::owner_of(&layout)
+        }
+        // It may have been named by what makes no sense.
+        Ok(None) if settings.user.is_none() && !mistakes.is_empty() => {
+            match user::owner_of(&layout) {
+                None if !args.fill && mistakes.iter().any(|one| one.may_have_set("user")) => {
+                    bail!(
+                        "{}: it may name the user to run as, without whom this would run as \
+                         root; mend it",
+                        mistakes
+                            .iter()
+                            .map(ToString::to_string)
+                            .collect::<Vec<_>>()
+                            .join("; ")
+                    )
+                }
+                user => user,
+            }
+        }
+        user => user?,
+    };
     // What the agent writes is public, and only its own to write.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let manager = Manager::from_environment();
@@ -131,7 +174,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (map, staples) = (layout.map(), layout.lasting().join("staples"));
     let spool = layout.spool();
     let reload = Box::new(move || args.settings(is_system));
-    let mut daemon = Daemon::new(layout, settings, keeper, reload)?;
+    let mut daemon = Daemon::new(layout, settings, mistakes, keeper, reload)?;
     daemon.fill();
     if fill {
         return Ok(ExitCode::SUCCESS);

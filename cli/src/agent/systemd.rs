@@ -24,6 +24,7 @@ impl Manager {
 
     /// It runs.
     pub fn ready(&self, status: &str) {
+        let status = status.replace('\n', " ");
         self.tell(&format!("READY=1\nSTATUS={status}\n"));
     }
 

@@ -1,7 +1,10 @@
 //! Becoming another user, for good.
 
+use std::os::unix::fs::MetadataExt;
+
 use anyhow::{Context, bail};
 use nix::unistd::{Gid, Uid, User, initgroups, setresgid, setresuid};
+use staplegun_store::layout::Layout;
 
 /// Finds the user `name`.
 ///
@@ -18,6 +21,14 @@ pub fn find(name: &str) -> anyhow::Result<User> {
         bail!("the agent's user must not be root");
     }
     Ok(user)
+}
+
+/// The user other than root to whom the files of the store belong: who the last agent
+/// was. None if this process is not root, or there is none.
+pub fn owner_of(layout: &Layout) -> Option<User> {
+    let about = std::fs::symlink_metadata(layout.lasting().join("certs")).ok()?;
+    let is_other = Uid::effective().is_root() && about.uid() != 0;
+    is_other.then(|| User::from_uid(Uid::from_raw(about.uid())).ok().flatten())?
 }
 
 /// Becomes `user` with its groups: real, effective and saved, so that there is no

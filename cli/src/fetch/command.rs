@@ -21,11 +21,13 @@ use super::{
 use crate::agent::Place;
 use crate::agent::{now, start_log};
 
+const AFTER_HELP: &str = "\
+Exit status: 0 there is a good response for each, 1 for one there is none, 2 what was asked for \
+cannot be done, 3 one is revoked.";
+
 /// Fetch the responses for certificates once
-///
-/// Ends with 0 if there is a good response for each, 1 if for one there is none,
-/// 3 if one is revoked, 2 if what was asked for cannot be done.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Certificates: PEM with the leaf first, or DER
     #[arg(required = true, value_name = "CERT")]

@@ -21,3 +21,4 @@ mod store;
 mod support;
 mod umask;
 mod ways;
+mod words;
