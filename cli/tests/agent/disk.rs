@@ -89,7 +89,10 @@ impl Scene {
         let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
         let table = self.store.staplegun(&["status"]);
         let table = String::from_utf8_lossy(&table.stdout).into_owned();
-        (json["certificates"][0].clone(), table)
+        // Others have the same name, so that their order is anybody's guess.
+        let mut all = json["certificates"].as_array().expect("a list").iter();
+        let one = all.find(|one| one["sha256"] == self.leaf.sha256_hex());
+        (one.expect("it is told").clone(), table)
     }
 
     /// As a restart of the machine leaves it: the map is gone.
