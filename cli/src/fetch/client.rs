@@ -14,7 +14,7 @@ use ureq::unversioned::transport::{
 use ureq::{Body, Error};
 
 use super::address;
-use super::dial::Dialler;
+use super::dial::{Dialler, Inward, Led};
 use super::failure::{Failure, Kind};
 use super::proxy::{Proxies, Via};
 use super::resolve::Resolver;
@@ -62,6 +62,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The proxy that it came through.
     pub via: Option<Via>,
+    /// It is not from who was asked, but from where he sent us.
+    pub redirected: bool,
 }
 
 /// How long a connection on which nothing was asked is still used.
@@ -78,6 +80,16 @@ pub struct Client {
     first: Arc<AtomicUsize>,
     /// Connections opened so far.
     dialled: Arc<AtomicUsize>,
+    /// Where they led.
+    led: Arc<Led>,
+}
+
+/// Who was asked first, and sends us elsewhere.
+struct First {
+    host: String,
+    is_proxied: bool,
+    /// Anybody can reach it.
+    is_global: bool,
 }
 
 /// What one request came to.
@@ -90,38 +102,34 @@ enum Hop {
 impl Client {
     /// Asks through `proxies`.
     pub fn new(patience: Patience, proxies: Arc<Proxies>) -> Self {
-        let (first, dialled) = (Arc::default(), Arc::default());
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::NativeTls)
-            .root_certs(RootCerts::PlatformVerifier)
-            .build();
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            // They are followed here: ureq would drop what is posted.
-            .max_redirects(0)
-            // Each request has its own.
-            .proxy(None)
-            .max_idle_connections(1)
-            .max_idle_age(MAX_IDLE)
-            .user_agent(concat!("staplegun/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls)
-            .build();
-        let connector = ()
-            .chain(TunnelOnly(ConnectProxyConnector::default()))
-            .chain(SocksConnector::default())
-            .chain(Dialler {
-                per_address: patience.per_address,
-                first: Arc::clone(&first),
-                dialled: Arc::clone(&dialled),
-            })
-            .chain(NativeTlsConnector::default());
+        let (first, dialled, led) = (Arc::default(), Arc::default(), Arc::default());
+        let dialler = Dialler {
+            only_global: false,
+            led: Arc::clone(&led),
+            per_address: patience.per_address,
+            first: Arc::clone(&first),
+            dialled: Arc::clone(&dialled),
+        };
         Self {
             patience,
             proxies,
-            agent: ureq::Agent::with_parts(config, connector, Resolver::default()),
+            agent: agent(dialler),
             first,
             dialled,
+            led,
         }
+    }
+
+    /// Asks those to whom somebody redirects; only such that anybody can reach, if
+    /// `only_global`. It has no connections yet: none leads elsewhere.
+    fn beyond(&self, only_global: bool) -> ureq::Agent {
+        agent(Dialler {
+            only_global,
+            led: Arc::default(),
+            per_address: self.patience.per_address,
+            first: Arc::clone(&self.first),
+            dialled: Arc::clone(&self.dialled),
+        })
     }
 
     /// How long it may take.
@@ -174,98 +182,147 @@ impl Client {
         now: UnixTime,
     ) -> Result<Answer, Failure> {
         let mut at = url.to_owned();
+        let mut first: Option<First> = None;
         for _ in 0..=MAX_REDIRECTS {
             let failed = |kind| Failure::at(url, kind);
             let uri = address::parse(&at).map_err(|why| failed(Kind::BadAddress(why)))?;
             let via = self.proxies.for_uri(&uri);
             let via = via.map_err(|why| failed(Kind::Proxy(why)))?;
-            let hop = self.hop(&uri, via, message, deadline, now);
+            let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+            let beyond = match &first {
+                None => None,
+                Some(first) => {
+                    let is_proxied = first.is_proxied || via.is_some();
+                    if is_proxied && first.host != host && !self.proxies.may_redirect() {
+                        return Err(failed(Kind::RedirectByProxy(host)));
+                    }
+                    // A proxy's own address may be any.
+                    Some(self.beyond(first.is_global && via.is_none()))
+                }
+            };
+            let agent = beyond.as_ref().unwrap_or(&self.agent);
+            let hop = hop(agent, &uri, via, message, deadline, now);
             match hop.map_err(|failure| failure.through(url, via))? {
-                Hop::Answer(answer) => return Ok(answer),
+                Hop::Answer(answer) => {
+                    return Ok(Answer {
+                        redirected: first.is_some(),
+                        ..answer
+                    });
+                }
                 Hop::Elsewhere(location) => at = location,
             }
+            first.get_or_insert_with(|| First {
+                host,
+                is_proxied: via.is_some(),
+                is_global: via.is_none() && self.led.to_global(&uri) != Some(false),
+            });
         }
         Err(Failure::at(url, Kind::Redirect))
     }
+}
 
-    fn hop(
-        &self,
-        uri: &Uri,
-        via: Option<&Via>,
-        message: &Message,
-        deadline: Instant,
-        now: UnixTime,
-    ) -> Result<Hop, Failure> {
-        let failed = |kind| Failure::at("", kind);
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(failed(Kind::Timeout("the responders before it")));
-        }
-        let proxy = via.map(|via| via.proxy.clone());
-        let sent = match message {
-            Message::Get => self
-                .agent
-                .get(uri)
-                .config()
-                .timeout_global(Some(left))
-                .proxy(proxy)
-                .build()
-                .header("Accept", request::RESPONSE_TYPE)
-                .call(),
-            Message::Post(body) => self
-                .agent
-                .post(uri)
-                .config()
-                .timeout_global(Some(left))
-                .proxy(proxy)
-                .build()
-                .header("Accept", request::RESPONSE_TYPE)
-                .content_type(request::REQUEST_TYPE)
-                .send(body.as_slice()),
-        };
-        let mut response = sent.map_err(|error| failed(kind_of(error)))?;
-        let field = |name: &str| {
-            let value = response.headers().get(name)?.to_str().ok()?;
-            Some(value.to_owned())
-        };
-        let retry_after = field("retry-after").and_then(|value| http::retry_after(&value, now));
-        let status = response.status().as_u16();
-        match (status, field("location")) {
-            (200, _) => {}
-            // The request goes along, whatever it was: without it nothing is asked
-            // (RFC 9110, 15.4).
-            (301 | 302 | 307 | 308, Some(location)) => {
-                return Ok(Hop::Elsewhere(address::redirected(uri, &location)));
-            }
-            // To look at, and not to ask again.
-            (303, Some(location)) if matches!(message, Message::Get) => {
-                return Ok(Hop::Elsewhere(address::redirected(uri, &location)));
-            }
-            _ => {
-                return Err(Failure {
-                    retry_after,
-                    ..failed(Kind::HttpStatus(status))
-                });
-            }
-        }
-        let other_type = field("content-type")
-            .map(|value| value.chars().take(80).collect::<Box<str>>())
-            .filter(|value| {
-                !value
-                    .to_ascii_lowercase()
-                    .starts_with(request::RESPONSE_TYPE)
-            });
-        let max_age = field("cache-control")
-            .and_then(|control| http::max_age(&control, field("age").as_deref()));
-        let body = read(response.body_mut()).map_err(failed)?;
-        Ok(Hop::Answer(Answer {
-            body,
-            other_type,
-            max_age,
-            retry_after,
-            via: via.cloned(),
-        }))
+/// What asks, by connections of `dialler`.
+fn agent(dialler: Dialler) -> ureq::Agent {
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::NativeTls)
+        .root_certs(RootCerts::PlatformVerifier)
+        .build();
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        // They are followed here: ureq would drop what is posted.
+        .max_redirects(0)
+        // Each request has its own.
+        .proxy(None)
+        .max_idle_connections(1)
+        .max_idle_age(MAX_IDLE)
+        .user_agent(concat!("staplegun/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
+        .build();
+    let connector =
+        ().chain(TunnelOnly(ConnectProxyConnector::default()))
+            .chain(SocksConnector::default())
+            .chain(dialler)
+            .chain(NativeTlsConnector::default());
+    ureq::Agent::with_parts(config, connector, Resolver::default())
+}
+
+/// Sends one request.
+fn hop(
+    agent: &ureq::Agent,
+    uri: &Uri,
+    via: Option<&Via>,
+    message: &Message,
+    deadline: Instant,
+    now: UnixTime,
+) -> Result<Hop, Failure> {
+    let failed = |kind| Failure::at("", kind);
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(failed(Kind::Timeout("the responders before it")));
     }
+    let proxy = via.map(|via| via.proxy.clone());
+    let sent = match message {
+        Message::Get => agent
+            .get(uri)
+            .config()
+            .timeout_global(Some(left))
+            .proxy(proxy)
+            .build()
+            .header("Accept", request::RESPONSE_TYPE)
+            .call(),
+        Message::Post(body) => agent
+            .post(uri)
+            .config()
+            .timeout_global(Some(left))
+            .proxy(proxy)
+            .build()
+            .header("Accept", request::RESPONSE_TYPE)
+            .content_type(request::REQUEST_TYPE)
+            .send(body.as_slice()),
+    };
+    let mut response = sent.map_err(|error| failed(kind_of(error)))?;
+    let field = |name: &str| {
+        let value = response.headers().get(name)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    let retry_after = field("retry-after").and_then(|value| http::retry_after(&value, now));
+    let status = response.status().as_u16();
+    match (status, field("location")) {
+        (200, _) => {}
+        // The request goes along, whatever it was: without it nothing is asked
+        // (RFC 9110, 15.4).
+        (301 | 302 | 307 | 308, Some(location)) => {
+            return Ok(Hop::Elsewhere(address::redirected(uri, &location)));
+        }
+        // To look at, and not to ask again.
+        (303, Some(location)) if matches!(message, Message::Get) => {
+            return Ok(Hop::Elsewhere(address::redirected(uri, &location)));
+        }
+        _ => {
+            return Err(Failure {
+                retry_after,
+                ..failed(Kind::HttpStatus(status))
+            });
+        }
+    }
+    let other_type = field("content-type")
+        .map(|value| value.chars().take(80).collect::<Box<str>>())
+        .filter(|value| {
+            !value
+                .to_ascii_lowercase()
+                .starts_with(request::RESPONSE_TYPE)
+        });
+    let max_age =
+        field("cache-control").and_then(|control| http::max_age(&control, field("age").as_deref()));
+    let body = read(response.body_mut()).map_err(failed)?;
+    Ok(Hop::Answer(Answer {
+        body,
+        other_type,
+        max_age,
+        retry_after,
+        via: via.cloned(),
+        redirected: false,
+    }))
 }
 
 /// Leaves plain http to the [`Dialler`]: tunnels are for https.
@@ -317,6 +374,10 @@ fn kind_of(error: Error) -> Kind {
         Error::Timeout(ureq::Timeout::Connect) => Kind::Timeout("connecting"),
         Error::Timeout(_) => Kind::Timeout("the answer"),
         Error::HostNotFound => Kind::Unresolved,
+        Error::Other(why) if why.is::<Inward>() => match why.downcast::<Inward>() {
+            Ok(inward) => Kind::RedirectInward(inward.0),
+            Err(_) => Kind::Redirect,
+        },
         // The standard library tells getaddrinfo's errors apart by their text only.
         Error::Io(error) if error.to_string().starts_with("failed to lookup address") => {
             Kind::Unresolved

@@ -6,8 +6,11 @@
 //! Here each address gets the same time, and plain http through a proxy is asked
 //! for by the absolute form of the address (RFC 9112, 3.2.2).
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::http::Uri;
@@ -17,9 +20,57 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, ProxyProtocol, Timeout};
 
+use super::reach::is_global;
+
+/// Where connections led that were opened: whether to an address that anybody can reach,
+/// by the responder's scheme, host and port. One that was kept led where it led then.
+#[derive(Debug, Default)]
+pub struct Led(Mutex<HashMap<String, bool>>);
+
+/// The most responders of which that is known: a client asks few.
+const KNOWN: usize = 64;
+
+impl Led {
+    /// Whether the last connection for `uri` led to an address that anybody can reach;
+    /// None if that is not known.
+    pub fn to_global(&self, uri: &Uri) -> Option<bool> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&origin(uri)).copied()
+    }
+
+    fn note(&self, uri: &Uri, address: IpAddr) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        known.insert(origin(uri), is_global(address));
+    }
+}
+
+fn origin(uri: &Uri) -> String {
+    format!("{:?} {:?}", uri.scheme(), uri.authority())
+}
+
+/// An address to which a redirect may not lead.
+#[derive(Debug)]
+pub struct Inward(pub IpAddr);
+
+impl fmt::Display for Inward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not to be reached by anybody", self.0)
+    }
+}
+
+impl std::error::Error for Inward {}
+
 /// Opens TCP connections.
 #[derive(Debug)]
 pub struct Dialler {
+    /// Only to addresses that anybody can reach: whoever says where to go is one whom
+    /// anybody can reach. Not through a proxy, whose address tells nothing.
+    pub only_global: bool,
+    /// Where they led.
+    pub led: Arc<Led>,
     /// How long one address may take to accept.
     pub per_address: Duration,
     /// Which of a name's addresses comes first: another one after each failure,
@@ -43,12 +94,12 @@ impl<In: Transport> Connector<In> for Dialler {
             return Ok(Some(Box::new(connected)));
         }
         let Some(proxy) = plain_proxy(details) else {
-            return self.connect_any(details, &details.addrs).map(Some);
+            return self.connect_any(details, &details.addrs, false).map(Some);
         };
         let addresses = details
             .resolver
             .resolve(proxy.uri(), details.config, details.timeout)?;
-        let connected = self.connect_any(details, &addresses)?;
+        let connected = self.connect_any(details, &addresses, true)?;
         Ok(Some(Box::new(ByProxy::new(connected, details.uri, proxy))))
     }
 }
@@ -65,6 +116,7 @@ impl Dialler {
         &self,
         details: &ConnectionDetails,
         addresses: &ResolvedSocketAddrs,
+        is_proxied: bool,
     ) -> Result<Box<dyn Transport>, Error> {
         let count = addresses.len();
         let first = self.first.load(Ordering::Relaxed);
@@ -76,8 +128,17 @@ impl Dialler {
                 return Err(Error::Timeout(details.timeout.reason));
             }
             let address = addresses[(first.wrapping_add(turn)) % count];
+            if self.only_global && !is_proxied && !is_global(address.ip()) {
+                last = Some(Error::Other(Box::new(Inward(address.ip()))));
+                continue;
+            }
             match connect_one(details, address, left.min(self.per_address)) {
-                Ok(connected) => return Ok(connected),
+                Ok(connected) => {
+                    if !is_proxied {
+                        self.led.note(details.uri, address.ip());
+                    }
+                    return Ok(connected);
+                }
                 Err(error) => last = Some(error),
             }
         }

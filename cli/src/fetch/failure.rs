@@ -38,6 +38,10 @@ pub enum Kind {
     BadAddress(String),
     /// Too many redirects, or one that may not be followed.
     Redirect,
+    /// A redirect from an address that anybody can reach to one that not everybody can.
+    RedirectInward(std::net::IpAddr),
+    /// A redirect to that other host, through a proxy: where it leads cannot be seen.
+    RedirectByProxy(String),
     /// An answer that is no HTTP.
     Protocol(String),
     /// The proxy refused.
@@ -102,7 +106,7 @@ impl Failure {
             Kind::Unresolved => "unresolved",
             Kind::Connection(_) => "connection",
             Kind::BadAddress(_) => "bad_address",
-            Kind::Redirect => "redirect",
+            Kind::Redirect | Kind::RedirectInward(_) | Kind::RedirectByProxy(_) => "redirect",
             Kind::Protocol(_) => "protocol",
             Kind::Proxy(_) => "proxy",
             Kind::Tls(_) => "tls",
@@ -136,6 +140,16 @@ impl fmt::Display for Failure {
             Kind::Connection(why) => write!(f, "no answer: {why}"),
             Kind::BadAddress(why) => write!(f, "the address cannot be used: {why}"),
             Kind::Redirect => write!(f, "redirected too often, or away from http and https"),
+            Kind::RedirectInward(address) => write!(
+                f,
+                "redirected from a public address to {address}, which is none, and not followed: \
+                 name it by [[responder]] if the responder does lie there"
+            ),
+            Kind::RedirectByProxy(host) => write!(
+                f,
+                "redirected to another host ({host:?}) behind the proxy, and not followed: allow \
+                 it by redirects = true in [proxy], or name it by [[responder]]"
+            ),
             Kind::Protocol(why) => write!(f, "the answer is not HTTP: {why}"),
             Kind::Proxy(why) => write!(f, "the proxy did not let us through: {why}"),
             Kind::Tls(why) => write!(f, "no TLS with the responder: {why}"),

@@ -14,6 +14,7 @@ mod output;
 mod overrides;
 mod pem;
 mod proxy;
+mod reach;
 mod remembered;
 mod resolve;
 mod responder;

@@ -20,6 +20,9 @@ pub struct ProxySettings {
     pub https: Option<String>,
     /// Hosts that are asked without one, as no_proxy has them.
     pub except: Option<String>,
+    /// Whether a redirect to another host is followed: where it leads is the proxy's to
+    /// see.
+    pub redirects: bool,
 }
 
 impl ProxySettings {
@@ -55,6 +58,7 @@ pub struct Proxies {
     http: Option<Result<Via, String>>,
     https: Option<Result<Via, String>>,
     except: Vec<String>,
+    redirects: bool,
 }
 
 impl Proxies {
@@ -79,6 +83,7 @@ impl Proxies {
         let exceptions = exceptions
             .or_else(|| from_environment(&["no_proxy", "NO_PROXY"]).map(|(_, value)| value));
         Self {
+            redirects: settings.redirects,
             // HTTP_PROXY is what a CGI program has of a client's header "Proxy".
             http: choose(
                 &settings.http,
@@ -97,6 +102,11 @@ impl Proxies {
                 .map(str::to_ascii_lowercase)
                 .collect(),
         }
+    }
+
+    /// Whether a redirect to another host is followed where a proxy is asked.
+    pub fn may_redirect(&self) -> bool {
+        self.redirects
     }
 
     /// The proxy through which `uri` is asked; None if it is asked directly.
@@ -261,6 +271,7 @@ mod tests {
             http: Some("socks5h://one:2".into()),
             https: Some(String::new()),
             except: None,
+            redirects: false,
         };
         let environment = [
             ("http_proxy", "p:1"),

@@ -10,7 +10,7 @@ use staplegun_ocsp::request::{self, HttpRequest};
 use staplegun_ocsp::{Fault, HashAlgorithm, Policy, Response, UnixTime};
 
 use super::ca_issuers;
-use super::client::{Client, Message, Patience};
+use super::client::{Answer, Client, Message, Patience};
 use super::failure::{Failure, Kind};
 use super::issuer::Issuers;
 use super::judge::{Staple, judge};
@@ -224,7 +224,7 @@ impl Asking<'_> {
             .and_then(|staple| same_nonce(staple, request.nonce.as_ref()));
         let staple = judged.map_err(|kind| Failure {
             retry_after: answer.retry_after,
-            ..Failure::at(url, with_type(kind, answer.other_type)).through(url, answer.via.as_ref())
+            ..Failure::at(url, fit_to_tell(kind, &answer)).through(url, answer.via.as_ref())
         })?;
         Ok(Received {
             staple,
@@ -340,12 +340,21 @@ fn is_garbage(fault: &Fault) -> bool {
     )
 }
 
-/// The type is told where it may explain what is wrong.
-fn with_type(kind: Kind, other_type: Option<Box<str>>) -> Kind {
+/// The type is told where it may explain what is wrong. Of what came from elsewhere than
+/// was asked nothing is repeated: whoever redirects must not make the agent's log and
+/// notes say what only the agent can read.
+fn fit_to_tell(kind: Kind, answer: &Answer) -> Kind {
     match kind {
+        Kind::Response { fault, .. } if answer.redirected && is_garbage(&fault) => Kind::Response {
+            fault: match fault {
+                Fault::Text { .. } => Fault::NotResponse,
+                fault => fault,
+            },
+            content_type: None,
+        },
         Kind::Response { fault, .. } if is_garbage(&fault) => Kind::Response {
             fault,
-            content_type: other_type,
+            content_type: answer.other_type.clone(),
         },
         other => other,
     }

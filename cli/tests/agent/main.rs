@@ -8,6 +8,7 @@ mod connections;
 mod disk;
 mod faults;
 mod flood;
+mod inward;
 mod life;
 mod naming;
 mod proxies;
