@@ -4,6 +4,7 @@
 pub mod elf;
 pub mod finding;
 mod libraries;
+mod maps;
 mod plugins;
 mod privileges;
 mod process;

@@ -1,10 +1,7 @@
 //! Judges a running process: is the library in it, and if not, why not?
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +9,7 @@ use staplegun_store::layout::Layout;
 
 use super::elf::Image;
 use super::finding::{Effect, Finding};
+use super::maps::{self, Mapped};
 use super::program::{self, Examined};
 
 /// What the kernel shows of a process (proc(5)).
@@ -19,7 +17,7 @@ struct Seen {
     /// /proc/PID
     directory: PathBuf,
     /// Mapped files, each once.
-    maps: BTreeSet<PathBuf>,
+    maps: Vec<Mapped>,
     /// Whether it was started with more rights than its starter had.
     secure: Option<bool>,
     /// The environment that it was started with.
@@ -37,25 +35,29 @@ pub fn examine(pid: u32, shim: &Image) -> Result<Examined> {
         ..Examined::default()
     };
     let findings = &mut examined.findings;
-    let loaded: Vec<&PathBuf> = seen
-        .mapped(|name| name.starts_with("libstaplegun.so"))
-        .collect();
-    let libssl: Vec<&PathBuf> = seen.mapped(program::is_libssl).collect();
+    let is_ours = |name: &str| name.starts_with("libstaplegun.so");
+    let loaded = seen.loaded(is_ours);
+    let libssl = seen.loaded(program::is_libssl);
     for path in &libssl {
         let text = format!("it has loaded OpenSSL from {}", path.display());
         findings.push(Finding::new(Effect::Note, "libssl_loaded", text));
     }
     findings.push(seen.live_map());
     findings.extend(seen.variables());
+    let unreached = seen.unreached();
     if loaded.is_empty() {
-        findings.push(
-            Finding::new(
-                Effect::Prevents,
-                "not_loaded",
-                "the library is not loaded in it",
-            )
-            .advise("start it again with: staplegun run -- PROGRAM"),
-        );
+        match seen.mapped(is_ours).next() {
+            Some(there) => findings.push(not_executable(&there.path)),
+            None => findings.push(
+                Finding::new(
+                    Effect::Prevents,
+                    "not_loaded",
+                    "the library is not loaded in it",
+                )
+                .advise("start it again with: staplegun run -- PROGRAM"),
+            ),
+        }
+        findings.extend(seen.policy_not_in_force());
         findings.extend(seen.why_not_loaded());
         // The file itself may say why; its own verdict does not matter here.
         if let Ok(file) = program::examine(&executable, shim) {
@@ -78,11 +80,31 @@ pub fn examine(pid: u32, shim: &Image) -> Result<Examined> {
         let text = "it was started with STAPLEGUN_DISABLE=1, so the library does nothing";
         findings.push(Finding::new(Effect::Prevents, "disabled", text));
     }
-    let own = Image::read(&executable).is_ok_and(|image| image.exports("SSL_CTX_new"));
-    if own {
-        let text = "it carries an OpenSSL of its own, inside the program";
-        findings.push(Finding::new(Effect::Prevents, "own_openssl", text));
-    } else if libssl.is_empty() {
+    // Beside one that is reached it is worth knowing; a policy must hold everywhere.
+    let is_whole = !libssl.is_empty() && seen.policy().is_none();
+    let effect = if is_whole {
+        Effect::Note
+    } else {
+        Effect::Prevents
+    };
+    for path in &unreached {
+        let text = format!(
+            "TLS of {} is not reached: {} carries an OpenSSL of its own",
+            maps::short(path),
+            path.display()
+        );
+        findings.push(
+            Finding::new(effect, "own_openssl", text)
+                .advise("use a build of it that takes libssl from the system, if its TLS matters"),
+        );
+    }
+    if !unreached.is_empty() {
+        findings.extend(seen.policy_not_in_force());
+    }
+    if !unreached.is_empty() && libssl.is_empty() {
+        return Ok(examined);
+    }
+    if libssl.is_empty() {
         findings.push(
             Finding::new(
                 Effect::Open,
@@ -107,7 +129,7 @@ impl Seen {
         let maps = fs::read(directory.join("maps"))
             .map_err(|error| explain(error, pid, "what is mapped in"))?;
         Ok(Self {
-            maps: mapped_files(&maps),
+            maps: maps::files(&maps),
             secure: fs::read(directory.join("auxv"))
                 .ok()
                 .and_then(|a| secure(&a)),
@@ -117,11 +139,18 @@ impl Seen {
     }
 
     /// Mapped files whose name is such.
-    fn mapped(&self, is: impl Fn(&str) -> bool) -> impl Iterator<Item = &PathBuf> {
-        self.maps.iter().filter(move |path| {
-            let name = path.file_name().unwrap_or_default();
+    fn mapped(&self, is: impl Fn(&str) -> bool) -> impl Iterator<Item = &Mapped> {
+        self.maps.iter().filter(move |file| {
+            let name = file.path.file_name().unwrap_or_default();
             is(&name.to_string_lossy())
         })
+    }
+
+    /// Those that run: ld.so maps a file to look at it, and goes on without it if it
+    /// may not be executed.
+    fn loaded(&self, is: impl Fn(&str) -> bool) -> Vec<&PathBuf> {
+        let runs = self.mapped(is).filter(|file| file.is_executable);
+        runs.map(|file| &file.path).collect()
     }
 
     fn variable(&self, name: &[u8]) -> Option<&[u8]> {
@@ -135,8 +164,9 @@ impl Seen {
         let name = layout.map().file_name().unwrap_or_default().to_owned();
         let mut maps = self.mapped(|mapped| name == *mapped);
         match maps.next() {
-            Some(path) => {
-                let text = format!("it takes responses from the live map {}", path.display());
+            Some(file) => {
+                let path = file.path.display();
+                let text = format!("it takes responses from the live map {path}");
                 Finding::new(Effect::Note, "live_map", text)
             }
             None => {
@@ -146,6 +176,44 @@ impl Seen {
                 )
             }
         }
+    }
+
+    /// Files that run in it and carry an OpenSSL of their own, which calls itself and
+    /// not what is preloaded: in a wheel, a plug-in, or the program.
+    fn unreached(&self) -> Vec<PathBuf> {
+        let running = self.maps.iter().filter(|file| file.is_executable);
+        let others = running.filter(|file| {
+            let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+            !program::is_libssl(&name)
+                && !name.starts_with("libcrypto")
+                && !name.starts_with("libstaplegun.so")
+        });
+        let carriers = others.filter(|file| {
+            // As the process has it: it may have another root directory.
+            let inside = file.path.strip_prefix("/").unwrap_or(&file.path);
+            let seen = self.directory.join("root").join(inside);
+            program::carries_openssl(&seen).unwrap_or(false)
+        });
+        carriers.map(|file| file.path.clone()).collect()
+    }
+
+    /// The client policy that it was started with, if that lets no connection pass
+    /// unchecked.
+    fn policy(&self) -> Option<&str> {
+        let policy = std::str::from_utf8(self.variable(b"STAPLEGUN_CLIENT")?).ok()?;
+        ["verify", "require"].contains(&policy).then_some(policy)
+    }
+
+    /// Under a client policy a library that does not act is no check.
+    fn policy_not_in_force(&self) -> Option<Finding> {
+        let policy = self.policy()?;
+        let text = format!(
+            "STAPLEGUN_CLIENT={policy} is not in force there: what is not reached is not checked"
+        );
+        Some(
+            Finding::new(Effect::Prevents, "policy_not_in_force", text)
+                .advise("trust no connection of it to be checked until this is mended"),
+        )
     }
 
     /// What its environment said about us.
@@ -196,6 +264,17 @@ impl Seen {
     }
 }
 
+fn not_executable(path: &Path) -> Finding {
+    let text = format!(
+        "{} is mapped, but not to be executed: the dynamic linker went on without it",
+        path.display()
+    );
+    Finding::new(Effect::Prevents, "not_executable", text).advise(
+        "put the library on a file system that is not mounted noexec, with a mode and a label that \
+         let this program execute it, and start the program again",
+    )
+}
+
 fn explain(error: io::Error, pid: u32, what: &str) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::PermissionDenied => anyhow::anyhow!(
@@ -203,16 +282,6 @@ fn explain(error: io::Error, pid: u32, what: &str) -> anyhow::Error {
         ),
         _ => anyhow::Error::new(error).context(format!("cannot see {what} process {pid}")),
     }
-}
-
-/// The files in /proc/PID/maps: the sixth column, which may hold blanks.
-fn mapped_files(maps: &[u8]) -> BTreeSet<PathBuf> {
-    maps.split(|&byte| byte == b'\n')
-        .filter_map(|line| {
-            let start = line.iter().position(|&byte| byte == b'/')?;
-            Some(PathBuf::from(OsString::from_vec(line[start..].to_vec())))
-        })
-        .collect()
 }
 
 /// AT_SECURE in an auxiliary vector of this machine's word size.
@@ -242,7 +311,6 @@ fn pairs(environment: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn this_process_is_seen() {
@@ -254,16 +322,5 @@ mod tests {
                 .is_some()
         );
         assert!(seen.environment.is_some());
-    }
-
-    #[test]
-    fn paths_with_blanks_are_whole() {
-        let line = b"7f00-7f01 r-xp 00000000 fe:00 12   /a b/libssl.so.3 (deleted)\n7f02-7f03 rw-p 0 00:00 0 \n";
-        let files = mapped_files(line);
-        assert_eq!(
-            files.iter().next().map(|p| p.as_os_str().as_bytes()),
-            Some(&b"/a b/libssl.so.3 (deleted)"[..])
-        );
-        assert_eq!(files.len(), 1);
     }
 }

@@ -198,7 +198,7 @@ impl Examined {
             ));
             return Ok(());
         }
-        if image.inner_openssl || contains(&image.path, b"ssl/ssl_lib.c")? {
+        if image.inner_openssl || contains(&image.path, SOURCE_FILE)? {
             self.findings
                 .push(own_openssl("OpenSSL is linked into it statically"));
             return Ok(());
@@ -363,6 +363,23 @@ fn is_libc(name: &str) -> bool {
     ]
     .iter()
     .any(|start| name.starts_with(start))
+}
+
+/// The source file whose name stands in each libssl, stripped or not; BoringSSL's and
+/// AWS-LC's begin so.
+const SOURCE_FILE: &[u8] = b"ssl/ssl_lib.c";
+
+/// Whether a file carries a libssl inside, whatever it is named.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn carries_openssl(path: &Path) -> Result<bool> {
+    let image = Image::read(path)?;
+    let is_program = image.kind != Kind::Shared;
+    Ok(image.inner_openssl
+        || (is_program && image.exports("SSL_CTX_new"))
+        || contains(path, SOURCE_FILE)?)
 }
 
 /// Whether these bytes stand anywhere in the file.

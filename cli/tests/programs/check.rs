@@ -229,3 +229,115 @@ fn a_running_program_with_the_library_is_told_from_one_without() {
     let report = Said::by(&mut staplegun(&["check", "--json", "--pid", &pid]));
     assert_eq!(causes(&report.expect(1).json(), "prevents"), ["disabled"]);
 }
+
+/// A TLS server with that library preloaded, in a mount namespace of its own where
+/// `script` (sh) was run before.
+fn server_apart(script: &str, library: &Path) -> Apart {
+    let child = Command::new("unshare")
+        .args(["-m", "sh", "-ec"])
+        .arg(format!(
+            "{script}\nLD_PRELOAD={} exec openssl s_server -nocert -accept 127.0.0.1:0",
+            library.display()
+        ))
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let apart = Apart(child.expect("unshare runs"));
+    let maps = format!("/proc/{}/maps", apart.0.id());
+    staplegun_testkit::wait::until("it has loaded libssl", || {
+        let maps = std::fs::read_to_string(&maps).ok()?;
+        maps.contains("/libssl.so").then_some(())
+    });
+    apart
+}
+
+/// A child that is ended with the test.
+struct Apart(std::process::Child);
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_library_that_is_mapped_but_not_to_be_executed_is_not_loaded() {
+    let directory = Directory::new();
+    let place = directory.path().display();
+    let library = directory.join("libstaplegun.so");
+    let mount = |options: &str| {
+        format!(
+            "mount -t tmpfs -o mode=755,{options} none {place}\ncp {} {place}",
+            shim::library().display()
+        )
+    };
+    let server = server_apart(&mount("exec"), &library);
+    let pid = server.0.id().to_string();
+    let report = Said::by(&mut staplegun(&["check", "--json", "--pid", &pid]));
+    assert_eq!(causes(&report.expect(0).json(), "allows"), ["both_loaded"]);
+
+    let script = format!("{}\nexport STAPLEGUN_CLIENT=require", mount("noexec"));
+    let server = server_apart(&script, &library);
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", server.0.id())).expect("it runs");
+    let pid = server.0.id().to_string();
+    let report = Said::by(&mut staplegun(&["check", "--json", "--pid", &pid]));
+    let report = report.expect(1).json();
+    let cause = if maps.contains("libstaplegun.so") {
+        "not_executable"
+    } else {
+        // A linker that leaves nothing behind.
+        "not_loaded"
+    };
+    // And a client policy that is not in force is told.
+    assert_eq!(causes(&report, "prevents"), [cause, "policy_not_in_force"]);
+}
+
+#[test]
+fn an_openssl_inside_what_a_process_has_loaded_is_told() {
+    let directory = Directory::new();
+    let package = directory.join("site-packages/cryptography/hazmat/bindings");
+    std::fs::create_dir_all(&package).expect("directories");
+    let plugin = package.join("_rust.abi3.so");
+    compile(
+        "#include <openssl/ssl.h>\nvoid *make(void) { return SSL_CTX_new(TLS_method()); }",
+        &plugin,
+        &[
+            "-shared",
+            "-fPIC",
+            "-s",
+            "-Wl,--exclude-libs,ALL,-Bsymbolic",
+            "-l:libssl.a",
+            "-l:libcrypto.a",
+        ],
+    );
+    let script = format!(
+        "import ctypes, ssl, sys; ssl.create_default_context(); \
+         ctypes.CDLL('{}').make(); print('loaded', flush=True); sys.stdin.read()",
+        plugin.display()
+    );
+    for (policy, status, effect) in [("off", 0, "note"), ("verify", 1, "prevents")] {
+        let mut python = Command::new("/usr/bin/python3");
+        python.args(["-c", &script]).env("STAPLEGUN_CLIENT", policy);
+        python.env("LD_PRELOAD", shim::library());
+        python
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped());
+        let mut python = Apart(python.spawn().expect("python runs"));
+        let mut line = [0; 6];
+        let out = python.0.stdout.as_mut().expect("a pipe");
+        std::io::Read::read_exact(out, &mut line).expect("it has loaded all");
+        let pid = python.0.id().to_string();
+        let report = Said::by(&mut staplegun(&["check", "--json", "--pid", &pid]));
+        let report = report.expect(status).json();
+        assert!(
+            causes(&report, effect).contains(&"own_openssl".to_owned()),
+            "{report}"
+        );
+        let text = "TLS of cryptography/_rust.abi3.so is not reached";
+        assert!(report.to_string().contains(text), "{report}");
+        let is_told = causes(&report, "prevents").contains(&"policy_not_in_force".to_owned());
+        assert_eq!(is_told, policy == "verify", "{report}");
+    }
+}
