@@ -23,6 +23,7 @@ use super::metrics::Metrics;
 use super::pool::Pool;
 use super::roster::Roster;
 use super::settings::Settings;
+use super::shelf::Shelf;
 use super::stamp::Stamp;
 use super::systemd::Manager;
 use super::unreadable;
@@ -45,6 +46,7 @@ pub struct Daemon {
     pub(super) issuers: Arc<Issuers>,
     pub(super) keeper: Keeper,
     pub(super) roster: Roster,
+    pub(super) shelf: Shelf,
     pub(super) counters: Counters,
     /// What the operator named, as it was seen last.
     pub(super) listed: list::Seen,
@@ -152,6 +154,7 @@ impl Daemon {
             settings,
             keeper,
             roster: Roster::default(),
+            shelf: Shelf::default(),
             counters: Counters::default(),
             listed: list::Seen::default(),
             list: None,
@@ -221,6 +224,7 @@ impl Daemon {
                 }
                 Event::Stop(why) => {
                     threads.manager.stopping();
+                    self.note_expired(Instant::now(), true);
                     threads.metrics.update(&self);
                     tracing::info!("ending: {why}; what is in the live map stays in use");
                     return;
@@ -242,9 +246,14 @@ impl Daemon {
             None => Changes::default(),
         };
         if is_sweep {
-            agenda.sweep = now + self.settings.sweep();
             changes = Changes::everything();
             self.sweep();
+            for back in self.roster.take_no_longer_expired(clock::now()) {
+                threads.inbox.examine(back);
+            }
+            let next = self.next_expiry(clock::now());
+            agenda.sweep =
+                now + next.map_or(self.settings.sweep(), |it| it.min(self.settings.sweep()));
         }
         if std::mem::take(&mut agenda.elsewhere) || changes.elsewhere {
             self.look_elsewhere(threads);
@@ -281,15 +290,10 @@ impl Daemon {
     /// What is done from time to time, whatever happens.
     fn sweep(&mut self) {
         let (now, at) = (clock::now(), Instant::now());
-        for gone in self.roster.remove_expired(now) {
-            tracing::info!(
-                certificate = %gone.subject.leaf.display_subject(),
-                "the certificate has expired and is no longer looked after"
-            );
-            self.keeper.forget(&gone.subject.key());
-        }
+        self.follow_the_clock(now, at);
         let roster = &self.roster;
-        self.keeper.drop_expired(|key| roster.contains(key), now);
+        self.keeper
+            .drop_expired(|key| roster.contains(key), now, at);
         let mut overslept = Vec::new();
         for (key, watched) in self.roster.iter() {
             let Some((known, due)) = watched.known.as_ref().zip(watched.waits_until()) else {

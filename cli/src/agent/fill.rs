@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use staplegun_ocsp::Policy;
+use staplegun_ocsp::{Fault, Policy};
 use staplegun_store::files::{FileError, Files, Notes};
 use staplegun_store::layout::Layout;
 use staplegun_store::slots::{State, Summary};
@@ -13,9 +13,10 @@ use staplegun_store::{Key, name};
 
 use super::clock;
 use super::daemon::Daemon;
+use super::expiry;
 use super::known;
 use super::outcome::Origin;
-use super::roster::{PassedOver, Source};
+use super::roster::{PassedOver, Source, Watched};
 use super::stamp::{self, Stamp};
 use crate::fetch::{self, Issuers, Staple, Subject};
 
@@ -30,6 +31,8 @@ struct Restored {
     notes: Notes,
     /// The response in `staples/`, if it still counts.
     staple: Option<Staple>,
+    /// What is wrong with it, if that is only the time.
+    untimely: Option<Fault>,
     /// Which file that was.
     stamp: Option<Stamp>,
 }
@@ -94,12 +97,17 @@ impl Daemon {
             subject,
             notes,
             staple,
+            untimely,
             stamp,
         } = restored;
         let (now, at) = (clock::now(), Instant::now());
         let key = subject.key();
         if subject.leaf.not_after() < now {
-            self.keeper.forget(&key);
+            // Whether the clock is right is not known yet: nothing is deleted here.
+            let known = known::recover(staple, &notes, in_map, now);
+            let mut watched = Watched::new(subject, notes);
+            watched.known = known;
+            self.put_by(watched, at);
             return false;
         }
         let next = match self.keeper.ended_cleanly() {
@@ -110,8 +118,10 @@ impl Daemon {
         let known = known::recover(staple, &notes, in_map, now);
         self.roster.admit(subject, Source::Store, notes, at);
         if let Some(watched) = self.roster.get_mut(&key) {
-            // Judged now: looked at again only when somebody changes the file.
+            // Judged now: looked at again only when somebody changes the file, or when
+            // its time comes.
             watched.stamp = stamp;
+            watched.untimely = untimely;
         }
         let Some(known) = known else {
             return false;
@@ -154,7 +164,7 @@ impl Reading<'_> {
         // Whatever failed before the restart may work now.
         notes.failures = 0;
         let stamp = stamp::of_response(self.layout, key);
-        let staple = self.staple(key, &subject);
+        let (staple, untimely) = self.staple(key, &subject);
         if notes.passed_over.is_none() {
             subject.let_go();
         }
@@ -162,6 +172,7 @@ impl Reading<'_> {
             subject,
             notes,
             staple,
+            untimely,
             stamp,
         })
     }
@@ -184,20 +195,25 @@ impl Reading<'_> {
         }
     }
 
-    /// None as well if the certificate's issuer is not known.
-    fn staple(&self, key: &Key, subject: &Subject) -> Option<Staple> {
-        let issuer = subject.issuer()?;
-        let der = said(self.files.staples.read(key))?;
-        fetch::judge(&der, issuer, clock::now(), &self.policy)
-            .map_err(|kind| {
-                let failure = fetch::Failure::at("", kind);
-                tracing::warn!(
-                    key = %name::of_key(key),
-                    cause = failure.cause(),
-                    "passed over the response in staples/: {failure}"
-                );
-            })
-            .ok()
+    /// Nothing as well if the certificate's issuer is not known.
+    fn staple(&self, key: &Key, subject: &Subject) -> (Option<Staple>, Option<Fault>) {
+        let issuer = subject.issuer();
+        let der = issuer.and_then(|_| said(self.files.staples.read(key)));
+        let (Some(issuer), Some(der)) = (issuer, der) else {
+            return (None, None);
+        };
+        let kind = match fetch::judge(&der, issuer, clock::now(), &self.policy) {
+            Ok(staple) => return (Some(staple), None),
+            Err(kind) => kind,
+        };
+        let untimely = expiry::untimely(&kind);
+        let failure = fetch::Failure::at("", kind);
+        tracing::warn!(
+            key = %name::of_key(key),
+            cause = failure.cause(),
+            "passed over the response in staples/: {failure}"
+        );
+        (None, untimely)
     }
 }
 

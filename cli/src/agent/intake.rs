@@ -9,6 +9,7 @@ use staplegun_store::{Key, name};
 
 use super::clock;
 use super::daemon::Daemon;
+use super::expiry;
 use super::fill::said;
 use super::inbox::Left;
 use super::list;
@@ -45,6 +46,18 @@ impl Daemon {
             before,
         } = left;
         let key = subject.key();
+        let now = clock::now();
+        if let Some(known) = self.shelf.notes_mut(&key) {
+            if subject.leaf.not_after() < now {
+                // Out of use, and yet named: that is told.
+                if notes.path.is_some() && known.path != notes.path {
+                    known.path = notes.path;
+                    self.keeper.write_notes(&key, known);
+                }
+                return;
+            }
+            self.follow_the_clock(now, Instant::now());
+        }
         if let Room::None(full) = self.room(&key, source) {
             refusal.get_or_insert(full);
         }
@@ -174,6 +187,7 @@ impl Daemon {
             }
         };
         watched.stamp = stamp;
+        watched.untimely = None;
         let known = watched.known.as_ref();
         if found.as_deref() == known.map(|known| known.der.as_slice()) {
             return;
@@ -186,6 +200,9 @@ impl Daemon {
                 }
             }
             Some(Err(kind)) => {
+                if let Some(watched) = self.roster.get_mut(key) {
+                    watched.untimely = expiry::untimely(&kind);
+                }
                 let failure = fetch::Failure::at("", kind);
                 tracing::warn!(
                     key = %name::of_key(key),

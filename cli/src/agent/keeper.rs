@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use staplegun_ocsp::UnixTime;
@@ -25,7 +26,13 @@ pub struct Keeper {
     writer: Writer,
     /// See [`Files::ended_cleanly`].
     ended_cleanly: bool,
+    /// Expired responses in the map that belong to no certificate, and since when that
+    /// is known.
+    strays: HashMap<Key, Instant>,
 }
+
+/// How long they stay.
+const STRAYS_STAY: Duration = Duration::from_secs(86_400);
 
 impl Keeper {
     /// Opens or makes the map. The files follow by [`Keeper::open_files`], once
@@ -48,6 +55,7 @@ impl Keeper {
             scribe: None,
             writer,
             ended_cleanly: false,
+            strays: HashMap::new(),
         })
     }
 
@@ -183,23 +191,37 @@ impl Keeper {
             .collect()
     }
 
-    /// Drops what the map holds for certificates other than `known` once it has
-    /// expired: nobody is left to renew it.
-    pub fn drop_expired(&mut self, known: impl Fn(&Key) -> bool, now: UnixTime) {
-        let over: Vec<Key> = self
+    /// Staples nothing for a certificate that has expired. What was withdrawn stays so.
+    pub fn put_by(&mut self, key: &Key, known: Option<&Staple>) {
+        match known.filter(|known| !known.is_good()) {
+            Some(revoked) => {
+                // There is room: it has a record.
+                let _ = self.withdraw(key, revoked, false);
+            }
+            None => drop(self.writer.remove(key)),
+        }
+    }
+
+    /// Drops what the map holds for certificates other than `known` once it has been
+    /// expired for long: nobody is left to renew it. `at` is by the monotonic clock, since
+    /// the other one may be wrong for a moment.
+    pub fn drop_expired(&mut self, known: impl Fn(&Key) -> bool, now: UnixTime, at: Instant) {
+        let is_over = |summary: Summary| summary.state == State::Good && summary.until < now;
+        let strays: Vec<Key> = self
             .writer
             .entries()
-            .filter(|entry| !known(&entry.key))
-            .filter(|entry| {
-                entry
-                    .summary
-                    .is_some_and(|summary| summary.state == State::Good && summary.until < now)
-            })
+            .filter(|entry| !known(&entry.key) && entry.summary.is_some_and(is_over))
             .map(|entry| entry.key)
             .collect();
-        for key in over {
-            tracing::info!(certificate = %name::of_key(&key), "dropped an expired response");
-            self.writer.remove(&key);
+        let seen = std::mem::take(&mut self.strays);
+        for key in strays {
+            let since = seen.get(&key).copied().unwrap_or(at);
+            if at.saturating_duration_since(since) < STRAYS_STAY {
+                self.strays.insert(key, since);
+            } else {
+                tracing::info!(certificate = %name::of_key(&key), "dropped an expired response");
+                self.writer.remove(&key);
+            }
         }
     }
 }

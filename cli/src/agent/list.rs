@@ -141,6 +141,11 @@ impl Seen {
         &self.failed
     }
 
+    /// Lets the file be read again at the next look, though it has not changed.
+    pub fn look_again(&mut self, file: &Path) {
+        self.files.remove(file);
+    }
+
     /// Reads the certificates at `paths` that are new or have changed. What cannot
     /// be read is logged, once.
     pub fn look(&mut self, paths: &[PathBuf], issuers: &Issuers) -> Vec<Found> {

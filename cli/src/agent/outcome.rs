@@ -229,7 +229,7 @@ impl Daemon {
 
     /// Puts a good response into the map first, for what is served counts more
     /// than what lasts; then into its file.
-    fn take_into_use(
+    pub(super) fn take_into_use(
         &mut self,
         key: &Key,
         staple: Staple,

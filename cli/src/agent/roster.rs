@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use staplegun_ocsp::UnixTime;
+use staplegun_ocsp::{Fault, UnixTime, Unstapled};
 use staplegun_store::Key;
 use staplegun_store::files::Notes;
 
@@ -33,6 +33,8 @@ pub struct Watched {
     pub stamp: Option<Stamp>,
     /// The file there that could not be read: told once.
     pub unread: Option<Stamp>,
+    /// What is wrong with the response there, if that is only the time.
+    pub untimely: Option<Fault>,
 }
 
 /// Who named a certificate.
@@ -150,23 +152,18 @@ impl Roster {
         if let Source::User(uid) = source {
             notes.left_by = Some(uid);
         }
-        if let Some(uid) = notes.left_by {
+        self.take_in(Watched::new(subject, notes), at);
+        true
+    }
+
+    /// Lets one in that was in before; it is due at `at`.
+    pub fn take_in(&mut self, watched: Watched, at: Instant) {
+        if let Some(uid) = watched.notes.left_by {
             *self.left_by.entry(uid).or_insert(0) += 1;
         }
-        let watched = Watched {
-            known: None,
-            notes,
-            due: None,
-            asking: false,
-            turn: 0,
-            at_once: false,
-            stamp: None,
-            unread: None,
-            subject: Arc::new(subject),
-        };
+        let key = watched.subject.key();
         self.entries.insert(key, watched);
         self.set_due(&key, Some(at));
-        true
     }
 
     /// Whether a certificate that was refused is to be kept, with these notes: if that is
@@ -198,12 +195,13 @@ impl Roster {
         self.passed_over.insert(key, PassedOver { subject, notes });
     }
 
-    fn forget_passed_over(&mut self, key: &Key) {
+    fn forget_passed_over(&mut self, key: &Key) -> Option<PassedOver> {
         let gone = self.passed_over.remove(key);
-        let uid = gone.and_then(|gone| gone.notes.left_by);
+        let uid = gone.as_ref().and_then(|gone| gone.notes.left_by);
         if let Some(count) = uid.and_then(|uid| self.passed_over_of.get_mut(&uid)) {
             *count = count.saturating_sub(1);
         }
+        gone
     }
 
     /// Takes them out, to be examined anew.
@@ -212,6 +210,23 @@ impl Roster {
         std::mem::take(&mut self.passed_over)
             .into_values()
             .collect()
+    }
+
+    /// Those of them that were expired and are valid at the time `now`: the clock was
+    /// wrong.
+    pub fn take_no_longer_expired(&mut self, now: UnixTime) -> Vec<PassedOver> {
+        let is_back = |one: &PassedOver| {
+            let not_after = one.subject.leaf.not_after();
+            let expired = Refusal::Itself(Unstapled::Expired { not_after });
+            not_after >= now && one.notes.passed_over.as_deref() == Some(expired.cause())
+        };
+        let all = self.passed_over.iter();
+        let back: Vec<Key> = all
+            .filter(|(_, one)| is_back(one))
+            .map(|(key, _)| *key)
+            .collect();
+        let taken = back.iter().filter_map(|key| self.forget_passed_over(key));
+        taken.collect()
     }
 
     /// One of them.
@@ -322,6 +337,22 @@ impl Roster {
 }
 
 impl Watched {
+    /// One of which nothing more is known.
+    pub fn new(subject: Subject, notes: Notes) -> Self {
+        Self {
+            known: None,
+            notes,
+            due: None,
+            asking: false,
+            turn: 0,
+            at_once: false,
+            stamp: None,
+            unread: None,
+            untimely: None,
+            subject: Arc::new(subject),
+        }
+    }
+
     /// When its responder is to be asked, unless that is being done.
     pub fn waits_until(&self) -> Option<Instant> {
         self.due.filter(|_| !self.asking)

@@ -28,6 +28,9 @@ pub struct Notes {
     /// Since when the certificate is revoked; None if it is not known to be. Written
     /// after the evidence, so that it tells that this was tried.
     pub revoked_since: Option<i64>,
+    /// For how many seconds the certificate had been expired while an agent ran, which
+    /// the monotonic clock counted; 0 while it is valid.
+    pub expired_for: u64,
     /// The user who left the certificate in the spool and whose quota it counts to;
     /// None if it was root, the agent's own user or the operator's list.
     pub left_by: Option<u32>,

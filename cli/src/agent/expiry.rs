@@ -1,0 +1,115 @@
+//! What the wall clock ends and begins: certificates that expire, and come back should
+//! the clock have been wrong; responses that were of tomorrow.
+
+use std::time::{Duration, Instant};
+
+use staplegun_ocsp::{CLOCK_SKEW, Fault, UnixTime};
+use staplegun_store::Key;
+
+use super::daemon::Daemon;
+use super::outcome::Origin;
+use super::roster::Watched;
+use crate::fetch::Kind;
+
+impl Daemon {
+    /// Puts by what has expired, takes back what has not, and gives up what has been
+    /// expired for long.
+    pub(super) fn follow_the_clock(&mut self, now: UnixTime, at: Instant) {
+        for watched in self.roster.remove_expired(now) {
+            tracing::info!(
+                certificate = %watched.subject.leaf.display_subject(),
+                "the certificate has expired: it is out of use"
+            );
+            self.put_by(watched, at);
+        }
+        for watched in self.shelf.take_valid(now) {
+            self.bring_back(watched, now, at);
+        }
+        self.note_expired(at, false);
+        for gone in self.shelf.give_up(at) {
+            tracing::info!(
+                certificate = %gone.subject.leaf.display_subject(),
+                "the certificate expired long ago: its files are removed"
+            );
+            self.keeper.forget(&gone.subject.key());
+        }
+        for key in self.timely(now) {
+            if let Some(watched) = self.roster.get_mut(&key) {
+                // To be judged anew, in this pass.
+                watched.stamp = None;
+            }
+        }
+    }
+
+    /// How long until the next certificate expires, by the wall clock.
+    pub(super) fn next_expiry(&self, now: UnixTime) -> Option<Duration> {
+        let all = self.roster.iter();
+        let first = all.map(|(_, watched)| watched.subject.leaf.not_after());
+        // It is valid up to and with its last second.
+        let left = first.min()?.saturating_add(1).saturating_sub(now);
+        Some(Duration::from_secs(u64::try_from(left).unwrap_or(0).max(1)))
+    }
+
+    /// Notes how long they have been expired; `all`: at the end.
+    pub(super) fn note_expired(&mut self, at: Instant, all: bool) {
+        for (key, notes) in self.shelf.count(at, all) {
+            self.keeper.write_notes(&key, &notes);
+        }
+    }
+
+    /// Out of use, but not lost.
+    pub(super) fn put_by(&mut self, mut watched: Watched, at: Instant) {
+        let key = watched.subject.key();
+        self.keeper.put_by(&key, watched.known.as_ref());
+        // Whether the operator still names it there, or its successor, is looked up.
+        if let Some(path) = watched.notes.path.take() {
+            self.listed.look_again(path.as_ref());
+            self.keeper.write_notes(&key, &watched.notes);
+        }
+        self.shelf.put(watched, at);
+    }
+
+    fn bring_back(&mut self, mut watched: Watched, now: UnixTime, at: Instant) {
+        tracing::info!(
+            certificate = %watched.subject.leaf.display_subject(),
+            "the clock was set back: the certificate is in use again"
+        );
+        let key = watched.subject.key();
+        let known = watched.known.take();
+        self.keeper.write_notes(&key, &watched.notes);
+        self.roster.take_in(watched, at);
+        match known {
+            Some(revoked) if !revoked.is_good() => self.withdraw(&key, revoked, Origin::File),
+            Some(good) if good.is_fresh(now) => {
+                if let Err(full) = self.take_into_use(&key, good, Origin::File) {
+                    tracing::error!(cause = "map", "{full}");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Those whose response in `staples/` was passed over for the time, which is right
+    /// now.
+    fn timely(&self, now: UnixTime) -> Vec<Key> {
+        let is_timely = |watched: &Watched| match watched.untimely {
+            Some(Fault::NotYetValid { from, .. }) => from <= now.saturating_add(CLOCK_SKEW),
+            Some(Fault::Expired { until, .. }) => now < until,
+            _ => false,
+        };
+        let all = self.roster.iter().filter(|(_, watched)| is_timely(watched));
+        all.map(|(key, _)| *key).collect()
+    }
+}
+
+/// The fault of a response that only the time is wrong with.
+pub fn untimely(kind: &Kind) -> Option<Fault> {
+    match kind {
+        Kind::Response { fault, .. }
+            if matches!(fault, Fault::NotYetValid { .. } | Fault::Expired { .. }) =>
+        {
+            Some(fault.clone())
+        }
+        _ => None,
+    }
+}
