@@ -12,6 +12,7 @@
 #include "material.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,21 +90,48 @@ static const char *loads_what_it_has(const struct host *host)
     return loads(host, &server);
 }
 
+static const char *has_one_of_its_own(const struct host *host)
+{
+    (void)host;
+    if (getpid() != 1) {
+        broken("being the first process of a namespace");
+    }
+    /* One of its own, before what its parent loaded is presented. */
+    L.SSL_CTX_free(server_context(TLS1_2, "other"));
+    make_room();
+    confine_from_files();
+    return pair_staple(&pair);
+}
+
+static const char *in_two_namespaces(const struct host *host)
+{
+    if (getpid() != 1 || unshare(CLONE_NEWPID) != 0) {
+        broken("a namespace of processes within another");
+    }
+    load(host);
+    return child_says(has_one_of_its_own, host);
+}
+
 int main(int count, char **arguments)
 {
     static const struct {
         const char *name, *label;
         const char *(*body)(const struct host *);
+        int own_namespace;
     } cases[] = {
-        {"first", "a first handshake that may look at no file", shakes_hands},
-        {"context", "one more context that may look at no file", makes_a_context},
+        {"first", "a first handshake that may look at no file", shakes_hands, 0},
+        {"context", "one more context that may look at no file", makes_a_context, 0},
         {"known", "a known certificate from memory, where no file may be looked at",
-         loads_what_it_has},
+         loads_what_it_has, 0},
+        {"namespace", "a child that has its parent's number", in_two_namespaces, 1},
     };
     struct host host = host_begin(count, arguments);
     check_text("a look that the filter forbids", child_says(looks, &host), KILLED);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         if (host.more_count == 2 && strcmp(cases[i].name, host.more[0]) == 0) {
+            if (cases[i].own_namespace && unshare(CLONE_NEWPID) != 0) {
+                broken("unshare (this test must run as root)");
+            }
             check_text(cases[i].label, child_says(cases[i].body, &host),
                        host.preloaded ? host.more[1] : "none");
             return 0;
