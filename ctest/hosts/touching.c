@@ -20,7 +20,7 @@
 enum { LOOK_IS_DUE = 1100 };
 
 static struct pair pair;
-static struct material server;
+static struct material server, unknown;
 
 /*
  * Everything that libcrypto fetches, and seeds, at its first handshakes, with certificates
@@ -46,6 +46,7 @@ static void load(const struct host *host)
     host_open(host);
     pair_new(&pair, TLS1_2);
     server = material_read(host, "server", "server");
+    unknown = material_read(host, "untrusted", "untrusted");
     warm_up(host);
 }
 
@@ -90,6 +91,15 @@ static const char *loads_what_it_has(const struct host *host)
     return loads(host, &server);
 }
 
+static const char *loads_what_is_new(const struct host *host)
+{
+    load(host);
+    unknown.issuer = NULL;
+    const char *answer = loads(host, &unknown);
+    /* What is presented besides is still stapled. */
+    return strcmp(answer, "none") == 0 ? pair_staple(&pair) : answer;
+}
+
 static const char *has_one_of_its_own(const struct host *host)
 {
     (void)host;
@@ -123,6 +133,8 @@ int main(int count, char **arguments)
         {"context", "one more context that may look at no file", makes_a_context, 0},
         {"known", "a known certificate from memory, where no file may be looked at",
          loads_what_it_has, 0},
+        {"new", "a new certificate from memory, where no file may be looked at",
+         loads_what_is_new, 0},
         {"namespace", "a child that has its parent's number", in_two_namespaces, 1},
     };
     struct host host = host_begin(count, arguments);
