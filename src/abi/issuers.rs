@@ -10,13 +10,16 @@ use crate::status::certificate;
 
 use super::entry;
 
+/// Something changed; `files` tells whether the program has just read files itself, so that
+/// ours may be looked at, too.
+///
 /// # Safety
 /// `ctx` must be NULL or a valid SSL_CTX.
-unsafe fn changed(ctx: *mut SSL_CTX) {
+unsafe fn changed(ctx: *mut SSL_CTX, files: bool) {
     // SAFETY: the caller vouches for ctx.
     if let Some(handle) = unsafe { entry::ctx_handle(ctx) } {
         guard::quietly(handle.host().crypto, (), || {
-            certificate::issuers_of_context_changed(&handle, true);
+            certificate::issuers_of_context_changed(&handle, files);
         });
     }
 }
@@ -44,7 +47,7 @@ macro_rules! teller {
                 };
                 let done = real(ctx $(, $arg)*);
                 if done == 1 {
-                    changed(ctx);
+                    changed(ctx, true);
                 }
                 done
             }
@@ -72,7 +75,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_set_cert_store(ctx: *mut SSL_CTX, store:
         let library = entry::library_of_ctx(ctx, c"SSL_CTX_set_cert_store");
         if let Some(real) = library.and_then(|library| library.entries.SSL_CTX_set_cert_store) {
             real(ctx, store);
-            changed(ctx);
+            changed(ctx, false);
         }
     }
 }
@@ -93,6 +96,6 @@ pub unsafe extern "C-unwind" fn SSL_CTX_set1_cert_store(ctx: *mut SSL_CTX, store
             return;
         };
         real(ctx, store);
-        changed(ctx);
+        changed(ctx, false);
     }
 }

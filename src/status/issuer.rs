@@ -32,7 +32,7 @@ pub struct Search<'a> {
     pub ctx: Option<&'a SslCtx>,
     /// The file that the leaf came from.
     pub path: Option<&'a Path>,
-    /// Whether files may be read.
+    /// Whether files of ours may be read.
     pub files: bool,
 }
 
@@ -58,19 +58,19 @@ impl Search<'_> {
             .to_owned()
     }
 
-    /// In a handshake only what the store has in memory is looked at, and only where libssl
+    /// In a handshake only what a store has in memory is looked at, and only where libssl
     /// searches it as well: where the program set a chain or forbade to complete it, the
-    /// store is none of the handshake's business.
+    /// store is none of the handshake's business. Else the store looks where it was told to.
     fn in_stores(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
-        if !self.files && !self.ssl.is_none_or(Ssl::completes_chain) {
+        let in_handshake = self.ssl.filter(|ssl| ssl.is_shaking_hands());
+        if in_handshake.is_some_and(|ssl| !ssl.completes_chain()) {
             return None;
         }
         let stores = [self.ctx?.chain_store(), self.ctx?.store()];
         stores.into_iter().flatten().find_map(|store| {
-            let found = if self.files {
-                store.issuer_of(leaf)
-            } else {
-                store.issuer_in_memory(leaf)
+            let found = match in_handshake {
+                Some(_) => store.issuer_in_memory(leaf),
+                None => store.issuer_of(leaf),
             };
             found.filter(|issuer| leaf.is_issued_by(issuer.as_ref()))
         })
