@@ -32,7 +32,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header install packages clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header install needed clean dist check-images
 
 all: library program
 
@@ -43,13 +43,13 @@ library:
 program:
 	$(CARGO) build --release --locked -p staplegun-cli
 
-packages:
+needed:
 	tools/debian-packages
 
-demo: packages all
+demo: needed all
 	tools/demo $(LIBRARY) $(TARGET)/release/staplegun
 
-check: packages all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke bench-hold
+check: needed all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke bench-hold
 
 # Formatting and lints stand first: they are the quickest to fail. The servers run
 # as other users, who need not be able to enter this directory: hence the copy.
@@ -79,21 +79,21 @@ check-faults faults-smoke: library
 
 # What is left behind: leaks and errors of memory, and growth. The smoke run has counts
 # that are enough to show a leak per handshake.
-check-memory: packages library
+check-memory: needed library
 	ctest/run --valgrind --quick --shim $(LIBRARY)
 	ctest/memory/run --shim $(LIBRARY) --valgrind 10000
 
 soak: library
 	ctest/memory/run --shim $(LIBRARY) --soak $(or $(COUNT),500000)
 
-memory-smoke: packages library
+memory-smoke: needed library
 	ctest/memory/run --shim $(LIBRARY) --valgrind 40 --soak 3000
 
 # Processes with several libssls, QUIC, and libssls that are not OpenSSL: wheels
 # from PyPI, MariaDB, and builds of some minutes that are cached like the images.
 # Hostile hosts on every image. Then Debian's servers once more, on other OpenSSLs
 # than Debian's.
-check-images: packages library
+check-images: needed library
 	ctest/hosts/run --shim $(LIBRARY)
 	ctest/wheels/pairs --shim $(LIBRARY)
 	ctest/wheels/run --shim $(LIBRARY)
@@ -113,19 +113,19 @@ check-examples: all
 
 # CPython, pyOpenSSL, Perl, Ruby and PHP must find with the library what they find
 # without. The suites are fetched once, from Debian and PyPI; check has a part of each.
-check-judges check-judges-quick: packages library
+check-judges check-judges-quick: needed library
 	$(CARGO) build --release --locked -p staplegun-store --features agent --example publish
 	ctest/judges/run --shim $(LIBRARY) --publish $(TARGET)/release/examples/publish \
 	    $(if $(filter check-judges-quick,$@),--quick)
 
 # Every server from its start to its stop; check has the quick part of it.
 # STAPLEGUN_WRITE_PROGRAMS=1 writes the table of docs/programs.md anew.
-check-programs: packages library
+check-programs: needed library
 	STAPLEGUN_LIB=$(abspath $(LIBRARY)) STAPLEGUN_PROGRAMS=full \
 	    $(CARGO) test -p staplegun --locked --test programs
 
 # SECONDS=600 for a longer run of each target, TARGETS="map response" for some.
-fuzz: packages
+fuzz: needed
 	tools/fuzz --seconds $(or $(SECONDS),60) $(TARGETS)
 
 # What has been found stays mended: the corpus, and mutations of it that are the same
@@ -137,7 +137,7 @@ fuzz-smoke:
 	cd fuzz && $(CARGO) test --workspace --locked --target-dir $(abspath $(TARGET))
 
 # The C programs and some hosts, with the library, on every libssl.
-sanitize: packages
+sanitize: needed
 	tools/sanitize address
 	tools/sanitize thread
 
@@ -156,21 +156,21 @@ matrix: library
 	tools/matrix
 
 # The table goes to standard output, and to bench.json beside the library.
-bench: packages all
+bench: needed all
 	$(CARGO) build --release --locked -p staplegun-benches
 	$(CARGO) build --release --locked -p staplegun-store --features agent --example publish
 	tools/bench $(TARGET)/release
 
 # Every measurement with small counts, which shows that it works; no figure is judged. The
 # programs beside it are built as for the tests, so that little is left to build.
-bench-smoke: packages all
+bench-smoke: needed all
 	$(CARGO) build --locked --all-features -p staplegun-benches -p staplegun-store \
 	    --bins --example publish
 	tools/bench $(TARGET)/release --programs $(TARGET)/debug --smoke
 
 # What the library executes, counted, against benches/baseline.json: no change makes it more
 # without saying so. Where rustc, libc or libssl is another, it says that nothing was compared.
-bench-hold bench-baseline: packages all
+bench-hold bench-baseline: needed all
 	$(CARGO) build --locked --all-features -p staplegun-store --example publish
 	tools/bench $(TARGET)/release --programs $(TARGET)/debug \
 	    --$(if $(filter bench-hold,$@),hold,write-baseline)
