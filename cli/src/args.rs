@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{add, agent, check, fetch, probe, run, status};
+use crate::{add, agent, check, fetch, probe, remove, run, status};
 
 const AFTER_HELP: &str = "\
 Exit status: that of the command, which its own --help tells; 64 the command line is wrong (125 of \
@@ -30,6 +30,8 @@ pub enum Command {
     Fetch(fetch::Args),
     /// Name certificates that the agent is to look after
     Add(add::Args),
+    /// Drop certificates from the list and the store
+    Remove(remove::Args),
     /// Show what a store holds and what went wrong
     Status(status::Args),
     /// Tell whether a program can be reached, and why not
@@ -48,6 +50,7 @@ impl Command {
             Self::Agent(_) => agent::FAILED,
             Self::Fetch(_) => fetch::FAILED,
             Self::Add(_) => add::FAILED,
+            Self::Remove(_) => remove::FAILED,
             Self::Status(_) => status::FAILED,
             Self::Check(_) => check::FAILED,
             Self::Probe(_) => probe::FAILED,
@@ -61,6 +64,7 @@ impl Command {
             Self::Agent(args) => agent::run(args),
             Self::Fetch(args) => fetch::run(args),
             Self::Add(args) => add::run(args),
+            Self::Remove(args) => remove::run(args),
             Self::Status(args) => status::run(args),
             Self::Check(args) => check::run(args),
             Self::Probe(args) => probe::run(args),

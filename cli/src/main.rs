@@ -18,6 +18,7 @@ mod fetch;
 mod library;
 mod lookup;
 mod probe;
+mod remove;
 mod run;
 mod status;
 

@@ -204,6 +204,7 @@ impl Daemon {
                     let _ = answer.try_send(self.room(&key, source));
                 }
                 Event::Left(left) => self.let_in(*left),
+                Event::Remove(key) => self.remove(&key),
                 Event::Emptied(order) => threads.inbox.emptied(order),
                 Event::Changed => {
                     agenda.look.get_or_insert(Instant::now() + GATHERING);

@@ -29,6 +29,8 @@ pub enum Event {
     },
     /// A certificate was left in the spool, and was examined.
     Left(Box<Left>),
+    /// The operator wants a certificate removed.
+    Remove(Key),
     /// All was done that was to be done for the orders up to that one.
     Emptied(u64),
     /// Files changed; the watch tells which.

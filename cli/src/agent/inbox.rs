@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use staplegun_ocsp::Unstapled;
 use staplegun_store::files::Notes;
 use staplegun_store::name;
-use staplegun_store::spool::{DropBox, Taken};
+use staplegun_store::spool::{self, DropBox, Taken};
 
 use super::budget::Budget;
 use super::clock;
@@ -290,6 +290,11 @@ impl Thread {
             uid if uid == 0 || uid == own => Source::Trusted,
             uid => Source::User(uid),
         };
+        if taken.bytes == spool::REMOVE && source == Source::Trusted {
+            // Without a main thread the process is ending.
+            let _ = self.events.send(Event::Remove(taken.key));
+            return true;
+        }
         match unpack(&taken) {
             Ok(subject) => self.tell(subject, source, Notes::default()),
             Err(why) => self.refuse(taken.uid, String::new(), name::of_key(&taken.key), why),

@@ -3,7 +3,6 @@
 
 use std::time::Instant;
 
-use staplegun_ocsp::Unstapled;
 use staplegun_store::files::Notes;
 use staplegun_store::{Key, name};
 
@@ -15,7 +14,7 @@ use super::inbox::Left;
 use super::list;
 use super::outcome::Origin;
 use super::roster::{Quota, Room, Source};
-use super::sentence::Refusal;
+use super::sentence::{self, Refusal};
 use super::stamp;
 use crate::fetch::{self, Kind, Staple, Subject, responders_of};
 
@@ -120,6 +119,15 @@ impl Daemon {
         }
     }
 
+    /// The operator wants a certificate looked after no more: nothing is left of it.
+    pub(super) fn remove(&mut self, key: &Key) {
+        self.roster.remove(key);
+        self.keeper.forget(key);
+        // Should it be named again, its file is read again.
+        self.listed = list::Seen::default();
+        tracing::info!(key = %name::of_key(key), "removed, as the operator wants it");
+    }
+
     /// Looks at what the operator named.
     pub(super) fn take_listed(&mut self) {
         let paths = list::read(&self.layout).unwrap_or_else(|error| {
@@ -128,7 +136,7 @@ impl Daemon {
         });
         for (path, subject) in self.listed.look(&paths, &self.issuers) {
             let has_responder = !responders_of(&subject, &self.manner.overrides).is_empty();
-            let refusal = Unstapled::of(&subject.leaf, has_responder, clock::now());
+            let refusal = sentence::of_file(&subject, has_responder, clock::now());
             self.let_in(Left {
                 subject,
                 source: Source::List,

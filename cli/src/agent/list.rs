@@ -59,6 +59,21 @@ pub fn add(layout: &Layout, paths: &[PathBuf]) -> anyhow::Result<()> {
     })
 }
 
+/// Removes absolute paths from the list.
+///
+/// # Errors
+///
+/// If it cannot be written; then the old list stands.
+pub fn remove(layout: &Layout, paths: &[PathBuf]) -> anyhow::Result<()> {
+    change(layout, |lines| {
+        lines.retain(|line| {
+            !paths
+                .iter()
+                .any(|path| line.trim() == path.display().to_string())
+        });
+    })
+}
+
 /// Changes the list's lines, one process after the other: whoever comes later changes
 /// what the others made of it. A new file takes the old one's place, so that no reader
 /// sees half a list.

@@ -229,6 +229,18 @@ impl Roster {
         taken.collect()
     }
 
+    /// Forgets one, whether it is looked after or passed over.
+    pub fn remove(&mut self, key: &Key) {
+        self.forget_passed_over(key);
+        self.set_due(key, None);
+        self.end(key);
+        let gone = self.entries.remove(key);
+        let uid = gone.and_then(|gone| gone.notes.left_by);
+        if let Some(count) = uid.and_then(|uid| self.left_by.get_mut(&uid)) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// One of them.
     pub fn get_mut(&mut self, key: &Key) -> Option<&mut Watched> {
         self.entries.get_mut(key)

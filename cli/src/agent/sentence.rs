@@ -152,6 +152,10 @@ impl Standing {
             left_by: notes.left_by,
             path: notes.path.clone(),
         };
+        if leaf.not_after() < now {
+            let not_after = leaf.not_after();
+            return passed_over(Refusal::Itself(Unstapled::Expired { not_after }));
+        }
         if let Some(refusal) = notes.passed_over.as_deref() {
             // A word of a newer agent: what the certificate says is as good.
             let refusal = Refusal::named(refusal, leaf)
@@ -159,10 +163,6 @@ impl Standing {
             if let Some(refusal) = refusal {
                 return passed_over(refusal);
             }
-        }
-        if leaf.not_after() < now {
-            let not_after = leaf.not_after();
-            return passed_over(Refusal::Itself(Unstapled::Expired { not_after }));
         }
         let Some(cause) = &notes.last_cause else {
             return Self::Unasked;

@@ -209,8 +209,11 @@ fn one(
     now: UnixTime,
 ) -> Option<One> {
     let leaf = &subject.leaf;
-    let is_over = leaf.not_after() < now;
-    if is_over && notes.path.is_none() && notes.passed_over.is_none() {
+    // One that a program loaded so is told; others have left with their time.
+    let not_after = leaf.not_after();
+    let expired = Unstapled::Expired { not_after };
+    let was_expired = notes.passed_over.as_deref() == Some(expired.cause());
+    if not_after < now && notes.path.is_none() && !was_expired {
         return None;
     }
     let stapled = in_map.copied().flatten();

@@ -14,6 +14,7 @@ mod naming;
 mod proxies;
 mod real;
 mod redirects;
+mod removal;
 mod renewal;
 mod revoked;
 mod sentences;

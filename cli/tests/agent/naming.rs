@@ -78,6 +78,17 @@ fn a_certificate_that_the_agent_refuses_is_told_and_is_no_success() {
         assert_all(&said, &words);
         assert_all(&said, &[name]);
     }
+    // The agent has the same to say of what the operator named.
+    let _agent = store.start(PATIENT);
+    let output = staplegun_testkit::wait::until("the agent has looked", || {
+        let output = store.staplegun(&["status", "--json"]);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        (json["certificates"].as_array()?.len() == 4).then_some((output.status.code(), json))
+    });
+    assert_eq!(output.0, Some(1));
+    for one in output.1["certificates"].as_array().expect("a list") {
+        assert_eq!(one["needs_operator"], true, "{one}");
+    }
     // What names no responder is nothing to worry about.
     add(
         &store,

@@ -1,0 +1,172 @@
+//! `staplegun remove`: takes certificates from the list, the live map and the store.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use staplegun_store::files::{Change, Files, What, Which};
+use staplegun_store::layout::Layout;
+use staplegun_store::map::{Writer, WriterLock};
+use staplegun_store::{Key, name, spool};
+
+use crate::agent::{Place, list};
+use crate::complain::complain;
+use crate::fetch::{Issuers, Subject};
+
+const AFTER_HELP: &str = "\
+A program that loads a certificate again brings it back.
+
+Exit status: 0 they are gone, 1 one of them was not there, or cannot be removed.";
+
+/// Drop certificates: from the list, the live map and the store
+///
+/// What is stapled for them is stapled no more, in any process.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// What staplegun add was given, a certificate's file, or its SHA-256 as
+    /// staplegun status --json shows it
+    #[arg(required = true, value_name = "FILE|DIR|SHA256")]
+    which: Vec<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The exit status when one is not there or stays.
+pub const FAILED: u8 = 1;
+
+/// How long the agent may take to do it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The size of a map that is made here, in bytes: the agent's default.
+const MAP_SIZE: usize = 16 << 20;
+
+/// Removes them.
+///
+/// # Errors
+///
+/// If the store cannot be read or written.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let layout = args.place.layout()?;
+    let files = Files::of_anybody(layout.lasting());
+    let (mut paths, mut keys, mut is_all) = (Vec::new(), Vec::new(), true);
+    let listed = list::read(&layout)?;
+    for which in &args.which {
+        let before = (paths.len(), keys.len());
+        if let Some(key) = which.to_str().and_then(name::to_key) {
+            keys.extend(Some(key).filter(|key| is_kept(&files, key)));
+        } else {
+            let path = std::path::absolute(which)
+                .with_context(|| format!("cannot use the path {}", which.display()))?;
+            keys.extend(found_at(&files, &path)?);
+            paths.extend(listed.iter().filter(|known| **known == path).cloned());
+            let around = listed
+                .iter()
+                .find(|it| path != **it && path.starts_with(it));
+            if let Some(directory) = around {
+                complain(format_args!(
+                    "{} is named too: what is in it is looked after again when it changes",
+                    directory.display()
+                ));
+            }
+        }
+        if (paths.len(), keys.len()) == before {
+            is_all = false;
+            complain(format_args!(
+                "{} is neither in the list nor in the store: see staplegun status --json",
+                which.display()
+            ));
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    if !paths.is_empty() {
+        // First, so that the agent finds none of them there again.
+        list::remove(&layout, &paths)?;
+    }
+    remove(&layout, &files, &keys)?;
+    Ok(match is_all {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(FAILED),
+    })
+}
+
+fn is_kept(files: &Files, key: &Key) -> bool {
+    files.certificates.path_of(key).exists()
+}
+
+/// The certificates of the store that were found at that path or below it, or that lie
+/// in the file now.
+fn found_at(files: &Files, path: &Path) -> anyhow::Result<Vec<Key>> {
+    let mut found = Vec::new();
+    let keys = match files.certificates.keys() {
+        Err(error) if error.cause().kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        keys => keys?,
+    };
+    for key in keys {
+        let notes = files.notes(&key).ok().flatten().unwrap_or_default();
+        if notes
+            .path
+            .is_some_and(|named| Path::new(&named).starts_with(path))
+        {
+            found.push(key);
+        }
+    }
+    let subject = path
+        .is_file()
+        .then(|| Subject::from_file(path, &Issuers::default()));
+    if let Some(Ok(subject)) = subject {
+        found.extend(Some(subject.key()).filter(|key| is_kept(files, key)));
+    }
+    Ok(found)
+}
+
+/// By the agent that has the store; else this is the agent for a moment.
+fn remove(layout: &Layout, files: &Files, keys: &[Key]) -> anyhow::Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    match WriterLock::try_take(&layout.map()) {
+        Ok(lock) => {
+            let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
+            let mut changes = Vec::new();
+            for key in keys {
+                map.remove(key);
+                let all = [Which::Certificate, Which::Staple, Which::Notes];
+                changes.extend(all.map(|which| Change {
+                    which,
+                    key: *key,
+                    what: What::Remove,
+                }));
+            }
+            match files.apply(&changes).into_iter().next() {
+                Some(failed) => Err(failed.error.into()),
+                None => Ok(()),
+            }
+        }
+        Err(error) if error.is_busy() => {
+            for key in keys {
+                spool::publish(&layout.spool(), key, &[spool::REMOVE])
+                    .context("cannot tell the agent")?;
+            }
+            wait(files, keys)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Until the agent has removed the files, which it does last.
+fn wait(files: &Files, keys: &[Key]) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while keys.iter().any(|key| is_kept(files, key)) {
+        if Instant::now() >= deadline {
+            bail!(
+                "the agent was told, and has not removed them after {} seconds: look at its log",
+                PATIENCE.as_secs()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}

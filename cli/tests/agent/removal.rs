@@ -1,0 +1,156 @@
+//! `staplegun remove`: what the operator wants gone is gone from list, map and store,
+//! and nobody else can have it removed. These tests act as other users, so they need
+//! root.
+
+use std::os::unix::fs::chown;
+
+use staplegun_store::slots::Miss;
+use staplegun_store::spool::{REMOVE, publish};
+use staplegun_testkit::responder::{Behaviour, FaultyResponder};
+use staplegun_testkit::{Identity, Response, Spec, wait};
+
+use crate::support::{Agent, PATIENT, Store, key};
+
+const NOBODY: u32 = 65534;
+
+struct Scene {
+    ca: Identity,
+    leaf: Identity,
+    good: Vec<u8>,
+    responder: FaultyResponder,
+    store: Store,
+}
+
+fn scene() -> Scene {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&leaf, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    Scene {
+        ca,
+        leaf,
+        good,
+        responder,
+        store: Store::new(),
+    }
+}
+
+impl Scene {
+    #[track_caller]
+    fn remove(&self, which: &str, code: i32) -> String {
+        let output = self.store.staplegun(&["remove", which]);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn wait_until_noted(&self, agent: &Agent) {
+        agent.wait_until_served(&self.leaf, &self.good);
+        wait::until("the notes are written", || {
+            self.store.notes(&self.leaf)?.last_success
+        });
+    }
+
+    #[track_caller]
+    fn assert_gone(&self) {
+        assert_eq!(self.store.served(&self.leaf), Err(Miss::Absent));
+        for (directory, suffix) in [("certs", "pem"), ("staples", "der"), ("state", "json")] {
+            let file = self.store.file(directory, &self.leaf, suffix);
+            wait::until("its files are gone", || (!file.exists()).then_some(()));
+        }
+    }
+}
+
+#[test]
+fn what_was_named_is_gone_from_list_map_and_store_and_comes_back_when_named_again() {
+    let scene = scene();
+    let path = scene.store.list(&scene.leaf, &[&scene.ca]);
+    let path = path.to_str().expect("UTF-8");
+    let agent = scene.store.start(PATIENT);
+    scene.wait_until_noted(&agent);
+    scene.remove(path, 0);
+    scene.assert_gone();
+    let list = std::fs::read_to_string(scene.store.directory.join("certificates"));
+    assert!(!list.expect("a list").contains(path));
+    // A reload, which looks at everything, does not bring it back.
+    agent.server.hang_up();
+    agent.wait_until_logged("read the configuration again");
+    scene.assert_gone();
+    let output = scene.store.staplegun(&["add", path]);
+    assert!(output.status.success(), "{output:?}");
+    agent.wait_until_served(&scene.leaf, &scene.good);
+}
+
+#[test]
+fn what_a_program_left_is_gone_by_its_sha256_whether_it_was_looked_after_or_passed_over() {
+    let scene = scene();
+    let agent = scene.store.start(PATIENT);
+    let silent = scene.ca.issue(&Spec::server());
+    for leaf in [&scene.leaf, &silent] {
+        let ders = [leaf.der(), scene.ca.der()];
+        publish(
+            &scene.store.layout().spool(),
+            &key(leaf),
+            &[&ders[0], &ders[1]],
+        )
+        .expect("published");
+    }
+    scene.wait_until_noted(&agent);
+    wait::until("the other is passed over", || {
+        scene.store.notes(&silent)?.passed_over
+    });
+    scene.remove(&scene.leaf.sha256_hex(), 0);
+    scene.assert_gone();
+    scene.remove(&silent.sha256_hex(), 0);
+    let output = scene.store.staplegun(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(status["certificates"], serde_json::json!([]));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn without_an_agent_it_is_gone_as_well() {
+    let scene = scene();
+    let path = scene.store.list(&scene.leaf, &[&scene.ca]);
+    let mut agent = scene.store.start(PATIENT);
+    scene.wait_until_noted(&agent);
+    assert!(agent.server.stop().success());
+    scene.remove(path.to_str().expect("UTF-8"), 0);
+    scene.assert_gone();
+}
+
+#[test]
+fn what_is_not_there_is_told_and_the_others_are_removed() {
+    let scene = scene();
+    let path = scene.store.list(&scene.leaf, &[&scene.ca]);
+    let agent = scene.store.start(PATIENT);
+    scene.wait_until_noted(&agent);
+    let output = scene
+        .store
+        .staplegun(&["remove", "/no/such.pem", path.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("/no/such.pem is neither in the list nor"),
+        "{said}"
+    );
+    scene.assert_gone();
+}
+
+#[test]
+fn another_user_can_have_nothing_removed() {
+    let scene = scene();
+    let agent = scene.store.start(PATIENT);
+    let ders = [scene.leaf.der(), scene.ca.der()];
+    let spool = scene.store.layout().spool();
+    publish(&spool, &key(&scene.leaf), &[&ders[0], &ders[1]]).expect("published");
+    scene.wait_until_noted(&agent);
+    let name = format!("{}.{NOBODY}.{:016x}", scene.leaf.sha256_hex(), 1);
+    let hidden = spool.join(format!(".{name}"));
+    std::fs::write(&hidden, REMOVE).expect("it can be written");
+    chown(&hidden, Some(NOBODY), Some(NOBODY)).expect("the test runs as root");
+    std::fs::rename(&hidden, spool.join(name)).expect("it can be renamed");
+    agent.wait_until_logged("refused");
+    assert_eq!(scene.store.served(&scene.leaf), Ok(scene.good.clone()));
+    assert!(!scene.responder.requests().is_empty());
+}
