@@ -1,6 +1,7 @@
 //! What the wall clock ends and begins: certificates that expire, and come back should
 //! the clock have been wrong; responses that were of tomorrow.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::{CLOCK_SKEW, Fault, UnixTime};
@@ -21,6 +22,13 @@ impl Daemon {
                 "the certificate has expired: it is out of use"
             );
             self.put_by(watched, at);
+        }
+        for one in self.roster.take_expired_passed_over(now) {
+            match one.notes.left_by {
+                // Strangers could make it grow.
+                Some(_) => self.keeper.forget(&one.subject.key()),
+                None => self.shelf.put(Watched::new(one.subject, one.notes), at),
+            }
         }
         for watched in self.shelf.take_valid(now) {
             self.bring_back(watched, now, at);
@@ -70,11 +78,16 @@ impl Daemon {
     }
 
     fn bring_back(&mut self, mut watched: Watched, now: UnixTime, at: Instant) {
+        let key = watched.subject.key();
+        if watched.notes.passed_over.is_some() {
+            let subject = Arc::unwrap_or_clone(watched.subject);
+            self.roster.pass_over(subject, watched.notes);
+            return;
+        }
         tracing::info!(
             certificate = %watched.subject.leaf.display_subject(),
             "the clock was set back: the certificate is in use again"
         );
-        let key = watched.subject.key();
         let known = watched.known.take();
         self.keeper.write_notes(&key, &watched.notes);
         self.roster.take_in(watched, at);

@@ -122,6 +122,7 @@ impl Daemon {
     /// The operator wants a certificate looked after no more: nothing is left of it.
     pub(super) fn remove(&mut self, key: &Key) {
         self.roster.remove(key);
+        self.shelf.remove(key);
         self.keeper.forget(key);
         // Should it be named again, its file is read again.
         self.listed = list::Seen::default();
@@ -137,11 +138,16 @@ impl Daemon {
         for (path, subject) in self.listed.look(&paths, &self.issuers) {
             let has_responder = !responders_of(&subject, &self.manner.overrides).is_empty();
             let refusal = sentence::of_file(&subject, has_responder, clock::now());
+            let path = path.display().to_string();
+            for gone in self.roster.superseded(&path, &subject.key()) {
+                self.roster.remove(&gone);
+                self.keeper.forget(&gone);
+            }
             self.let_in(Left {
                 subject,
                 source: Source::List,
                 notes: Notes {
-                    path: Some(path.display().to_string()),
+                    path: Some(path),
                     ..Notes::default()
                 },
                 refusal: refusal.map(Refusal::Itself),

@@ -229,6 +229,33 @@ impl Roster {
         taken.collect()
     }
 
+    /// Takes out those of them that have expired since they were passed over, or that root
+    /// left expired: nobody is told of them for ever.
+    pub fn take_expired_passed_over(&mut self, now: UnixTime) -> Vec<PassedOver> {
+        let is_over = |one: &PassedOver| {
+            let not_after = one.subject.leaf.not_after();
+            let cause = Unstapled::Expired { not_after }.cause();
+            let was_expired = one.notes.passed_over.as_deref() == Some(cause);
+            let is_strangers = one.notes.left_by.is_some();
+            not_after < now && one.notes.path.is_none() && !(was_expired && is_strangers)
+        };
+        let all = self.passed_over.iter();
+        let over: Vec<Key> = all
+            .filter(|(_, one)| is_over(one))
+            .map(|(key, _)| *key)
+            .collect();
+        let taken = over.iter().filter_map(|key| self.forget_passed_over(key));
+        taken.collect()
+    }
+
+    /// Those of them that the operator named by `path`, where another certificate lies
+    /// now.
+    pub fn superseded(&self, path: &str, by: &Key) -> Vec<Key> {
+        let all = self.passed_over.iter();
+        let gone = all.filter(|(key, one)| *key != by && one.notes.path.as_deref() == Some(path));
+        gone.map(|(key, _)| *key).collect()
+    }
+
     /// Forgets one, whether it is looked after or passed over.
     pub fn remove(&mut self, key: &Key) {
         self.forget_passed_over(key);

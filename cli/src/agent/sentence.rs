@@ -237,6 +237,14 @@ impl fmt::Display for Standing {
                 "its issuer's certificate is not known: append it to {path}"
             ),
             Self::PassedOver {
+                refusal: refusal @ Refusal::Itself(Unstapled::Expired { .. }),
+                path: None,
+                ..
+            } => write!(
+                f,
+                "{refusal}, or staplegun remove it if no program loads it any more"
+            ),
+            Self::PassedOver {
                 refusal, left_by, ..
             } => match (refusal, left_by) {
                 (Refusal::Itself(_), _) | (_, None) => refusal.fmt(f),

@@ -59,6 +59,11 @@ impl Shelf {
         self.entries.insert(shelved.watched.subject.key(), shelved);
     }
 
+    /// Forgets one.
+    pub fn remove(&mut self, key: &Key) {
+        self.entries.remove(key);
+    }
+
     /// The notes of one that lies here.
     pub fn notes_mut(&mut self, key: &Key) -> Option<&mut Notes> {
         Some(&mut self.entries.get_mut(key)?.watched.notes)

@@ -321,3 +321,42 @@ fn a_closed_pipe_ends_a_command_without_a_panic() {
         assert_ne!(output.status.code(), Some(101), "{words:?}");
     }
 }
+
+#[test]
+fn what_the_operator_has_replaced_is_told_no_more() {
+    let (ca, store) = (ca(), Store::new());
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let spec = || Spec::server().ocsp_url(&responder.url());
+    let path = store.list(&ca.issue(&spec().expired()), &[&ca]);
+    let agent = store.start(PATIENT);
+    let (code, one) = wait_for(&store, "certificate_expired");
+    assert_says(&one, &["expired at", "replace it"]);
+    assert_eq!(one["path"], path.display().to_string());
+    assert_eq!(code, Some(1));
+    let leaf = ca.issue(&spec());
+    let good = Response::good(&leaf, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    let new = path.with_extension("new");
+    std::fs::write(&new, leaf.pem() + &ca.pem()).expect("it can be written");
+    std::fs::rename(new, &path).expect("it can be renamed");
+    agent.wait_until_served(&leaf, &good);
+    wait::until("the old one is told no more", || {
+        let (code, json) = status(&store);
+        let all = json["certificates"].as_array().expect("a list");
+        (code == Some(0) && all.len() == 1).then_some(())
+    });
+}
+
+#[test]
+fn what_is_passed_over_and_expires_is_told_no_more() {
+    let (ca, store) = (ca(), Store::new());
+    let _agent = store.start(PATIENT);
+    let shortly = Spec::server().validity(-60, 3);
+    leave(&store, &ca.issue(&shortly), &[&ca]);
+    wait_for(&store, "no_responder");
+    wait::until("it is told no more", || {
+        let (code, json) = status(&store);
+        let is_empty = json["certificates"].as_array().is_some_and(Vec::is_empty);
+        (code == Some(0) && is_empty).then_some(())
+    });
+}
