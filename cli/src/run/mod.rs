@@ -190,7 +190,7 @@ fn serve(store: &Store, args: &Args, given: &Environment) {
         return;
     }
     let patience = args.wait.unwrap_or(FIRST_FETCH);
-    for complaint in certificates::fetch(&args.certificates, &store.layout, patience) {
+    for complaint in certificates::fetch(&args.certificates, store, patience) {
         complain(&complaint);
     }
 }

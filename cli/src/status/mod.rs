@@ -1,7 +1,7 @@
 //! `staplegun status`: what an agent's store holds, read without disturbing it.
 
 mod evidence;
-mod read;
+pub mod read;
 mod table;
 
 use std::io::Write;

@@ -116,6 +116,25 @@ pub enum State {
 /// If there is no store, or it cannot be read.
 pub fn read(layout: &Layout, now: UnixTime) -> anyhow::Result<Status> {
     let map = layout.map();
+    let (certificates, map_error) = certificates(layout, now)?;
+    Ok(Status {
+        store: layout.lasting().display().to_string(),
+        map: map.display().to_string(),
+        map_error,
+        agent_running: is_agent_running(&map),
+        mapped_by: mapped::processes(&map),
+        certificates,
+    })
+}
+
+/// The certificates of a store at the time `now`, by subject; and why its live map cannot
+/// be used, if there is none.
+///
+/// # Errors
+///
+/// If there is no store, or it cannot be read.
+pub fn certificates(layout: &Layout, now: UnixTime) -> anyhow::Result<(Vec<One>, Option<String>)> {
+    let map = layout.map();
     let (in_map, map_error) = match Reader::open(&map, MAX_MAP) {
         Ok(reader) => (entries(&reader), None),
         Err(error) if map.exists() => {
@@ -154,14 +173,7 @@ pub fn read(layout: &Layout, now: UnixTime) -> anyhow::Result<Status> {
     let noted = unreadable::read(layout).context("cannot read the agent's notes")?;
     certificates.extend(noted.into_iter().map(|(path, why)| unreadable(path, why)));
     certificates.sort_by(|a, b| (&a.subject, &a.sha256).cmp(&(&b.subject, &b.sha256)));
-    Ok(Status {
-        store: layout.lasting().display().to_string(),
-        map: map.display().to_string(),
-        map_error,
-        agent_running: is_agent_running(&map),
-        mapped_by: mapped::processes(&map),
-        certificates,
-    })
+    Ok((certificates, map_error))
 }
 
 fn entries(reader: &Reader) -> HashMap<Key, Option<Summary>> {

@@ -6,3 +6,4 @@ mod given;
 mod probe;
 mod run;
 mod support;
+mod told;
