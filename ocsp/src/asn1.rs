@@ -167,41 +167,58 @@ pub(crate) fn bits<'a>(element: Element<'a>, part: &'static str) -> Result<&'a [
 pub(crate) fn time(element: Element<'_>, part: &'static str) -> Result<UnixTime, NotDer> {
     let parsed = match element.tag {
         Tag::UtcTime => two_digit_year(element.content),
-        Tag::GeneralizedTime => four_digit_year(element.content),
+        Tag::GeneralizedTime => four_digit_year(element.content, <[u8]>::is_empty),
         _ => None,
     };
     parsed.ok_or(NotDer(part))
 }
 
-/// GeneralizedTime alone, as responses write times, in the same form.
+/// GeneralizedTime alone, as responses write times: in the same form, and with fractions
+/// of a second as OpenSSL reads them. They count for nothing, and RFC 6960, 4.2.2.1 has
+/// none, but some responders write them, and clients take what comes of it.
 pub(crate) fn generalized_time(
     element: Element<'_>,
     part: &'static str,
 ) -> Result<UnixTime, NotDer> {
-    match element.tag {
-        Tag::GeneralizedTime => time(element, part),
-        _ => Err(NotDer(part)),
-    }
+    let parsed = match element.tag {
+        Tag::GeneralizedTime => four_digit_year(element.content, is_fraction),
+        _ => None,
+    };
+    parsed.ok_or(NotDer(part))
 }
 
-fn four_digit_year(text: &[u8]) -> Option<UnixTime> {
+fn four_digit_year(text: &[u8], may_follow: fn(&[u8]) -> bool) -> Option<UnixTime> {
     let (year, rest) = text.split_at_checked(4)?;
-    month_to_second(digits(year)?, rest)
+    month_to_second(digits(year)?, rest, may_follow)
 }
 
 fn two_digit_year(text: &[u8]) -> Option<UnixTime> {
     let (year, rest) = text.split_at_checked(2)?;
     let century = if digits(year)? >= 50 { 1900 } else { 2000 };
-    month_to_second(digits(year)?.checked_add(century)?, rest)
+    month_to_second(digits(year)?.checked_add(century)?, rest, <[u8]>::is_empty)
 }
 
-fn month_to_second(year: u16, text: &[u8]) -> Option<UnixTime> {
-    let [m1, m0, d1, d0, h1, h0, i1, i0, s1, s0, b'Z'] = *text else {
+/// `may_follow`: what may stand between the seconds and the Z.
+fn month_to_second(year: u16, text: &[u8], may_follow: fn(&[u8]) -> bool) -> Option<UnixTime> {
+    let [m1, m0, d1, d0, h1, h0, i1, i0, s1, s0, rest @ .., b'Z'] = text else {
         return None;
     };
-    let date = [year, digits(&[m1, m0])?, digits(&[d1, d0])?];
-    let clock = [digits(&[h1, h0])?, digits(&[i1, i0])?, digits(&[s1, s0])?];
+    if !may_follow(rest) {
+        return None;
+    }
+    let pair = |tens: &u8, ones: &u8| digits(&[*tens, *ones]);
+    let date = [year, pair(m1, m0)?, pair(d1, d0)?];
+    let clock = [pair(h1, h0)?, pair(i1, i0)?, pair(s1, s0)?];
     from_calendar(date, clock)
+}
+
+/// Nothing, or a point and digits.
+fn is_fraction(text: &[u8]) -> bool {
+    match text {
+        [] => true,
+        [b'.', fraction @ ..] => !fraction.is_empty() && fraction.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 /// One extension of a certificate or a response (RFC 5280, 4.1).

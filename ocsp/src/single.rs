@@ -77,11 +77,23 @@ pub(crate) fn read<'a>(
     let mut single = list.take(Tag::Sequence, "SingleResponse")?.inside();
     let cert_id = CertId::read(&mut single)?;
     let status = cert_status(&mut single)?;
-    let this_update = generalized_time(single.any("thisUpdate")?, "thisUpdate")?;
-    let next_update = single
-        .explicit(TagNumber::N0, Tag::GeneralizedTime, "nextUpdate")?
+    let this = single.any("thisUpdate")?;
+    let this_update = generalized_time(this, "thisUpdate")?;
+    let next = single.explicit(TagNumber::N0, Tag::GeneralizedTime, "nextUpdate")?;
+    let next_update = next
         .map(|element| generalized_time(element, "nextUpdate"))
         .transpose()?;
+    if let Some((next, next_update)) = next.zip(next_update)
+        && status == Status::Good
+        && next.content.len() < this.content.len()
+    {
+        // OpenSSL's clients compare the texts, of which the shorter one is the earlier:
+        // only one with fractions of a second can be longer.
+        return Err(Fault::BadTimes {
+            this_update,
+            next_update,
+        });
+    }
     if let Some(list) = single.explicit(TagNumber::N1, Tag::Sequence, "singleExtensions")? {
         for_each_extension(list, |_| {})?;
     }

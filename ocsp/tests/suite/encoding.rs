@@ -1,8 +1,8 @@
 //! DER to the letter: what only BER allows, or nobody, is refused.
 
 use crate::mint::{
-    CertificateSpec, NOW, ResponseSpec, SingleSpec, cert_id, der, extension, generalized_time,
-    good, judged, with_extra,
+    CertificateSpec, NEXT_UPDATE, NOW, ResponseSpec, SingleSpec, THIS_UPDATE, cert_id, der,
+    extension, generalized_time, good, judged, with_extra,
 };
 use staplegun_ocsp::{Certificate, CertificateError, Fault, Response, Signer};
 
@@ -20,8 +20,10 @@ fn part_of(single: SingleSpec) -> &'static str {
 #[test]
 fn times_must_be_in_utc_to_the_second() {
     for text in [
-        "20260101000000.5Z",
-        "20260101000000.0Z",
+        "20260101000000.Z",
+        "20260101000000,5Z",
+        "20260101000000.5",
+        "20260101000000.5xZ",
         "202601010000Z",
         "20260101000000",
         "20260101000000+0000",
@@ -40,6 +42,31 @@ fn times_must_be_in_utc_to_the_second() {
         };
         assert_eq!(part_of(single), "thisUpdate", "{text:?}");
     }
+}
+
+#[test]
+fn fractions_of_a_second_count_for_nothing() {
+    let whole = judged(&ResponseSpec::of(&[SingleSpec::good()]).der(), NOW);
+    for fraction in [".0", ".5", ".999999999999"] {
+        let with_fraction =
+            |text: &str| generalized_time(&text.replace('Z', &format!("{fraction}Z")));
+        let single = SingleSpec {
+            this_update: with_fraction(THIS_UPDATE),
+            next_update: Some(with_fraction(NEXT_UPDATE)),
+            ..SingleSpec::good()
+        };
+        assert_eq!(
+            judged(&ResponseSpec::of(&[single]).der(), NOW),
+            whole,
+            "{fraction}"
+        );
+    }
+    // In certificates there are none, and OpenSSL refuses them.
+    let certificate = CertificateSpec {
+        not_after: generalized_time("20510101000000.5Z"),
+        ..CertificateSpec::ca()
+    };
+    assert!(Certificate::from_der(&certificate.der()).is_err());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! OpenSSL's own tools as the other side: `openssl ocsp` writes the same
 //! requests, and answers ours with responses that are read as it meant them.
 
-use crate::mint::judged_under;
+use crate::mint::{CertificateSpec, ResponseSpec, SingleSpec, generalized_time, judged_under};
 use staplegun_ocsp::request::encode;
 use staplegun_ocsp::response::ResponderId;
+use staplegun_ocsp::time::Rfc3339;
 use staplegun_ocsp::{
     Certificate, Fault, HashAlgorithm, Identity, Judged, Policy, Response, Signer, Status,
     Validity, Verdict,
@@ -205,4 +206,57 @@ fn an_answer_without_next_update_has_none() {
     let response = Response::parse(&bytes).unwrap();
     let single = response.single_for(&leaf).unwrap();
     assert_eq!(single.next_update, None);
+}
+
+/// What `openssl ocsp` says of a response for the leaf with these times.
+fn said_of_times(bench: &Bench, this_update: &str, next_update: &str) -> (String, Vec<u8>) {
+    let single = SingleSpec {
+        cert_id: bench.identity(&bench.leaf).cert_id(HashAlgorithm::Sha1),
+        this_update: generalized_time(this_update),
+        next_update: Some(generalized_time(next_update)),
+        ..SingleSpec::good()
+    };
+    let response = ResponseSpec::of(&[single]).der();
+    bench.directory.write("times.der", &response);
+    let output = Command::new("openssl")
+        .args(["ocsp", "-noverify", "-respin", "times.der"])
+        .args(["-issuer", "ca.pem", "-cert", "leaf.pem"])
+        .current_dir(bench.directory.path())
+        .output()
+        .expect("openssl runs");
+    let told = [output.stdout, output.stderr].concat();
+    (String::from_utf8_lossy(&told).into_owned(), response)
+}
+
+#[test]
+fn fractions_of_a_second_are_read_as_openssl_reads_them() {
+    let bench = Bench::new();
+    let digits = |time: i64| -> String {
+        let text = Rfc3339(time).to_string();
+        text.chars().filter(char::is_ascii_digit).collect()
+    };
+    let (from, until) = (digits(now() - 3_600), digits(now() + 3_600));
+    for (of_this, of_next, counts) in [
+        ("", "", true),
+        (".5", ".25", true),
+        ("", ".5", true),
+        // The shorter text is the earlier time.
+        (".5", "", false),
+        (".", ".", false),
+        (",5", ",5", false),
+    ] {
+        let this_update = format!("{from}{of_this}Z");
+        let next_update = format!("{until}{of_next}Z");
+        let (told, response) = said_of_times(&bench, &this_update, &next_update);
+        let is_taken = told.contains("leaf.pem: good") && !told.contains("times invalid");
+        assert_eq!(is_taken, counts, "{of_this:?} {of_next:?}: {told}");
+        let ca = CertificateSpec::ca().read();
+        let leaf = bench.identity(&bench.leaf);
+        let judged = judged_under(&ca, &response, &leaf, now(), &Policy::STAPLING);
+        assert_eq!(
+            judged.is_ok(),
+            counts,
+            "{of_this:?} {of_next:?}: {judged:?}"
+        );
+    }
 }
