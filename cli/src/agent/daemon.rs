@@ -15,7 +15,7 @@ use super::counters::Counters;
 use super::decision::{longest_heeded, overslept as has_overslept};
 use super::event::Event;
 use super::forgiving::Mistake;
-use super::inbox::{Ground, Inbox};
+use super::inbox::Inbox;
 use super::keeper::Keeper;
 use super::list;
 use super::metrics;
@@ -28,7 +28,7 @@ use super::stamp::Stamp;
 use super::systemd::Manager;
 use super::unreadable;
 use super::watch::{Changes, Watch};
-use crate::fetch::{Issuers, Manner, Question, Trust, responders_of};
+use crate::fetch::{Issuers, Manner, Question, Subject, Trust, responders_of};
 
 /// How long notices of changes are gathered before anything is looked at.
 const GATHERING: Duration = Duration::from_millis(50);
@@ -42,7 +42,6 @@ pub struct Daemon {
     pub(super) layout: Layout,
     pub(super) settings: Settings,
     pub(super) manner: Arc<Manner>,
-    pub(super) ground: Arc<Ground>,
     pub(super) issuers: Arc<Issuers>,
     pub(super) keeper: Keeper,
     pub(super) roster: Roster,
@@ -136,18 +135,12 @@ impl Daemon {
         for mistake in &mistakes {
             tracing::error!(cause = "configuration", "{mistake}; it does not count");
         }
-        let manner = Arc::new(settings.manner());
-        let ground = Ground {
-            trust: Trust::new(&usable)?,
-            manner: Arc::clone(&manner),
-        };
         Ok(Self {
             complaint: mistakes.first().map(|first| match mistakes.len() {
                 1 => format!("the configuration has a mistake: {first}"),
                 all => format!("the configuration has {all} mistakes, the first: {first}"),
             }),
-            manner,
-            ground: Arc::new(ground),
+            manner: Arc::new(settings.manner(Trust::new(&usable)?)),
             issuers: Arc::default(),
             unreadable: unreadable::Note::of(&layout),
             layout,
@@ -216,7 +209,7 @@ impl Daemon {
                 Event::Reload => {
                     threads.manager.reloading();
                     self.read_settings();
-                    threads.inbox.judge_by(Arc::clone(&self.ground));
+                    threads.inbox.judge_by(Arc::clone(&self.manner));
                     self.examine_again(&mut threads.inbox);
                     agenda.look_elsewhere(Instant::now());
                     threads
@@ -350,6 +343,7 @@ impl Daemon {
                 subject: Arc::clone(&watched.subject),
                 manner: Arc::clone(&self.manner),
                 turn: watched.turn,
+                is_ours: watched.notes.left_by.is_none(),
                 heed,
             };
             self.roster.begin(&key);
@@ -368,6 +362,17 @@ impl Daemon {
         }
     }
 
+    /// Keeps the issuers that came along with a certificate of root, and asks at once for
+    /// those that wait for one.
+    pub(super) fn learn_issuers(&mut self, subject: &Subject) {
+        if !self.issuers.learn_of_root(&subject.ders()) {
+            return;
+        }
+        for key in self.roster.without_issuer(clock::now()) {
+            self.roster.set_due(&key, Some(Instant::now()));
+        }
+    }
+
     /// How long nothing is to be done.
     fn patience(&self, agenda: &Agenda) -> Duration {
         let times = [agenda.look, agenda.metrics, self.roster.next_due()];
@@ -382,17 +387,15 @@ impl Daemon {
     }
 
     fn read_settings(&mut self) {
-        let read = || -> anyhow::Result<(Settings, Trust)> {
+        let read = || -> anyhow::Result<(Settings, Manner)> {
             let settings = (self.reload)()?;
-            let trust = Trust::new(&settings.trusted_issuers)?;
-            Ok((settings, trust))
+            let manner = settings.manner(Trust::new(&settings.trusted_issuers)?);
+            Ok((settings, manner))
         };
         match read() {
-            Ok((settings, trust)) => {
-                self.manner = Arc::new(settings.manner());
+            Ok((settings, manner)) => {
+                self.manner = Arc::new(manner);
                 self.settings = settings;
-                let manner = Arc::clone(&self.manner);
-                self.ground = Arc::new(Ground { trust, manner });
                 self.complaint = None;
                 // There may be a responder now where there was none.
                 self.listed = list::Seen::default();

@@ -166,6 +166,9 @@ impl Reading<'_> {
         let stamp = stamp::of_response(self.layout, key);
         let (staple, untimely) = self.staple(key, &subject);
         if notes.passed_over.is_none() {
+            if notes.left_by.is_none() {
+                self.issuers.learn_of_root(&subject.ders());
+            }
             subject.let_go();
         }
         Some(Restored {

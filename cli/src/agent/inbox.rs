@@ -23,19 +23,10 @@ use super::modest;
 use super::refusals::Refusals;
 use super::roster::{PassedOver, Room, Source};
 use super::sentence::Refusal;
-use crate::fetch::{Issuers, Manner, Subject, Trust, responders, responders_of};
+use crate::fetch::{Issuers, Manner, Subject, may_have_responder, responders_of};
 
 /// The pause between two looks at what is there.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// What certificates are held against.
-#[derive(Debug)]
-pub struct Ground {
-    /// Who may be asked whoever left the certificate.
-    pub trust: Trust,
-    /// The responders that the operator names.
-    pub manner: Arc<Manner>,
-}
 
 /// A certificate that was left or named, as it was examined.
 #[derive(Debug)]
@@ -57,7 +48,7 @@ pub struct Left {
 enum Order {
     Look,
     Examine(Box<PassedOver>),
-    Judge(Arc<Ground>),
+    Judge(Arc<Manner>),
 }
 
 /// The thread, as the main one sees it.
@@ -78,7 +69,7 @@ impl Inbox {
     /// If the system gives no thread. A spool that cannot be used is no error.
     pub fn start(
         path: PathBuf,
-        ground: Arc<Ground>,
+        manner: Arc<Manner>,
         issuers: &Arc<Issuers>,
         refused: &SpoolRefused,
         events: &Sender<Event>,
@@ -86,7 +77,7 @@ impl Inbox {
         let (sender, orders) = channel();
         let mut thread = Thread {
             path,
-            ground,
+            manner,
             issuers: Arc::clone(issuers),
             refused: Arc::clone(refused),
             events: events.clone(),
@@ -117,8 +108,8 @@ impl Inbox {
     }
 
     /// The configuration was read again.
-    pub fn judge_by(&mut self, ground: Arc<Ground>) {
-        self.give(Order::Judge(ground));
+    pub fn judge_by(&mut self, manner: Arc<Manner>) {
+        self.give(Order::Judge(manner));
     }
 
     fn give(&mut self, order: Order) {
@@ -141,7 +132,8 @@ impl Inbox {
 
 struct Thread {
     path: PathBuf,
-    ground: Arc<Ground>,
+    /// Whom it names and trusts is what certificates are held against.
+    manner: Arc<Manner>,
     issuers: Arc<Issuers>,
     refused: SpoolRefused,
     events: Sender<Event>,
@@ -189,7 +181,7 @@ impl Thread {
                         agenda.look.get_or_insert(next);
                     }
                     Order::Examine(passed_over) => agenda.again.push_back(*passed_over),
-                    Order::Judge(ground) => self.ground = ground,
+                    Order::Judge(manner) => self.manner = manner,
                 }
             }
             if agenda.look.is_some_and(|at| at <= Instant::now()) {
@@ -203,7 +195,14 @@ impl Thread {
                 self.examine_again(passed_over);
                 is_over = false;
             }
-            self.refusals.tell(is_over);
+            // Who has spent his time has more to come.
+            let all_taken = self
+                .drop_box
+                .iter()
+                .flat_map(DropBox::waiting)
+                .next()
+                .is_none();
+            self.refusals.tell(is_over && all_taken);
             if is_over && agenda.look.is_none() && agenda.told < agenda.given {
                 agenda.told = agenda.given;
                 let _ = self.events.send(Event::Emptied(agenda.told));
@@ -371,7 +370,7 @@ impl Thread {
         let of_itself = |has_responder| {
             Unstapled::of(&subject.leaf, has_responder, clock::now()).map(Refusal::Itself)
         };
-        let mut refusal = of_itself(self.may_have_responder(&subject));
+        let mut refusal = of_itself(may_have_responder(&subject, &self.manner.overrides));
         if refusal.is_none() {
             refusal = match self.room(&subject, source)? {
                 Room::Known => return None,
@@ -382,29 +381,22 @@ impl Thread {
         if refusal.is_some() {
             return Some((subject, refusal));
         }
+        let manner = &self.manner;
         subject.find_issuer(&self.issuers);
-        let has_responder = !responders_of(&subject, &self.ground.manner.overrides).is_empty();
+        if !subject.has_valid_issuer(clock::now()) {
+            subject.complete_from(&manner.trust, !is_stranger, &self.issuers);
+        }
+        let has_responder = !responders_of(&subject, &manner.overrides).is_empty();
         let refusal = if !has_responder {
             Unstapled::of(&subject.leaf, false, clock::now()).map(Refusal::Itself)
         } else if is_stranger && subject.issuer().is_none() {
             Some(Refusal::NoIssuer)
-        } else if is_stranger && !self.ground.trust.covers(&subject.ders()) {
+        } else if is_stranger && !manner.trust.covers(&subject.ders()) {
             Some(Refusal::UntrustedIssuer)
         } else {
             None
         };
         Some((subject, refusal))
-    }
-
-    /// Whether there is a responder, should the issuer be any of those that came along.
-    fn may_have_responder(&self, subject: &Subject) -> bool {
-        let overrides = &self.ground.manner.overrides;
-        let leaf = &subject.leaf;
-        !responders(leaf, None, overrides).is_empty()
-            || subject.ders().iter().skip(1).any(|der| {
-                let issuer = name::of_key(&openssl::sha::sha256(der));
-                !responders(leaf, Some(&issuer), overrides).is_empty()
-            })
     }
 
     /// Asks the main thread. None if there is none.

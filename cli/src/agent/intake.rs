@@ -16,7 +16,7 @@ use super::outcome::Origin;
 use super::roster::{Quota, Room, Source};
 use super::sentence::{self, Refusal};
 use super::stamp;
-use crate::fetch::{self, Kind, Staple, Subject, responders_of};
+use crate::fetch::{self, Kind, Staple, Subject, may_have_responder, responders_of};
 
 impl Daemon {
     /// None if the certificate's issuer is not known.
@@ -56,6 +56,9 @@ impl Daemon {
                 return;
             }
             self.follow_the_clock(now, Instant::now());
+        }
+        if !matches!(source, Source::User(_)) {
+            self.learn_issuers(&subject);
         }
         if let Room::None(full) = self.room(&key, source) {
             refusal.get_or_insert(full);
@@ -135,7 +138,13 @@ impl Daemon {
             tracing::error!(cause = "list", "{error:#}");
             Vec::new()
         });
-        for (path, subject) in self.listed.look(&paths, &self.issuers) {
+        for (path, mut subject) in self.listed.look(&paths, &self.issuers) {
+            let overrides = &self.manner.overrides;
+            if responders_of(&subject, overrides).is_empty()
+                && may_have_responder(&subject, overrides)
+            {
+                subject.complete_from(&self.manner.trust, true, &self.issuers);
+            }
             let has_responder = !responders_of(&subject, &self.manner.overrides).is_empty();
             let refusal = sentence::of_file(&subject, has_responder, clock::now());
             let path = path.display().to_string();

@@ -57,7 +57,7 @@ impl Daemon {
             return;
         };
         if let Some(mut completed) = completed
-            && watched.subject.issuer().is_none()
+            && completed.improves(&watched.subject)
         {
             let pem = completed.to_pem();
             completed.let_go();

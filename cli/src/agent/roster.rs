@@ -8,6 +8,7 @@ use staplegun_ocsp::{Fault, UnixTime, Unstapled};
 use staplegun_store::Key;
 use staplegun_store::files::Notes;
 
+use super::clock;
 use super::sentence::Refusal;
 use super::stamp::Stamp;
 use crate::fetch::{Staple, Subject};
@@ -107,8 +108,8 @@ impl Roster {
         if let Some(known) = self.entries.get(key) {
             // It may come with its issuer now, and what root has too is no user's.
             let is_root_s = !matches!(source, Source::User(_));
-            let is_news =
-                known.subject.issuer().is_none() || (is_root_s && known.notes.left_by.is_some());
+            let is_news = !known.subject.has_valid_issuer(clock::now())
+                || (is_root_s && known.notes.left_by.is_some());
             return if is_news { Room::Free } else { Room::Known };
         }
         if let Source::User(uid) = source {
@@ -122,8 +123,8 @@ impl Roster {
         Room::Free
     }
 
-    /// Lets a certificate in that was examined. True if it is new, or if its
-    /// issuer is; then it is due at `at`.
+    /// Lets a certificate in that was examined. True if it is new, or comes with a better
+    /// issuer; then it is due at `at`.
     pub fn admit(
         &mut self,
         subject: Subject,
@@ -142,7 +143,7 @@ impl Roster {
             if let Some(count) = stranger.and_then(|uid| self.left_by.get_mut(&uid)) {
                 *count = count.saturating_sub(1);
             }
-            let is_news = known.subject.issuer().is_none() && subject.issuer().is_some();
+            let is_news = subject.improves(&known.subject);
             if is_news {
                 known.subject = Arc::new(subject);
                 self.set_due(&key, Some(at));
@@ -367,6 +368,16 @@ impl Roster {
         let all = self.entries.iter();
         let wanting = all.filter(|(_, watched)| !is_well(watched));
         wanting.map(|(key, _)| *key).collect()
+    }
+
+    /// Those of root, or of the agent's own user, that lack a valid issuer.
+    pub fn without_issuer(&self, now: UnixTime) -> Vec<Key> {
+        let lacks = |watched: &Watched| {
+            watched.notes.left_by.is_none() && !watched.subject.has_valid_issuer(now)
+        };
+        let all = self.entries.iter();
+        let lacking = all.filter(|(_, watched)| lacks(watched));
+        lacking.map(|(key, _)| *key).collect()
     }
 
     /// Whether a fetch is under way.

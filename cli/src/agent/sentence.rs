@@ -75,8 +75,9 @@ impl fmt::Display for Refusal {
         match self {
             Self::Itself(why) => why.fmt(f),
             Self::NoIssuer => f.write_str(
-                "its issuer did not come along, and who left it is not root: append the issuer \
-                 to the certificate's file, or name the file by staplegun add",
+                "its issuer did not come along and is not among those that are trusted, and who \
+                 left it is not root: append the issuer to the certificate's file, name it in \
+                 trusted-issuers, or name the certificate's file by staplegun add",
             ),
             Self::UntrustedIssuer => f.write_str(
                 "its issuer is not trusted, and who left it is not root: name the issuer in \

@@ -10,7 +10,7 @@ use staplegun_ocsp::{LIFE_WITHOUT_NEXT_UPDATE, Policy, schedule};
 
 use super::decision::Limits;
 use super::forgiving::{self, Mistake};
-use crate::fetch::{Manner, Override, Patience, Proxies, ProxySettings};
+use crate::fetch::{Manner, Override, Patience, Proxies, ProxySettings, Trust};
 
 /// Where the system's agent looks, if no other file is named.
 pub const SYSTEM_FILE: &str = "/etc/staplegun/agent.toml";
@@ -188,8 +188,8 @@ impl Settings {
         mistakes
     }
 
-    /// How responses are fetched.
-    pub fn manner(&self) -> Manner {
+    /// How responses are fetched; `trust` is what `trusted-issuers` names.
+    pub fn manner(&self, trust: Trust) -> Manner {
         Manner {
             patience: Patience {
                 per_address: seconds(self.timing.per_address),
@@ -201,6 +201,7 @@ impl Settings {
             },
             proxies: Arc::new(Proxies::new(&self.proxy)),
             overrides: self.responder.clone(),
+            trust: Arc::new(trust),
         }
     }
 
@@ -238,6 +239,10 @@ fn seconds(number: f64) -> Duration {
 mod tests {
     use super::*;
 
+    fn nobody() -> Trust {
+        Trust::new(&[]).unwrap()
+    }
+
     #[track_caller]
     fn parsed(text: &str) -> Settings {
         let (settings, mistakes) = Settings::parse(text);
@@ -248,7 +253,8 @@ mod tests {
     #[test]
     fn an_empty_file_means_the_defaults() {
         let settings = parsed("");
-        assert_eq!(settings.manner().patience.total, Duration::from_secs(15));
+        let manner = settings.manner(nobody());
+        assert_eq!(manner.patience.total, Duration::from_secs(15));
         assert_eq!(settings.limits().longest_retry, Duration::from_secs(3600));
         assert!(!settings.staple_revoked);
     }
@@ -308,7 +314,7 @@ mod tests {
         );
         assert_eq!(settings.user.as_deref(), Some("staplegun"));
         assert_eq!(settings.limits().longest_retry, Duration::from_millis(500));
-        assert_eq!(settings.manner().overrides.len(), 1);
+        assert_eq!(settings.manner(nobody()).overrides.len(), 1);
     }
 
     #[test]

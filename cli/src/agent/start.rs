@@ -191,7 +191,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .ok();
     let inbox = Inbox::start(
         spool,
-        Arc::clone(&daemon.ground),
+        Arc::clone(&daemon.manner),
         &daemon.issuers,
         &daemon.counters.spool_refused,
         &sender,

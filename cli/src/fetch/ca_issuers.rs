@@ -11,6 +11,9 @@ use super::subject::{Subject, certificates_in};
 
 /// Looks for the issuer of `subject` at each address in turn. What is found
 /// there counts only if it signed the leaf, so plain http does no harm.
+///
+/// Only for certificates of root and of the agent's own user: who else leaves one would
+/// have the agent connect to whatever address he likes.
 pub fn complete(
     subject: &mut Subject,
     issuers: &Issuers,
@@ -27,14 +30,14 @@ pub fn complete(
         let until = Instant::now() + left / others;
         match client.exchange(url, &Message::Get, until, turn, now) {
             Ok(answer) => {
-                if certificates_in(&answer.body)
-                    .iter()
-                    .any(|der| subject.complete(der, issuers))
-                {
+                for der in certificates_in(&answer.body) {
+                    subject.complete(&der, issuers);
+                }
+                if subject.has_valid_issuer(now) {
                     tracing::debug!(%url, "found the issuer's certificate");
                     return;
                 }
-                tracing::warn!(%url, "what lies there did not issue the certificate");
+                tracing::warn!(%url, "what lies there did not issue the certificate, or is not valid");
             }
             Err(failure) => {
                 tracing::warn!(

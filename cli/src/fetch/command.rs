@@ -16,7 +16,7 @@ use super::output::{self, Output};
 use super::store::{Stored, keep};
 use super::{
     Client, Failure, Fetched, Issuers, Manner, Override, Patience, Proxies, ProxySettings,
-    Question, Received, Responders, Subject, fetch,
+    Question, Received, Responders, Subject, Trust, fetch,
 };
 use crate::agent::Place;
 use crate::agent::{now, start_log};
@@ -92,7 +92,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("--output takes the response for one certificate");
     }
     let mut reports = Vec::new();
-    let manner = Arc::new(args.manner());
+    let manner = Arc::new(args.manner()?);
     let mut asker = Asker {
         issuers: Issuers::default(),
         responders: Responders::default(),
@@ -122,13 +122,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    fn manner(&self) -> Manner {
-        Manner {
+    fn manner(&self) -> anyhow::Result<Manner> {
+        Ok(Manner {
             patience: Patience::DEFAULT,
             policy: Policy::STAPLING,
             proxies: Arc::new(Proxies::new(&ProxySettings::default())),
             overrides: self.responders.clone(),
-        }
+            trust: Arc::new(Trust::new(&[])?),
+        })
     }
 }
 
@@ -146,6 +147,7 @@ impl Asker {
             subject: Arc::new(subject.clone()),
             manner: Arc::clone(&self.manner),
             turn: 0,
+            is_ours: true,
             heed: Duration::ZERO,
         };
         let (issuers, responders) = (&self.issuers, &self.responders);

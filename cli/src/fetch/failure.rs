@@ -4,7 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use staplegun_ocsp::Fault;
+use staplegun_ocsp::time::Rfc3339;
+use staplegun_ocsp::{Fault, UnixTime};
 
 use super::proxy::Via;
 
@@ -26,8 +27,10 @@ pub struct Failure {
 pub enum Kind {
     /// Neither the certificate nor the configuration names a responder.
     NoResponder,
-    /// The certificate that issued the leaf was not found.
-    NoIssuer(String),
+    /// The certificate that issued the leaf was not found, with what is to be added.
+    NoIssuer(&'static str),
+    /// The issuer's certificate ended then, and no renewed one is known.
+    IssuerExpired(UnixTime),
     /// No answer in time.
     Timeout(&'static str),
     /// The responder's name has no address.
@@ -102,6 +105,7 @@ impl Failure {
         match &self.kind {
             Kind::NoResponder => "no_responder",
             Kind::NoIssuer(_) => "no_issuer",
+            Kind::IssuerExpired(_) => "issuer_expired",
             Kind::Timeout(_) => "timeout",
             Kind::Unresolved => "unresolved",
             Kind::Connection(_) => "connection",
@@ -133,7 +137,15 @@ impl fmt::Display for Failure {
             ),
             Kind::NoIssuer(why) => write!(
                 f,
-                "the certificate's issuer is not known ({why}); append it to the certificate's file"
+                "the certificate's issuer is not known: it is neither in the certificate's file, \
+                 nor in trusted-issuers, nor among the machine's CA certificates{why}; append it \
+                 to the certificate's file"
+            ),
+            Kind::IssuerExpired(end) => write!(
+                f,
+                "nothing counts that the issuer's certificate signs, which ended at {}: put the \
+                 renewed one of the CA in its place in the certificate's file",
+                Rfc3339(*end)
             ),
             Kind::Timeout(what) => write!(f, "{what} took too long"),
             Kind::Unresolved => write!(f, "the responder's name has no address; check DNS"),

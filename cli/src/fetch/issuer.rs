@@ -1,7 +1,7 @@
 //! Certificates that issue: read once, however many leaves they signed, and
 //! shared by them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -11,7 +11,7 @@ use openssl::stack::Stack;
 use openssl::x509::X509;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
-use staplegun_ocsp::{Certificate, Identity};
+use staplegun_ocsp::{Certificate, Identity, UnixTime};
 use staplegun_store::name;
 
 /// A certificate that may have signed leaves, with what is made of it for every
@@ -63,6 +63,19 @@ impl Issuer {
         })
     }
 
+    /// Whether it is valid at that time.
+    pub fn is_valid(&self, now: UnixTime) -> bool {
+        self.facts.not_before() <= now && now <= self.facts.not_after()
+    }
+
+    /// Whether it is rather to be used than `other`, which has the same name and key:
+    /// a CA's certificate is renewed, and chains may have the old one and the new one. A
+    /// response counts no longer than the certificate of its issuer.
+    pub fn outranks(&self, other: &Self, now: UnixTime) -> bool {
+        let rank = |one: &Self| (one.is_valid(now), one.facts.not_after());
+        rank(self) > rank(other)
+    }
+
     /// What its responders call `leaf`; None if the leaf names another issuer.
     /// Whether it signed the leaf is not looked at.
     pub fn identity_of(&self, leaf: &Certificate) -> Option<Identity> {
@@ -84,10 +97,15 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// The issuers that are in use somewhere, each once.
+/// The most certificates of issuers that are kept of those that root brought.
+const OF_ROOT: usize = 256;
+
+/// The issuers that are in use somewhere, each once; and those that came along with
+/// certificates of root, for others of root that came alone.
 #[derive(Debug, Default)]
 pub struct Issuers {
     known: Mutex<HashMap<Vec<u8>, Weak<Issuer>>>,
+    of_root: Mutex<VecDeque<(Certificate, Vec<u8>)>>,
 }
 
 impl Issuers {
@@ -109,6 +127,36 @@ impl Issuers {
         Some(issuer)
     }
 
+    /// Keeps what came along with a certificate of root, of which `chain` (DER) consists.
+    /// True if something in it is new.
+    pub fn learn_of_root(&self, chain: &[&[u8]]) -> bool {
+        let mut of_root = self.of_root.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_news = false;
+        for der in chain.iter().skip(1) {
+            if of_root.iter().any(|(_, known)| known == der) {
+                continue;
+            }
+            let Ok(facts) = Certificate::from_der(der) else {
+                continue;
+            };
+            if of_root.len() >= OF_ROOT {
+                of_root.pop_front();
+            }
+            of_root.push_back((facts, der.to_vec()));
+            is_news = true;
+        }
+        is_news
+    }
+
+    /// Those of root's (DER) that have the name of the issuer of `leaf`.
+    pub fn of_root(&self, leaf: &Certificate) -> Vec<Vec<u8>> {
+        let of_root = self.of_root.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = of_root
+            .iter()
+            .filter(|(facts, _)| leaf.names_as_issuer(facts));
+        named.map(|(_, der)| der.clone()).collect()
+    }
+
     fn known(&self, der: &[u8]) -> Option<Arc<Issuer>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(der).and_then(Weak::upgrade)
@@ -119,6 +167,25 @@ impl Issuers {
 mod tests {
     use super::*;
     use staplegun_testkit::{Identity as Minted, Spec};
+
+    #[test]
+    fn what_root_brought_is_found_by_its_name_and_only_so_much_is_kept() {
+        let issuers = Issuers::default();
+        let ca = Minted::self_signed(&Spec::ca("CA"));
+        let leaf = ca.issue(&Spec::server());
+        let facts = Certificate::from_der(&leaf.der()).unwrap();
+        assert!(issuers.of_root(&facts).is_empty());
+        assert!(issuers.learn_of_root(&[&leaf.der(), &ca.der()]));
+        assert!(!issuers.learn_of_root(&[&leaf.der(), &ca.der()]));
+        assert_eq!(issuers.of_root(&facts), [ca.der()]);
+        let other = Minted::self_signed(&Spec::ca("Other"));
+        for _ in 0..OF_ROOT {
+            let more = other.issue(&Spec::ca("More"));
+            assert!(issuers.learn_of_root(&[&leaf.der(), &more.der()]));
+        }
+        assert_eq!(issuers.of_root.lock().unwrap().len(), OF_ROOT);
+        assert!(issuers.of_root(&facts).is_empty());
+    }
 
     #[test]
     fn one_issuer_is_read_once_and_gone_when_nobody_uses_it() {

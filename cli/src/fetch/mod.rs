@@ -20,6 +20,7 @@ mod resolve;
 mod responder;
 mod store;
 mod subject;
+mod trust;
 mod verify;
 
 pub use client::{Client, Patience};
@@ -27,9 +28,11 @@ pub use command::{Args, FAILED, run};
 pub use failure::{Failure, Kind};
 pub use issuer::Issuers;
 pub use judge::{Staple, judge};
-pub use overrides::{Override, responders};
+pub use overrides::Override;
 pub use proxy::{Proxies, ProxySettings};
 pub use remembered::Responders;
-pub use responder::{Fetched, Manner, Question, Received, fetch, responders_of};
+pub use responder::{
+    Fetched, Manner, Question, Received, fetch, may_have_responder, responders_of,
+};
 pub use subject::{Subject, issuer_beside};
-pub use verify::Trust;
+pub use trust::Trust;

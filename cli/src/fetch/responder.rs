@@ -18,6 +18,7 @@ use super::overrides::{Override, Responder, responders};
 use super::proxy::Proxies;
 use super::remembered::{Responders, Way};
 use super::subject::{Issued, Subject};
+use super::trust::Trust;
 
 /// The most requests of one attempt that are answered with nothing of use. One that
 /// does not understand the first may be asked in two other ways.
@@ -34,6 +35,8 @@ pub struct Manner {
     pub proxies: Arc<Proxies>,
     /// What the operator says of responders.
     pub overrides: Vec<Override>,
+    /// Whose certificates count as issuers' whoever left the leaf.
+    pub trust: Arc<Trust>,
 }
 
 /// One certificate to ask for.
@@ -45,6 +48,9 @@ pub struct Question {
     pub manner: Arc<Manner>,
     /// How many attempts there were before: another address comes first each time.
     pub turn: usize,
+    /// Root, or the agent's own user, has the certificate: issuers that root brought with
+    /// another one count for it, and addresses in it are asked for one.
+    pub is_ours: bool,
     /// How much is heeded of the time for which a responder wants to be left alone
     /// (Retry-After); zero: it is asked now.
     pub heed: Duration,
@@ -76,6 +82,12 @@ pub fn responders_of(subject: &Subject, overrides: &[Override]) -> Vec<Responder
     responders(&subject.leaf, issuer, overrides)
 }
 
+/// Whether there may be a responder for `subject`, whoever its issuer turns out to be.
+pub fn may_have_responder(subject: &Subject, overrides: &[Override]) -> bool {
+    let by_issuer = |one: &Override| one.issuer.is_some() && one.url.is_some();
+    !responders_of(subject, overrides).is_empty() || overrides.iter().any(by_issuer)
+}
+
 /// Fetches the response at the time `now`. Waits no longer than the client's
 /// [`Patience::total`] in all.
 pub fn fetch(
@@ -86,15 +98,13 @@ pub fn fetch(
     now: UnixTime,
 ) -> Fetched {
     let deadline = Instant::now() + client.patience().total;
-    let (subject, turn) = (&*question.subject, question.turn);
-    let mut completed = None;
-    if subject.issuer().is_none() {
-        let mut found = subject.clone();
-        ca_issuers::complete(&mut found, issuers, client, deadline, turn, now);
-        completed = Some(found).filter(|found| found.issuer().is_some());
-    }
+    let completed = if question.subject.has_valid_issuer(now) {
+        None
+    } else {
+        completed(question, issuers, client, deadline, now)
+    };
     let mut asking = Asking {
-        subject: completed.as_ref().unwrap_or(subject),
+        subject: completed.as_ref().unwrap_or(&question.subject),
         question,
         remembered,
         client,
@@ -102,6 +112,22 @@ pub fn fetch(
     };
     let outcome = asking.ask_all(deadline);
     Fetched { completed, outcome }
+}
+
+/// The certificate with an issuer that did not come along, or a better one than did.
+fn completed(
+    question: &Question,
+    issuers: &Issuers,
+    client: &mut Client,
+    deadline: Instant,
+    now: UnixTime,
+) -> Option<Subject> {
+    let mut found = (*question.subject).clone();
+    found.complete_from(&question.manner.trust, question.is_ours, issuers);
+    if question.is_ours && !found.has_valid_issuer(now) {
+        ca_issuers::complete(&mut found, issuers, client, deadline, question.turn, now);
+    }
+    found.improves(&question.subject).then_some(found)
 }
 
 /// One certificate's question, being asked.
@@ -195,11 +221,25 @@ impl Asking<'_> {
     fn issuer(&self) -> Result<&Issued, Failure> {
         self.subject.issuer().ok_or_else(|| {
             let why = match self.subject.leaf.ca_issuers() {
-                [] => "it is not in the file, and the certificate does not say where it lies",
-                _ => "it is not in the file, and not where the certificate says",
+                _ if !self.question.is_ours => "",
+                [] => ", and the certificate does not say where it lies",
+                _ => ", and not where the certificate says",
             };
-            Failure::at("", Kind::NoIssuer(why.to_owned()))
+            Failure::at("", Kind::NoIssuer(why))
         })
+    }
+
+    /// What is wrong with an answer is told of the responder, unless it is our certificate
+    /// of the issuer that has ended: then nothing that it signs counts any more.
+    fn blame(&self, kind: Kind, issuer: &Issued) -> Kind {
+        let end = issuer.by.facts.not_after();
+        match kind {
+            Kind::Response {
+                fault: Fault::SignerNotValid { .. } | Fault::Expired { .. },
+                ..
+            } if end < self.now => Kind::IssuerExpired(end),
+            kind => kind,
+        }
     }
 
     fn ask(
@@ -224,7 +264,8 @@ impl Asking<'_> {
             .and_then(|staple| same_nonce(staple, request.nonce.as_ref()));
         let staple = judged.map_err(|kind| Failure {
             retry_after: answer.retry_after,
-            ..Failure::at(url, fit_to_tell(kind, &answer)).through(url, answer.via.as_ref())
+            ..Failure::at(url, fit_to_tell(self.blame(kind, issuer), &answer))
+                .through(url, answer.via.as_ref())
         })?;
         Ok(Received {
             staple,

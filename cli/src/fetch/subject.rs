@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use openssl::x509::X509;
-use staplegun_ocsp::{Certificate, Identity};
+use staplegun_ocsp::{Certificate, Identity, UnixTime};
 use staplegun_store::Key;
 
 use super::issuer::{Issuer, Issuers};
+use super::trust::Trust;
 use super::{container, pem, verify};
+use crate::agent::now;
 
 /// The largest file of certificates that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -64,15 +66,13 @@ impl Subject {
         })
     }
 
-    /// Looks for the issuer among the certificates that came along, if it is not known.
+    /// Looks for the issuer among the certificates that came along: the best one, if the
+    /// same CA's is there more than once.
     pub fn find_issuer(&mut self, issuers: &Issuers) {
         for at in 1..self.certificates.len() {
             let candidate = std::mem::take(&mut self.certificates[at]);
-            let found = self.complete(&candidate, issuers);
+            self.complete(&candidate, issuers);
             self.certificates[at] = candidate;
-            if found {
-                break;
-            }
         }
     }
 
@@ -131,23 +131,48 @@ impl Subject {
         Ok(subject)
     }
 
-    /// Takes `candidate` (DER) as the issuer, if it signed the leaf and none is
-    /// known yet. Whether one is known now.
+    /// Takes `candidate` (DER) as the issuer, if it signed the leaf and none is known
+    /// that is as good. Whether it did.
     pub fn complete(&mut self, candidate: &[u8], issuers: &Issuers) -> bool {
-        if self.issuer.is_some() {
-            return true;
-        }
         let (Some(leaf), Some(by)) = (self.certificates.first(), issuers.get(candidate)) else {
             return false;
         };
         let Some(identity) = by.identity_of(&self.leaf) else {
             return false;
         };
+        let known = self.issuer.as_ref();
+        if known.is_some_and(|known| !by.outranks(&known.by, now())) {
+            return false;
+        }
         if !verify::issued(leaf, &by) {
             return false;
         }
         self.issuer = Some(Issued { by, identity });
         true
+    }
+
+    /// Whether it has a better issuer than `known`, which is the same leaf.
+    pub fn improves(&self, known: &Self) -> bool {
+        match (&self.issuer, &known.issuer) {
+            (Some(new), Some(known)) => new.by.outranks(&known.by, now()),
+            (new, known) => new.is_some() && known.is_none(),
+        }
+    }
+
+    /// Whether an issuer is known that is valid at that time.
+    pub fn has_valid_issuer(&self, now: UnixTime) -> bool {
+        self.issuer.as_ref().is_some_and(|it| it.by.is_valid(now))
+    }
+
+    /// Looks for the issuer where it may be although it did not come along: among those
+    /// that are trusted and, if the certificate is root's or the agent's own, among those
+    /// that root brought.
+    pub fn complete_from(&mut self, trust: &Trust, is_ours: bool, issuers: &Issuers) {
+        let trusted = trust.issuer_of(&self.ders());
+        let of_root = is_ours.then(|| issuers.of_root(&self.leaf));
+        for der in trusted.into_iter().chain(of_root.into_iter().flatten()) {
+            self.complete(&der, issuers);
+        }
     }
 
     /// SHA-256 of the leaf: its name in the store.
@@ -177,10 +202,12 @@ impl Subject {
         self.ders().into_iter().flat_map(pem::encode).collect()
     }
 
-    /// Lets go of the certificates themselves, if the issuer is known: asking for
-    /// the status takes only what was read from them.
+    /// Lets go of the certificates themselves, if the issuer is known and lasts as long as
+    /// the leaf: asking for the status takes only what was read from them.
     pub fn let_go(&mut self) {
-        if self.issuer.is_some() {
+        let end = self.leaf.not_after();
+        let issuer = self.issuer.as_ref();
+        if issuer.is_some_and(|issuer| issuer.by.facts.not_after() >= end) {
             self.certificates = Vec::new();
         }
     }

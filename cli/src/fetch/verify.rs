@@ -1,18 +1,15 @@
-//! What the machine's own libcrypto decides: who issued a certificate, whether an
-//! issuer is trusted, and whether a response is signed by somebody who may.
+//! What the machine's own libcrypto decides: who issued a certificate, and whether a
+//! response is signed by somebody who may.
 
 use std::fmt;
 
-use anyhow::Context;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::ocsp::{OcspFlag, OcspResponse};
 use openssl::pkey::Id;
 use openssl::sign::Verifier;
 use openssl::stack::Stack;
-use openssl::x509::store::{X509Store, X509StoreBuilder};
-use openssl::x509::verify::X509VerifyFlags;
-use openssl::x509::{X509, X509StoreContext};
+use openssl::x509::X509;
 use staplegun_ocsp::certificate::Signed;
 use staplegun_ocsp::{Certificate, Response, Signatures, Signer};
 
@@ -150,65 +147,6 @@ impl Signatures for Issuer {
             }
         };
         verified().map_err(|errors| Unverified::from_errors(&errors))
-    }
-}
-
-/// The certification authorities that the machine trusts, and those that the
-/// configuration adds.
-pub struct Trust {
-    store: X509Store,
-}
-
-impl Trust {
-    /// The system's, and `extra` (PEM files, each certificate in them an anchor).
-    ///
-    /// # Errors
-    ///
-    /// If a file cannot be read.
-    pub fn new(extra: &[std::path::PathBuf]) -> anyhow::Result<Self> {
-        let mut builder = X509StoreBuilder::new()?;
-        builder.set_default_paths()?;
-        builder.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
-        for path in extra {
-            let pem = std::fs::read(path)
-                .with_context(|| format!("cannot read the trusted issuers {}", path.display()))?;
-            let certificates = X509::stack_from_pem(&pem)
-                .with_context(|| format!("{} is not a PEM file of certificates", path.display()))?;
-            for certificate in certificates {
-                builder.add_cert(certificate)?;
-            }
-        }
-        // What went wrong with a missing system store is of no interest later.
-        drop(ErrorStack::get());
-        Ok(Self {
-            store: builder.build(),
-        })
-    }
-
-    /// Whether a certificate was issued by an authority that is trusted, or by one
-    /// that such an authority certified. The certificate itself is verified, not its
-    /// issuer: else anybody's certificate would do for an authority's. `chain` (DER)
-    /// has it first; the others may help.
-    pub fn covers(&self, chain: &[&[u8]]) -> bool {
-        let verified = || -> Result<bool, ErrorStack> {
-            let mut certificates = Stack::new()?;
-            for der in chain {
-                certificates.push(X509::from_der(der)?)?;
-            }
-            let Some(leaf) = certificates.get(0) else {
-                return Ok(false);
-            };
-            X509StoreContext::new()?.init(&self.store, leaf, &certificates, |context| {
-                context.verify_cert()
-            })
-        };
-        verified().unwrap_or(false)
-    }
-}
-
-impl fmt::Debug for Trust {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trust").finish_non_exhaustive()
     }
 }
 

@@ -9,6 +9,7 @@ mod disk;
 mod faults;
 mod flood;
 mod inward;
+mod issuers;
 mod life;
 mod naming;
 mod proxies;
