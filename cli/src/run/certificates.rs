@@ -48,8 +48,11 @@ pub fn fetch(files: &[PathBuf], store: &Store, patience: Duration) -> Vec<String
     loop {
         reader = reader.or_else(|| Reader::open(&layout.map(), usize::MAX).ok());
         if let Some(reader) = &reader {
-            waiting.retain(|told| {
-                is_unknown(reader, &told.key) && !has_given_up(&in_store, &told.key, begun)
+            waiting.retain(|Told { key, .. }| match reader.lookup(key, now()) {
+                Err(Miss::Absent) => !has_given_up(&in_store, key, begun),
+                // The map says it first, and since when stands in the notes.
+                Err(Miss::Withdrawn) => !is_noted_revoked(&in_store, key),
+                _ => false,
             });
         }
         if waiting.is_empty() || Instant::now() >= deadline {
@@ -98,9 +101,9 @@ fn is_it(one: &One, key: &Key) -> bool {
     one.sha256.as_deref() == Some(name::of_key(key).as_str())
 }
 
-/// Whether the map has neither a response nor the agent's word that there is none.
-fn is_unknown(reader: &Reader, key: &Key) -> bool {
-    matches!(reader.lookup(key, now()), Err(Miss::Absent))
+fn is_noted_revoked(store: &Files, key: &Key) -> bool {
+    let notes = store.notes(key).ok().flatten();
+    notes.is_some_and(|notes| notes.revoked_since.is_some())
 }
 
 /// Whether nothing will come of waiting: the agent has said since `begun` that it passes
