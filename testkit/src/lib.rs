@@ -6,6 +6,7 @@
 //! test tool has no caller who could do better.
 #![forbid(unsafe_code)]
 
+pub mod cases;
 pub mod clients;
 pub mod contract;
 pub mod directory;

@@ -282,6 +282,25 @@ impl Identity {
         Self { certificate, key }
     }
 
+    /// The same certificate for other times, in seconds from now, signed by its own
+    /// key: what a root was before it was renewed.
+    pub fn before_renewal(&self, not_before: i64, not_after: i64) -> Self {
+        let key = self.key.clone();
+        let mut tbs_certificate = self.certificate.tbs_certificate.clone();
+        tbs_certificate.serial_number =
+            SerialNumber::new(&random_serial()).expect("at most 20 bytes");
+        tbs_certificate.validity = Validity {
+            not_before: utc_time(not_before),
+            not_after: utc_time(not_after),
+        };
+        let certificate = Certificate {
+            signature_algorithm: key.signature_algorithm(),
+            signature: key.sign(&tbs_certificate),
+            tbs_certificate,
+        };
+        Self { certificate, key }
+    }
+
     /// The certificate in DER.
     pub fn der(&self) -> Vec<u8> {
         self.certificate.to_der().expect("encodes")

@@ -305,6 +305,7 @@ impl Daemon {
         for key in overslept {
             self.roster.set_due(&key, Some(at));
         }
+        self.take_early();
     }
 
     /// What was passed over may be let in by the configuration as it is now.

@@ -118,7 +118,7 @@ impl Daemon {
 /// The fault of a response that only the time is wrong with.
 pub fn untimely(kind: &Kind) -> Option<Fault> {
     match kind {
-        Kind::Response { fault, .. }
+        Kind::Response { fault, .. } | Kind::Early { fault, .. }
             if matches!(fault, Fault::NotYetValid { .. } | Fault::Expired { .. }) =>
         {
             Some(fault.clone())

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use staplegun_ocsp::{Fault, Policy};
+use staplegun_ocsp::{Fault, Judged, Policy, Validity, Verdict, better};
 use staplegun_store::files::{FileError, Files, Notes};
 use staplegun_store::layout::Layout;
 use staplegun_store::slots::{State, Summary};
@@ -133,8 +133,9 @@ impl Daemon {
         if !known.is_fresh(now) {
             return false;
         }
-        let last = known.validity.until.saturating_sub(1);
-        let is_better = in_map.is_none_or(|known| known.state != State::Good || known.until < last);
+        let is_better = in_map.is_none_or(|summary| {
+            summary.state != State::Good || better(&good_in_map(summary), &known.judged(), now)
+        });
         if is_better && let Err(error) = self.keeper.staple(&key, &known) {
             tracing::error!(cause = "map", "{error}");
             return false;
@@ -146,6 +147,18 @@ impl Daemon {
             watched.known = Some(known);
         }
         true
+    }
+}
+
+/// What the map says of a good response.
+fn good_in_map(summary: &Summary) -> Judged {
+    Judged {
+        verdict: Verdict::Good,
+        validity: Validity {
+            from: summary.this_update,
+            // The map counts up to and with the last second.
+            until: summary.until.saturating_add(1),
+        },
     }
 }
 

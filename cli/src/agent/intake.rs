@@ -222,6 +222,10 @@ impl Daemon {
                     tracing::error!(cause = "map", "{full}");
                 }
             }
+            Some(Err(Kind::Early { staple, fault })) => {
+                tracing::info!(key = %name::of_key(key), "kept until its time comes: {fault}");
+                self.keep_until_its_time(key, *staple);
+            }
             Some(Err(kind)) => {
                 if let Some(watched) = self.roster.get_mut(key) {
                     watched.untimely = expiry::untimely(&kind);
@@ -248,8 +252,11 @@ impl Daemon {
             let files = self.keeper.files();
             let there = files.and_then(|files| said(files.staples.read(key)));
             let wanted = Some(known.der.as_slice()).filter(|der| !der.is_empty());
+            let early = watched.early.as_ref().map(|early| early.der.clone());
             match wanted {
                 wanted if there.as_deref() == wanted => {}
+                // It is taken when its time has come, by the next agent too.
+                _ if there == early => {}
                 Some(der) => self.keeper.write_response(key, der),
                 // What is there is no evidence of the revocation that is known.
                 None => self.keeper.remove_response(key),

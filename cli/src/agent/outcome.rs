@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use staplegun_ocsp::Verdict;
 use staplegun_ocsp::time::Rfc3339;
+use staplegun_ocsp::{CLOCK_SKEW, Verdict};
 use staplegun_store::map::MapError;
 use staplegun_store::{Key, name};
 
@@ -14,7 +14,7 @@ use super::clock;
 use super::daemon::Daemon;
 use super::decision::{Decision, Why, after_failure, after_success, decide};
 use super::known;
-use crate::fetch::{Failure, Fetched, Received, Staple};
+use crate::fetch::{Failure, Fetched, Kind, Received, Staple};
 
 /// The cause that is noted while a certificate is revoked.
 pub const CAUSE_REVOKED: &str = "revoked";
@@ -27,6 +27,8 @@ pub enum Origin<'a> {
     /// Somebody who put it into `staples/`: there it lies already, and what lies
     /// there by now may be newer still.
     File,
+    /// Either of them, before its time had come.
+    Earlier,
 }
 
 impl fmt::Display for Origin<'_> {
@@ -34,6 +36,7 @@ impl fmt::Display for Origin<'_> {
         match self {
             Self::Responder(url) => f.write_str(url),
             Self::File => f.write_str("the file in staples/"),
+            Self::Earlier => f.write_str("an answer that came before its time"),
         }
     }
 }
@@ -71,6 +74,35 @@ impl Daemon {
                 let responder = Some(failure.responder.as_str()).filter(|it| !it.is_empty());
                 let why = failure.to_string();
                 self.failed(key, responder, failure.cause(), &why, retry_after);
+                if let Kind::Early { staple, .. } = failure.kind {
+                    self.keep_until_its_time(key, *staple);
+                }
+            }
+        }
+    }
+
+    /// Keeps a response of tomorrow, in the place of one that came before it.
+    pub(super) fn keep_until_its_time(&mut self, key: &Key, staple: Staple) {
+        if let Some(watched) = self.roster.get_mut(key) {
+            watched.early = Some(staple);
+        }
+    }
+
+    /// Takes those whose time has come.
+    pub(super) fn take_early(&mut self) {
+        let now = clock::now();
+        let has_come = |early: &Staple| early.validity.from <= now.saturating_add(CLOCK_SKEW);
+        let all = self.roster.iter();
+        let come = all.filter(|(_, watched)| watched.early.as_ref().is_some_and(has_come));
+        let come: Vec<Key> = come.map(|(key, _)| *key).collect();
+        for key in come {
+            let watched = self.roster.get_mut(&key);
+            // What has expired meanwhile would be worse than anything.
+            if let Some(staple) = watched.and_then(|watched| watched.early.take())
+                && staple.is_fresh(now)
+                && let Err(full) = self.accept(&key, staple, Origin::Earlier)
+            {
+                tracing::error!(cause = "map", "{full}");
             }
         }
     }
@@ -237,7 +269,9 @@ impl Daemon {
     ) -> Result<(), MapError> {
         let put = self.keeper.staple(key, &staple);
         match from {
-            Origin::Responder(_) => self.keeper.write_response(key, &staple.der),
+            Origin::Responder(_) | Origin::Earlier => {
+                self.keeper.write_response(key, &staple.der);
+            }
             Origin::File => self.keeper.leave_response(key),
         }
         put?;
@@ -253,7 +287,9 @@ impl Daemon {
         let staples = self.settings.staple_revoked;
         let done = self.keeper.withdraw(key, &staple, staples);
         match from {
-            Origin::Responder(_) => self.keeper.write_evidence(key, &staple.der),
+            Origin::Responder(_) | Origin::Earlier => {
+                self.keeper.write_evidence(key, &staple.der);
+            }
             Origin::File => self.keeper.leave_response(key),
         }
         if let Err(error) = done {

@@ -20,6 +20,8 @@ pub struct Watched {
     pub subject: Arc<Subject>,
     /// The response in use, or the revocation that is known.
     pub known: Option<Staple>,
+    /// A good response whose time has not come.
+    pub early: Option<Staple>,
     /// What is remembered of it.
     pub notes: Notes,
     /// When its responder is asked next; None: not at all.
@@ -397,6 +399,7 @@ impl Watched {
             turn: 0,
             at_once: false,
             stamp: None,
+            early: None,
             unread: None,
             untimely: None,
             subject: Arc::new(subject),

@@ -8,6 +8,7 @@ use staplegun_ocsp::time::Rfc3339;
 use staplegun_ocsp::{Fault, UnixTime};
 
 use super::proxy::Via;
+use super::staple::Staple;
 
 /// What went wrong with one request, or with what came back.
 #[derive(Debug)]
@@ -61,6 +62,13 @@ pub enum Kind {
         fault: Fault,
         /// The Content-Type that came with it, if it was not OCSP's.
         content_type: Option<Box<str>>,
+    },
+    /// The answer can be stapled from a moment on that has not come.
+    Early {
+        /// The answer.
+        staple: Box<Staple>,
+        /// When, in words.
+        fault: Fault,
     },
     /// The responder asked to be left alone, for so long yet; it was not asked.
     LeftAlone(Duration),
@@ -116,7 +124,7 @@ impl Failure {
             Kind::Tls(_) => "tls",
             Kind::HttpStatus(_) => "http_status",
             Kind::TooLarge => "too_large",
-            Kind::Response { fault, .. } => fault.cause(),
+            Kind::Response { fault, .. } | Kind::Early { fault, .. } => fault.cause(),
             Kind::LeftAlone(_) => "retry_after",
             Kind::OtherNonce => "wrong_nonce",
             Kind::Signer(unverified) => unverified.cause(),
@@ -181,6 +189,7 @@ impl fmt::Display for Failure {
                     None => Ok(()),
                 }
             }
+            Kind::Early { fault, .. } => write!(f, "{fault}"),
             Kind::LeftAlone(left) => write!(
                 f,
                 "not asked: the responder wants to be left alone for another {} s (Retry-After); \

@@ -18,6 +18,7 @@ mod reach;
 mod remembered;
 mod resolve;
 mod responder;
+mod staple;
 mod store;
 mod subject;
 mod trust;
@@ -27,12 +28,13 @@ pub use client::{Client, Patience};
 pub use command::{Args, FAILED, run};
 pub use failure::{Failure, Kind};
 pub use issuer::Issuers;
-pub use judge::{Staple, judge};
+pub use judge::judge;
 pub use overrides::Override;
 pub use proxy::{Proxies, ProxySettings};
 pub use remembered::Responders;
 pub use responder::{
     Fetched, Manner, Question, Received, fetch, may_have_responder, responders_of,
 };
+pub use staple::Staple;
 pub use subject::{Subject, issuer_beside};
 pub use trust::Trust;

@@ -13,10 +13,11 @@ use super::ca_issuers;
 use super::client::{Answer, Client, Message, Patience};
 use super::failure::{Failure, Kind};
 use super::issuer::Issuers;
-use super::judge::{Staple, judge};
+use super::judge::judge;
 use super::overrides::{Override, Responder, responders};
 use super::proxy::Proxies;
 use super::remembered::{Responders, Way};
+use super::staple::Staple;
 use super::subject::{Issued, Subject};
 use super::trust::Trust;
 
@@ -308,6 +309,7 @@ fn is_answer(failure: &Failure) -> bool {
         Kind::HttpStatus(status) => !matches!(status, 429 | 503),
         Kind::Response { fault, .. } => *fault != Fault::ErrorStatus(ErrorStatus::TryLater),
         Kind::TooLarge | Kind::Redirect | Kind::Protocol(_) | Kind::Signer(_) => true,
+        Kind::Early { .. } => true,
         _ => false,
     }
 }
@@ -316,7 +318,7 @@ fn is_answer(failure: &Failure) -> bool {
 fn speaks_ocsp(failure: &Failure) -> bool {
     match &failure.kind {
         Kind::Response { fault, .. } => !is_garbage(fault),
-        Kind::Signer(_) | Kind::OtherNonce => true,
+        Kind::Signer(_) | Kind::OtherNonce | Kind::Early { .. } => true,
         _ => false,
     }
 }

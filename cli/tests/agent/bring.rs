@@ -109,3 +109,24 @@ fn staplegun_fetch_hands_what_it_fetched_to_the_agent() {
     staplegun_testkit::wait::until("the agent serves it", || store.served(&leaf).ok());
     drop(agent);
 }
+
+#[test]
+fn one_of_tomorrow_is_kept_and_stapled_when_its_time_has_come() {
+    let scene = scene();
+    let agent = scene.store.start(PATIENT);
+    agent.wait_until_failed(&scene.leaf);
+    let good = Response::good(&scene.leaf, &scene.ca).der();
+    bring(&scene.store, &scene.leaf, &good);
+    agent.wait_until_served(&scene.leaf, &good);
+    // Not for the skew alone.
+    let early = Response::good(&scene.leaf, &scene.ca)
+        .this_update(300 + 5)
+        .der();
+    bring(&scene.store, &scene.leaf, &early);
+    agent.wait_until_logged("kept until its time comes");
+    assert_eq!(scene.store.served(&scene.leaf), Ok(good));
+    // It is kept by the next agent as well.
+    drop(agent);
+    let agent = scene.store.start(PATIENT);
+    agent.wait_until_served(&scene.leaf, &early);
+}

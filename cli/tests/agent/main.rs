@@ -10,6 +10,7 @@ mod faults;
 mod flood;
 mod inward;
 mod issuers;
+mod judgement;
 mod life;
 mod naming;
 mod proxies;

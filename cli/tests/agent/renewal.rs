@@ -31,17 +31,39 @@ fn an_older_response_never_displaces_a_newer_one_however_long_it_lasts() {
 }
 
 #[test]
+fn an_answer_of_tomorrow_is_stapled_when_its_time_has_come_though_the_responder_is_gone() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&leaf, &ca).der();
+    // Not for the skew alone.
+    let early = Response::good(&leaf, &ca).this_update(300 + 4).der();
+    responder.queue(Behaviour::Answer(good.clone()));
+    // Asked in every way.
+    for _ in 0..2 {
+        responder.queue(Behaviour::Answer(early.clone()));
+    }
+    let store = Store::new();
+    store.list(&leaf, &[&ca]);
+    let agent = store.start(QUICK);
+    agent.wait_until_failed(&leaf);
+    assert_eq!(store.served(&leaf), Ok(good));
+    agent.wait_until_served(&leaf, &early);
+}
+
+#[test]
 fn one_that_is_valid_for_ten_years_pins_nothing() {
     let ca = Identity::self_signed(&Spec::ca("CA"));
     let responder = FaultyResponder::start(Behaviour::Close);
     let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
     let decade = Response::good(&leaf, &ca).next_update(DECADE).der();
     let newer = Response::good(&leaf, &ca).this_update(-60).der();
-    responder.queue(Behaviour::Answer(decade));
-    responder.set(Behaviour::Answer(newer.clone()));
+    responder.set(Behaviour::Answer(decade.clone()));
     let store = Store::new();
     store.list(&leaf, &[&ca]);
     let agent = store.start(QUICK);
+    agent.wait_until_served(&leaf, &decade);
+    responder.set(Behaviour::Answer(newer.clone()));
     agent.wait_until_served(&leaf, &newer);
 }
 
