@@ -294,7 +294,11 @@ impl Daemon {
                 continue;
             };
             let left = due.saturating_duration_since(at);
-            if watched.notes.failures == 0 && known.is_good() && has_overslept(known, now, left) {
+            if watched.notes.failures == 0
+                && watched.stale == 0
+                && known.is_good()
+                && has_overslept(known, now, left)
+            {
                 tracing::info!(
                     certificate = %watched.subject.leaf.display_subject(),
                     "the clock was set forward, or the machine slept: asking now"

@@ -59,14 +59,19 @@ pub struct Limits {
 }
 
 /// How long to wait after a success. `in_use` is what is stapled, or the
-/// revocation that is known.
+/// revocation that is known; `stale` says how often in a row the responder gave
+/// nothing that is valid: a revocation counts when it has expired, too.
 pub fn after_success(
     in_use: &Staple,
+    stale: u32,
     now: UnixTime,
     max_age: Option<Duration>,
     limits: &Limits,
     random: u64,
 ) -> Duration {
+    if stale > 0 {
+        return schedule::retry(stale, None, None, limits.longest_retry, random);
+    }
     schedule::refresh(in_use.validity, now, max_age, random).min(limits.longest_refresh)
 }
 
@@ -203,9 +208,17 @@ mod tests {
             ..LIMITS
         };
         let year = good(1, -10, 31_536_000);
-        let delay = |limits| after_success(&year, NOW, None, limits, 0);
+        let delay = |limits| after_success(&year, 0, NOW, None, limits, 0);
         assert_eq!(delay(&limits), Duration::from_secs(60));
         assert_eq!(delay(&LIMITS), Duration::from_secs(604_800));
+    }
+
+    #[test]
+    fn a_responder_that_goes_on_giving_an_expired_revocation_is_asked_ever_more_seldom() {
+        let known = revoked(1, -100, -10);
+        let delay = |stale| after_success(&known, stale, NOW, None, &LIMITS, 0).as_secs();
+        assert_eq!((delay(1), delay(2), delay(5)), (5, 10, 80));
+        assert_eq!(delay(1_000), 1_800, "half of longest-retry at least");
     }
 
     #[test]

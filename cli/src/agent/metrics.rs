@@ -3,8 +3,7 @@
 //! age is `time()` less one of them.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
@@ -16,11 +15,12 @@ use staplegun_store::name;
 
 use super::daemon::Daemon;
 use super::event::Event;
+use super::metrics_server as server;
 use super::roster::Watched;
 use super::worker::Worker;
 use crate::fetch::Staple;
 
-/// How long a client of the port may take to ask, and to listen.
+/// How long the end waits for the file.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The file of the metrics, if one is wanted.
@@ -54,10 +54,7 @@ impl Metrics {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
                 .with_context(|| format!("cannot serve metrics on 127.0.0.1:{port}"))?;
             tracing::info!(address = %listener.local_addr()?, "serving metrics");
-            let events = events.clone();
-            std::thread::Builder::new()
-                .name("metrics".to_owned())
-                .spawn(move || serve(&listener, &events))?;
+            server::start(listener, events)?;
         }
         Ok(Self(file.map(MetricsFile::start).transpose()?))
     }
@@ -112,46 +109,6 @@ impl MetricsFile {
             last: String::new(),
         })
     }
-}
-
-fn serve(listener: &TcpListener, events: &Sender<Event>) {
-    for stream in listener.incoming().flatten() {
-        // One at a time, each for a short time only.
-        if let Err(error) = answer(stream, events) {
-            tracing::debug!("a client of the metrics went: {error}");
-        }
-    }
-}
-
-fn answer(mut stream: TcpStream, events: &Sender<Event>) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = String::new();
-    BufReader::new((&stream).take(4096)).read_line(&mut line)?;
-    let mut words = line.split(' ');
-    let path = words.nth(1).unwrap_or_default();
-    let (status, body) = match (line.starts_with("GET "), path) {
-        (true, "/metrics" | "/") => match current(events) {
-            Some(text) => ("200 OK", text),
-            None => ("503 Service Unavailable", "the agent is busy\n".to_owned()),
-        },
-        (true, _) => ("404 Not Found", "the metrics are at /metrics\n".to_owned()),
-        (false, _) => ("405 Method Not Allowed", "only GET\n".to_owned()),
-    };
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )?;
-    stream.shutdown(std::net::Shutdown::Write)
-}
-
-/// The metrics as they are now; None if the main thread does not answer in time.
-fn current(events: &Sender<Event>) -> Option<String> {
-    let (sender, text) = sync_channel(1);
-    events.send(Event::Metrics(sender)).ok()?;
-    text.recv_timeout(PATIENCE).ok()
 }
 
 /// All metrics.

@@ -135,7 +135,12 @@ impl Daemon {
             notes.last_success = Some(now);
         }
         if let Some(known) = &watched.known {
-            let delay = after_success(known, now, max_age, &limits, clock::random());
+            watched.stale = match known.is_fresh(now) {
+                true => 0,
+                false => watched.stale.saturating_add(1),
+            };
+            let (stale, random) = (watched.stale, clock::random());
+            let delay = after_success(known, stale, now, max_age, &limits, random);
             self.schedule(key, delay);
         }
     }

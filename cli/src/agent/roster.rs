@@ -30,6 +30,8 @@ pub struct Watched {
     asking: bool,
     /// Attempts so far.
     pub turn: usize,
+    /// How many of the last attempts brought an answer and yet nothing that is valid.
+    pub stale: u32,
     /// It is asked at its time, though its responder wants to be left alone.
     pub at_once: bool,
     /// The file in `staples/` as it was seen last.
@@ -397,6 +399,7 @@ impl Watched {
             due: None,
             asking: false,
             turn: 0,
+            stale: 0,
             at_once: false,
             stamp: None,
             early: None,

@@ -5,6 +5,7 @@
 mod bring;
 mod clock;
 mod connections;
+mod crowd;
 mod disk;
 mod faults;
 mod flood;
