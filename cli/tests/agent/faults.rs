@@ -151,10 +151,10 @@ fn whatever_a_responder_does_wrong_nothing_is_served_where_nothing_was() {
         // As the agent knows it: the notes in the file may be older. One attempt may
         // have begun before.
         let before = agent.failures(&leaf);
-        let notes = wait::until("two attempts fail", || {
+        let notes = wait::until("three attempts fail", || {
             store
                 .notes(&leaf)
-                .filter(|notes| notes.failures >= before + 2)
+                .filter(|notes| notes.failures >= before + 3)
         });
         assert_eq!(notes.last_cause.as_deref(), Some(cause), "{name}");
         assert_eq!(store.served(&leaf), Err(Miss::Absent), "{name}");
