@@ -221,7 +221,7 @@ long SSL_get0_tlsext_status_ocsp_resp_ex(struct ssl_st *ssl,
                                          struct stack_st_OCSP_RESPONSE **resp);
 
 /*
- Returns the version of this library, as in "0.1.0". It is a constant.
+ Returns the version of this library, as in "0.2.0". It is a constant.
  */
 const char *staplegun_version(void);
 

@@ -347,7 +347,7 @@ pub unsafe extern "C-unwind" fn SSL_get0_tlsext_status_ocsp_resp_ex(
     unsafe { entry::family_of_ssl(ssl, types::GET_OCSP_RESP_EX, 0, resp.cast()) }
 }
 
-/// Returns the version of this library, as in "0.1.0". It is a constant.
+/// Returns the version of this library, as in "0.2.0". It is a constant.
 #[unsafe(no_mangle)]
 pub extern "C" fn staplegun_version() -> *const c_char {
     const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
