@@ -17,6 +17,7 @@
 #   make bench-hold      holds its instructions to benches/baseline.json
 #   make bench-baseline  writes that anew, in the commit whose cost it shows
 #   make header   writes include/staplegun.h
+#   make man      writes packaging/man and packaging/completions
 #   make dist     builds the release for old systems too, and checks it
 #   make install  DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
 #
@@ -26,13 +27,14 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 SYSCONFDIR ?= /etc
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header install needed clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header man install needed clean dist check-images
 
 all: library program
 
@@ -179,6 +181,10 @@ bench-hold bench-baseline: needed all
 header:
 	STAPLEGUN_WRITE_HEADER=1 $(CARGO) build --locked
 
+# Writes the man pages and the completions anew; commit what it changes.
+man:
+	STAPLEGUN_WRITE_MAN=1 $(CARGO) test --locked -p staplegun-cli --bin staplegun pages
+
 # A tarball in $(TARGET)/dist/release, linked for glibc 2.17.
 dist:
 	release=$$(tools/dist $(TARGET)/dist/release) && tools/dist-check "$$release"
@@ -200,6 +206,17 @@ install: all
 	done
 	install -m 644 packaging/sysusers.d/staplegun.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	install -m 644 packaging/tmpfiles.d/staplegun.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	for section in 1 5 7; do \
+	    install -d $(DESTDIR)$(PREFIX)/share/man/man$$section && \
+	    install -m 644 packaging/man/*.$$section $(DESTDIR)$(PREFIX)/share/man/man$$section || exit 1; \
+	done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 644 packaging/completions/staplegun.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/staplegun
+	install -m 644 packaging/completions/_staplegun $(DESTDIR)$(ZSHDIR)
+	install -m 644 packaging/completions/staplegun.fish \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	# What the operator wrote stays.
 	test -e $(DESTDIR)$(SYSCONFDIR)/staplegun/agent.toml || \
 	    install -m 644 packaging/agent.toml $(DESTDIR)$(SYSCONFDIR)/staplegun/agent.toml

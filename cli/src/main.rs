@@ -17,6 +17,8 @@ mod duration;
 mod fetch;
 mod library;
 mod lookup;
+#[cfg(test)]
+mod pages;
 mod probe;
 mod remove;
 mod run;

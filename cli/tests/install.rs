@@ -47,6 +47,16 @@ fn make_install_brings_the_units_too_and_leaves_the_operators_configuration_alon
     assert!(read("opt/sg/lib/tmpfiles.d/staplegun.conf").contains("/run/staplegun/spool"));
     assert!(read("opt/sg/lib/pkgconfig/staplegun.pc").contains("/opt/sg"));
     assert!(read("etc/staplegun/agent.toml").contains("map-size"));
+    assert!(read("opt/sg/share/man/man1/staplegun-run.1").contains(".TH staplegun-run"));
+    assert!(read("opt/sg/share/man/man5/agent.toml.5").contains("map\\-size"));
+    assert!(read("opt/sg/share/man/man7/staplegun.7").contains("STAPLEGUN_WAIT"));
+    for completion in [
+        "bash-completion/completions/staplegun",
+        "zsh/site-functions/_staplegun",
+        "fish/vendor_completions.d/staplegun.fish",
+    ] {
+        assert!(read(&format!("opt/sg/share/{completion}")).contains("probe"));
+    }
     let configuration = root.join("etc/staplegun/agent.toml");
     std::fs::write(configuration, "threads = 3\n").expect("it can be written");
     install(&built, &root);
