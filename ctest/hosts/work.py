@@ -1,0 +1,128 @@
+"""The directory of one run of the hosts: what is minted, the stores, the environment."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+
+# Long after every run.
+FAR = str(1 << 40)
+
+
+def run(command):
+    subprocess.run(command, check=True)
+
+
+class Work:
+    """The directory of one run: built programs, minted files, live maps."""
+
+    def __init__(self, directory, shim, publish):
+        self.directory, self.shim, self.program = directory, shim, publish
+        self.pki = self.make("pki")
+        self.home = self.make("home")
+        self.maps = {}
+
+    def make(self, name):
+        path = self.path(name)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def path(self, *names):
+        return os.path.join(self.directory, *names)
+
+    def environment(self, preload, **more):
+        """The caller's, without what could steer the shim or the loader."""
+        kept = {name: value for name, value in os.environ.items()
+                if not name.startswith(("STAPLEGUN_", "LD_", "OPENSSL_", "SSL_CERT_"))}
+        if preload:
+            kept["LD_PRELOAD"] = self.shim
+        return {**kept, "STAPLEGUN_DIR": self.home, "HOSTS_PKI": self.pki, **more}
+
+    def with_spool(self, **more):
+        """A store whose agent has done nothing yet."""
+        self.make("spooling/spool")
+        return {"STAPLEGUN_DIR": self.path("spooling"), **more}
+
+    def mint_with_responder(self):
+        """The server's certificate twice more, with the address of a responder."""
+        names = os.path.join(self.pki, "with-responder.ext")
+        with open(names, "w") as file:
+            file.write("subjectAltName=DNS:server.test\nextendedKeyUsage=serverAuth\n"
+                       "authorityInfoAccess=OCSP;URI:http://127.0.0.1:9/\n")
+        for serial, target in (("0x2001", "with-responder.crt"), ("0x2002", "with-responder-2.crt")):
+            path = {name: os.path.join(self.pki, name) for name in (
+                "server.csr", "intermediate.crt", "intermediate.key", target)}
+            subprocess.run(["openssl", "x509", "-req", "-in", path["server.csr"], "-days", "30",
+                            "-CA", path["intermediate.crt"], "-CAkey", path["intermediate.key"],
+                            "-set_serial", serial, "-extfile", names, "-out", path[target]],
+                           check=True, stderr=subprocess.DEVNULL)
+        with open(os.path.join(self.pki, "with-responder.pem"), "w") as chain:
+            for part in ("with-responder.crt", "intermediate.crt"):
+                with open(os.path.join(self.pki, part)) as certificate:
+                    chain.write(certificate.read())
+
+    def mint_for_issuers(self):
+        """An RSA certificate, directories by hash, and one that is loaded by a relative path."""
+        pki = self.pki
+        hashed = self.make("pki/hashed")
+        shutil.copy(os.path.join(pki, "intermediate.crt"), hashed)
+        shutil.copy(os.path.join(pki, "server.pem"), os.path.join(pki, "beside.pem"))
+        for command in (
+                ["rehash", "-compat", hashed],
+                ["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=server.test",
+                 "-keyout", "rsa.key", "-out", "rsa.csr"],
+                ["x509", "-req", "-in", "rsa.csr", "-days", "30", "-CA", "intermediate.crt",
+                 "-CAkey", "intermediate.key", "-set_serial", "0x2003", "-extfile",
+                 "with-responder.ext", "-out", "rsa.crt"]):
+            subprocess.run(["openssl", *command], check=True, capture_output=True, cwd=pki)
+        return {"SSL_CERT_FILE": os.path.join(pki, "intermediate.crt"), "SSL_CERT_DIR": hashed}
+
+    def mint_for_null_provider(self):
+        """The server's certificate without its chain, and a response by a delegate."""
+        path = {name: os.path.join(self.pki, name) for name in (
+            "server.crt", "server.key", "intermediate.crt", "intermediate.key", "delegate.csr",
+            "delegate.crt", "delegate.key", "delegate.ext", "delegate.der", "valid.index")}
+        shutil.copy(path["server.crt"], os.path.join(self.pki, "alone.pem"))
+        shutil.copy(path["server.key"], os.path.join(self.pki, "alone.key"))
+        with open(path["delegate.ext"], "w") as file:
+            file.write("extendedKeyUsage=OCSPSigning\nnoCheck=ignored\n")
+        for command in (
+                ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-subj", "/CN=Delegate", "-keyout", path["delegate.key"],
+                 "-out", path["delegate.csr"]],
+                ["x509", "-req", "-in", path["delegate.csr"], "-days", "30",
+                 "-CA", path["intermediate.crt"], "-CAkey", path["intermediate.key"],
+                 "-set_serial", "0x3001", "-extfile", path["delegate.ext"],
+                 "-out", path["delegate.crt"]],
+                ["ocsp", "-issuer", path["intermediate.crt"], "-cert", path["server.crt"],
+                 "-index", path["valid.index"], "-CA", path["intermediate.crt"],
+                 "-rsigner", path["delegate.crt"], "-rkey", path["delegate.key"], "-ndays", "7",
+                 "-respout", path["delegate.der"]]):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
+        return f"{os.path.getsize(path['delegate.der'])} bytes"
+
+    def with_map_and_spool(self, name, **more):
+        """A store whose live map has a response for another certificate, and its spool."""
+        store = self.make(name)
+        self.make(f"{name}/spool")
+        self.publish(store)
+        return {"STAPLEGUN_DIR": store, **more}
+
+    def from_file(self, **more):
+        return {"STAPLEGUN_RESPONSE": os.path.join(self.pki, "staple.der"), **more}
+
+    def publish(self, store, *size):
+        """Puts "second" into the store's live map, for the server's certificate."""
+        pem = os.path.join(self.pki, "server.crt")
+        der = subprocess.run(["openssl", "x509", "-in", pem, "-outform", "DER"],
+                             check=True, stdout=subprocess.PIPE).stdout
+        run([self.program, store, hashlib.sha256(der).hexdigest(),
+                    os.path.join(self.pki, "second.der"), FAR, *size])
+
+    def from_map(self, size=None):
+        """A store whose live map holds "second" for the server's certificate."""
+        if size not in self.maps:
+            # Not below a directory that only root may enter: some hosts become others.
+            self.maps[size] = self.make(f"map{size or ''}")
+            self.publish(self.maps[size], *([str(size)] if size else []))
+        return {"STAPLEGUN_DIR": self.maps[size]}
