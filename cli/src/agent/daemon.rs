@@ -250,7 +250,9 @@ impl Daemon {
                 now + next.map_or(self.settings.sweep(), |it| it.min(self.settings.sweep()));
         }
         if std::mem::take(&mut agenda.elsewhere) || changes.elsewhere {
-            self.look_elsewhere(threads);
+            if self.look_elsewhere(threads) {
+                agenda.look_elsewhere(now + GATHERING);
+            }
             changes.spool = true;
         }
         if changes.spool {
@@ -264,16 +266,18 @@ impl Daemon {
         }
     }
 
-    fn look_elsewhere(&mut self, threads: &mut Threads) {
+    /// True if it has to be looked there once more.
+    fn look_elsewhere(&mut self, threads: &mut Threads) -> bool {
         self.take_listed();
-        if let Some(watch) = &mut threads.watch {
-            watch.set(&self.directories());
-        }
+        let directories = self.directories();
+        let watch = threads.watch.as_mut();
+        watch.is_some_and(|watch| watch.set(&directories))
     }
 
     fn directories(&self) -> Vec<PathBuf> {
         let mut all = vec![
             self.layout.spool(),
+            self.layout.runtime().to_owned(),
             self.layout.lasting().to_owned(),
             self.layout.lasting().join("staples"),
         ];

@@ -170,7 +170,12 @@ impl Seen {
         for path in paths {
             match self.look_at(path, issuers) {
                 Ok(found) => all.extend(found),
-                Err(error) => self.fail(path, &error),
+                Err(error) => {
+                    self.fail(path, &error);
+                    // It may be made, or made again.
+                    let parent = path.parent().filter(|parent| parent.is_dir());
+                    self.directories.extend(parent.map(Path::to_owned));
+                }
             }
         }
         for (path, why) in &self.failed {
@@ -262,12 +267,18 @@ impl Seen {
                 match Subject::from_file(&path, looking.issuers) {
                     Ok(subject) if subject.leaf.is_ca() => {}
                     Ok(subject) => looking.found.push((path, subject)),
-                    // A key is nobody's but the server's to read.
-                    Err(error) if is_forbidden(&error) && !is_named_as_key(&path) => {
-                        self.files.remove(&path);
-                        self.fail(&path, &error);
+                    Err(error) => {
+                        if of_the_system(&error).is_some() {
+                            // It may be readable at the next look.
+                            self.files.remove(&path);
+                        }
+                        // A key is nobody's but the server's to read.
+                        if is_forbidden(&error) && !is_named_as_key(&path) {
+                            self.fail(&path, &error);
+                        } else {
+                            tracing::debug!("{error:#}");
+                        }
                     }
-                    Err(error) => tracing::debug!("{error:#}"),
                 }
             }
         }
@@ -291,8 +302,12 @@ fn holds_certificates(directory: &Path) -> bool {
 }
 
 fn is_forbidden(error: &anyhow::Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<std::io::Error>();
-    cause.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    of_the_system(error).is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// The system's error, if it could not even be read.
+fn of_the_system(error: &anyhow::Error) -> Option<&std::io::Error> {
+    error.root_cause().downcast_ref()
 }
 
 /// As `privkey.pem` and `server.key.pem` are.

@@ -81,8 +81,9 @@ impl Watch {
     }
 
     /// Watches exactly these directories from now on. What cannot be watched is
-    /// left to the sweep.
-    pub fn set(&mut self, directories: &[PathBuf]) {
+    /// left to the sweep. True if one is new, or was made again: what came into it
+    /// before it was watched is still to be looked at.
+    pub fn set(&mut self, directories: &[PathBuf]) -> bool {
         let gone: Vec<PathBuf> = self
             .directories
             .keys()
@@ -90,37 +91,59 @@ impl Watch {
             .cloned()
             .collect();
         for directory in gone {
-            if let Some(number) = self.directories.remove(&directory) {
-                // It may be gone by itself.
-                let _ = inotify::remove_watch(&*self.descriptor, number);
-            }
+            self.forget(&directory);
         }
+        // All of them: the kernel gives the number that is known, unless another
+        // directory is there now.
+        let mut is_any_new = false;
         for directory in directories {
-            if !self.directories.contains_key(directory) {
-                self.add(directory);
-            }
+            is_any_new |= self.add(directory);
+        }
+        is_any_new
+    }
+
+    fn forget(&mut self, directory: &Path) {
+        if let Some(number) = self.directories.remove(directory) {
+            // It may be gone by itself.
+            let _ = inotify::remove_watch(&*self.descriptor, number);
         }
     }
 
-    fn add(&mut self, directory: &Path) {
-        let flags = WatchFlags::MOVED_TO
+    /// True if it was not watched before.
+    fn add(&mut self, directory: &Path) -> bool {
+        let mut flags = WatchFlags::MOVED_TO
             | WatchFlags::CLOSE_WRITE
             | WatchFlags::CREATE
             | WatchFlags::ATTRIB
+            | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
-        match inotify::add_watch(&*self.descriptor, directory, flags) {
-            Ok(number) => {
-                if directory == self.staples {
-                    lock(&self.seen).staples = Some(number);
-                } else if directory == self.spool {
-                    lock(&self.seen).spool = Some(number);
-                }
-                self.directories.insert(directory.to_owned(), number);
-            }
+        if directory != self.staples && directory != self.spool {
+            // Where the agent itself removes nothing. A directory that somebody has open
+            // tells nothing of its end: the one above it does.
+            flags |= WatchFlags::DELETE | WatchFlags::MOVED_FROM;
+        }
+        let number = match inotify::add_watch(&*self.descriptor, directory, flags) {
+            Ok(number) => number,
             Err(errno) => {
                 tracing::debug!(directory = %directory.display(), "cannot watch it: {errno}");
+                self.forget(directory);
+                return false;
             }
+        };
+        if self.directories.get(directory) == Some(&number) {
+            return false;
         }
+        self.forget(directory);
+        let mut seen = lock(&self.seen);
+        if directory == self.staples {
+            seen.staples = Some(number);
+            seen.changes.all_staples = true;
+        } else if directory == self.spool {
+            seen.spool = Some(number);
+        }
+        drop(seen);
+        self.directories.insert(directory.to_owned(), number);
+        true
     }
 
     /// What has changed since this was called last. To be called before looking:
@@ -157,6 +180,12 @@ impl Seen {
     fn note(&mut self, event: &inotify::Event<'_>) {
         if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
             self.changes = Changes::everything();
+        } else if event
+            .events()
+            .intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF)
+        {
+            // The directory itself has gone.
+            self.changes.elsewhere = true;
         } else if Some(event.wd()) == self.staples {
             // Files that are not finished yet have names that are no certificate's.
             let file = event.file_name().and_then(|file| file.to_str().ok());
@@ -165,7 +194,9 @@ impl Seen {
         } else if Some(event.wd()) == self.spool {
             self.changes.spool = true;
         } else {
-            self.changes.elsewhere = true;
+            // Locks are opened by whoever looks whether there is an agent.
+            let file = event.file_name().map_or(&b""[..], |file| file.to_bytes());
+            self.changes.elsewhere |= !file.ends_with(b".lock");
         }
     }
 }

@@ -22,8 +22,8 @@ use crate::agent::Place;
 use crate::agent::{now, start_log};
 
 const AFTER_HELP: &str = "\
-Exit status: 0 there is a good response for each, 1 for one there is none, 2 what was asked for \
-cannot be done, 3 one is revoked.";
+Exit status: 0 there is a good response for each, 1 for one there is none or the agent that was \
+handed it has not acted, 2 what was asked for cannot be done, 3 one is revoked.";
 
 /// Fetch the responses for certificates once
 #[derive(Debug, clap::Args)]
@@ -114,11 +114,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let has = |status| reports.iter().any(|report| report.status == status);
     Ok(if has("revoked") {
         ExitCode::from(REVOKED)
-    } else if has("failed") {
+    } else if has("failed") || reports.iter().any(is_unanswered) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+fn is_unanswered(report: &Report) -> bool {
+    report.stored == Some(Stored::Unanswered)
 }
 
 impl Args {

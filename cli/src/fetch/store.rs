@@ -3,13 +3,15 @@
 //! moment.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::Serialize;
 use staplegun_ocsp::Policy;
 use staplegun_store::files::{FileError, Files, make_directory};
 use staplegun_store::layout::Layout;
-use staplegun_store::map::{Writer, WriterLock};
+use staplegun_store::map::{Reader, Writer, WriterLock};
+use staplegun_store::slots::{State, Summary};
 use staplegun_store::{Key, spool};
 
 use super::{Staple, Subject, judge};
@@ -18,14 +20,19 @@ use crate::agent::{Decision, Why, decide, note, now, recover};
 /// The size of a map that is made here, in bytes: the agent's default.
 const MAP_SIZE: usize = 16 << 20;
 
+/// The largest map there is.
+const MAX_MAP: usize = 1 << 30;
+
 /// What became of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stored {
     /// It stands in the store and in the live map.
     Kept,
-    /// The agent that runs was given it.
+    /// The agent that runs has acted on it.
     HandedOver,
+    /// The agent that runs was given it, and has not acted.
+    Unanswered,
     /// What stood there counts for more: it is newer, or lasts longer, or tells a
     /// revocation that this one is not newer than.
     Outweighed,
@@ -35,13 +42,23 @@ impl fmt::Display for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kept => "kept in the store and the live map",
-            Self::HandedOver => "handed to the agent",
+            Self::HandedOver => "handed to the agent, which has acted on it",
+            Self::Unanswered => {
+                "handed to the agent, which HAS NOT ACTED on it: see its log, or restart it"
+            }
             Self::Outweighed => "not kept: the one in the store is newer, or lasts longer",
         })
     }
 }
 
-/// Keeps `staple` for `subject`.
+/// How long the agent may take to act.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has, and whether there is one at all: others hold
+/// its lock for a moment.
+const PAUSE: Duration = Duration::from_millis(20);
+const LOOKS_FOR_A_LOCK: u32 = 25;
+
+/// Keeps `staple` for `subject`, or waits until the agent that runs has acted on it.
 ///
 /// # Errors
 ///
@@ -49,14 +66,32 @@ impl fmt::Display for Stored {
 pub fn keep(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Result<Stored> {
     let failed = || format!("cannot keep the response in {}", layout.lasting().display());
     make_directory(layout.runtime()).with_context(failed)?;
-    match WriterLock::try_take(&layout.map()) {
-        Ok(lock) => keep_alone(layout, subject, staple, lock).with_context(failed),
-        Err(error) if error.is_busy() => {
-            hand_over(layout, subject, staple).with_context(failed)?;
-            Ok(Stored::HandedOver)
+    let mut offer = Offer {
+        layout,
+        subject,
+        staple,
+        is_told: false,
+    };
+    let deadline = Instant::now() + PATIENCE;
+    for look in 0.. {
+        if look % LOOKS_FOR_A_LOCK == 0 {
+            match WriterLock::try_take(&layout.map()) {
+                Ok(lock) => {
+                    return keep_alone(layout, subject, staple, lock).with_context(failed);
+                }
+                Err(error) if error.is_busy() => {}
+                Err(error) => return Err(error).with_context(failed),
+            }
         }
-        Err(error) => Err(error).with_context(failed),
+        if let Some(stored) = offer.look().with_context(failed)? {
+            return Ok(stored);
+        }
+        if Instant::now() > deadline {
+            break;
+        }
+        std::thread::sleep(PAUSE);
     }
+    Ok(Stored::Unanswered)
 }
 
 fn keep_alone(
@@ -114,14 +149,65 @@ fn in_file(files: &Files, subject: &Subject) -> Option<Staple> {
     judge(&der, subject.issuer()?, now(), &Policy::STAPLING).ok()
 }
 
-/// The response goes where the agent looks for what others bring, the certificate
-/// into the spool.
-fn hand_over(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Result<()> {
-    let key = subject.key();
-    Files::of_anybody(layout.lasting())
-        .staples
-        .write(&key, &staple.der)
-        .context("try as root")?;
-    spool::publish(&layout.spool(), &key, &subject.ders())?;
-    Ok(())
+/// A response that is handed to the agent: it goes where the agent looks for what others
+/// bring, the certificate into the spool.
+struct Offer<'a> {
+    layout: &'a Layout,
+    subject: &'a Subject,
+    staple: &'a Staple,
+    /// The agent was told of the certificate.
+    is_told: bool,
+}
+
+impl Offer<'_> {
+    /// What became of it; None while nothing did. The agent's word is what it does: what
+    /// is in the map, and what it leaves or puts in the file.
+    fn look(&mut self) -> anyhow::Result<Option<Stored>> {
+        let (key, staple) = (self.subject.key(), self.staple);
+        let files = Files::of_anybody(self.layout.lasting());
+        let there = files.staples.read(&key).ok().flatten();
+        if there.as_deref() != Some(staple.der.as_slice()) {
+            let known = in_file(&files, self.subject);
+            if let Decision::Keep(_) = decide(known.as_ref(), staple, now()) {
+                return Ok(Some(Stored::Outweighed));
+            }
+            if known.is_none() && self.is_told && self.is_withdrawn() && staple.is_good() {
+                // It knows a revocation, and took this away.
+                return Ok(Some(Stored::Outweighed));
+            }
+            // Also when something worse took its place that was being written just then.
+            let written = files.staples.write(&key, &staple.der);
+            written.context("try as root")?;
+        }
+        if !self.is_told {
+            spool::publish(&self.layout.spool(), &key, &self.subject.ders())?;
+            self.is_told = true;
+        }
+        Ok(self.is_in_force().then_some(Stored::HandedOver))
+    }
+
+    fn in_map(&self) -> Option<Summary> {
+        let reader = Reader::open(&self.layout.map(), MAX_MAP).ok()?;
+        let key = self.subject.key();
+        let mut entries = reader.entries();
+        entries.find(|entry| entry.key == key)?.summary
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        let in_map = self.in_map();
+        in_map.is_some_and(|in_map| in_map.state == State::Withdrawn)
+    }
+
+    fn is_in_force(&self) -> bool {
+        let Staple { der, validity, .. } = self.staple;
+        self.in_map().is_some_and(|in_map| match in_map.state {
+            State::Good => {
+                let times = (in_map.this_update, in_map.until);
+                let wanted = (validity.from, validity.until.saturating_sub(1));
+                self.staple.is_good() && in_map.length == der.len() && times == wanted
+            }
+            State::Withdrawn => !self.staple.is_good() && in_map.this_update >= validity.from,
+            State::Empty => false,
+        })
+    }
 }

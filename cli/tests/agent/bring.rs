@@ -106,7 +106,8 @@ fn staplegun_fetch_hands_what_it_fetched_to_the_agent() {
     let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(told[0]["status"], "good");
     assert_eq!(told[0]["stored"], "handed_over");
-    staplegun_testkit::wait::until("the agent serves it", || store.served(&leaf).ok());
+    // It has acted when it is told that it has.
+    assert!(store.served(&leaf).is_ok());
     drop(agent);
 }
 
@@ -129,4 +130,41 @@ fn one_of_tomorrow_is_kept_and_stapled_when_its_time_has_come() {
     drop(agent);
     let agent = scene.store.start(PATIENT);
     agent.wait_until_served(&scene.leaf, &early);
+}
+
+#[test]
+fn staplegun_fetch_tells_what_the_agent_did_and_that_it_did_nothing() {
+    let scene = scene();
+    let agent = scene.store.start(PATIENT);
+    agent.wait_until_failed(&scene.leaf);
+    let path = scene
+        .store
+        .directory
+        .write("leaf.pem", scene.leaf.pem() + &scene.ca.pem());
+    let path = path.to_str().expect("UTF-8");
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let instead = format!("{}={}", scene._responder.url(), responder.url());
+    let fetch = |response: Response| {
+        responder.set(Behaviour::Answer(response.der()));
+        let words = ["fetch", "--json", "--responder", &instead, path];
+        let output = scene.store.staplegun(&words);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let stored = told[0]["stored"].as_str().expect("a word").to_owned();
+        (output.status.code(), stored)
+    };
+    let good = |at| Response::good(&scene.leaf, &scene.ca).this_update(at);
+    assert_eq!(fetch(good(-600)), (Some(0), "handed_over".into()));
+    assert!(scene.store.served(&scene.leaf).is_ok());
+    assert_eq!(fetch(good(-900)), (Some(0), "outweighed".into()));
+    let revoked = || good(-300).revoked();
+    assert_eq!(fetch(revoked()), (Some(3), "handed_over".into()));
+    let withdrawn = Err(staplegun_store::slots::Miss::Withdrawn);
+    assert_eq!(scene.store.served(&scene.leaf), withdrawn);
+    // It holds the store, and does nothing.
+    let pid = rustix::process::Pid::from_raw(agent.server.pid().cast_signed());
+    let signal = |signal| rustix::process::kill_process(pid.expect("not zero"), signal);
+    signal(rustix::process::Signal::STOP).expect("it runs");
+    assert_eq!(fetch(good(-60)), (Some(1), "unanswered".into()));
+    signal(rustix::process::Signal::CONT).expect("it runs");
+    assert_eq!(fetch(good(-30)), (Some(0), "handed_over".into()));
 }

@@ -17,6 +17,7 @@ mod naming;
 mod proxies;
 mod real;
 mod redirects;
+mod remade;
 mod removal;
 mod renewal;
 mod revoked;
