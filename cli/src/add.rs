@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use staplegun_ocsp::Unstapled;
 use staplegun_store::spool;
 
-use crate::agent::{Place, list, now, sentence};
+use crate::agent::{Configuration, Place, list, now, sentence};
 use crate::as_agent::Agent;
 use crate::complain::complain;
 use crate::fetch::{Issuers, responders_of};
@@ -32,6 +32,8 @@ pub struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    configuration: Configuration,
 }
 
 /// The exit status when one of them is of no use, or none can be added.
@@ -44,6 +46,7 @@ pub const FAILED: u8 = 1;
 /// If the list cannot be written, or nobody reads what is told.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let layout = args.place.layout()?;
+    let manner = args.configuration.manner(args.place.is_system(), &[])?;
     let agent = Agent::of(&layout);
     let mut looked = Looked::default();
     for path in &args.paths {
@@ -55,15 +58,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         list::add(&layout, &looked.named)?;
     }
     let mut out = std::io::stdout().lock();
-    for (path, subject) in &looked.found {
+    for (path, subject) in &mut looked.found {
+        if !subject.has_valid_issuer(now()) {
+            subject.complete_from(&manner.trust, true, &Issuers::default());
+        }
         let certificate = subject.leaf.display_subject();
-        let has_responder = !responders_of(subject, &[]).is_empty();
-        match sentence::of_file(subject, has_responder, now()) {
-            None => writeln!(
-                out,
-                "{certificate}: {}",
-                subject.leaf.responders().join(" ")
-            )?,
+        let responders = responders_of(subject, &manner.overrides);
+        match sentence::of_file(subject, !responders.is_empty(), now()) {
+            None => {
+                let urls: Vec<&str> = responders.iter().map(|one| one.url.as_str()).collect();
+                writeln!(out, "{certificate}: {}", urls.join(" "))?;
+            }
             Some(why @ (Unstapled::NoResponder | Unstapled::SelfSigned)) => {
                 writeln!(out, "{certificate}: {why}")?;
             }

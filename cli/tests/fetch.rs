@@ -8,7 +8,7 @@ use staplegun_store::layout::Layout;
 use staplegun_store::map::Reader;
 use staplegun_store::slots::Miss;
 use staplegun_testkit::program::Program;
-use staplegun_testkit::responder::{Behaviour, FaultyResponder, OpensslResponder, Status};
+use staplegun_testkit::responder::{Behaviour, FaultyResponder, OpensslResponder, Refused, Status};
 use staplegun_testkit::{Directory, Identity, Response, Spec};
 
 struct Scene {
@@ -307,4 +307,71 @@ fn a_link_that_was_named_stays_one_and_a_pipe_is_written_into() {
         "{}",
         text(&told.stderr)
     );
+}
+
+#[test]
+fn the_agents_configuration_says_whom_to_ask_and_how_to_judge() {
+    let scene = scene();
+    // Where nobody answers, and without nextUpdate, two hours old.
+    let leaf = scene
+        .ca
+        .issue(&Spec::server().ocsp_url("http://nobody.invalid/"));
+    let old = Response::good(&leaf, &scene.ca)
+        .this_update(-7_200)
+        .next_update(None);
+    scene.responder.set(Behaviour::Answer(old.der()));
+    std::fs::write(&scene.path, leaf.pem()).expect("it can be written");
+    let anchors = scene.directory.write("anchors.pem", scene.ca.pem());
+    let settings = format!(
+        "trusted-issuers = ['{}']\n[timing]\nlife-without-next-update = 86400\n\
+         [[responder]]\nprefix = 'http://nobody'\nurl = '{}'\n",
+        anchors.display(),
+        scene.responder.url()
+    );
+    let config = scene.directory.write("agent.toml", settings);
+    let config = config.to_str().expect("UTF-8");
+    let told = scene.fetch(&["--no-store", "--config", config]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stdout));
+    // What is said here counts more.
+    let instead = format!("http://nobody={}", Refused::new().url());
+    let told = scene.fetch(&["--json", "--config", config, "--responder", &instead]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!(told[0]["cause"], "connection");
+}
+
+#[test]
+fn the_agents_proxy_is_asked() {
+    let scene = scene();
+    let leaf = scene
+        .ca
+        .issue(&Spec::server().ocsp_url("http://nobody.invalid/"));
+    let good = Response::good(&leaf, &scene.ca).der();
+    // It answers as a proxy would: whatever the address is.
+    scene.responder.set(Behaviour::Answer(good));
+    std::fs::write(&scene.path, leaf.pem() + &scene.ca.pem()).expect("it can be written");
+    let proxy = scene.responder.url().replace("/ocsp", "");
+    let settings = format!("[proxy]\nhttp = '{proxy}'\n");
+    let config = scene.directory.write("agent.toml", settings);
+    let config = config.to_str().expect("UTF-8");
+    let told = scene.fetch(&["--no-store", "--config", config]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stdout));
+    let requests = scene.responder.requests();
+    assert!(requests[0].target.starts_with("http://nobody.invalid/"));
+}
+
+#[test]
+fn a_configuration_that_was_named_must_be_right() {
+    let scene = scene();
+    let config = scene
+        .directory
+        .write("agent.toml", "[timing]\nfetch = -1\n");
+    for (config, word) in [
+        (config.to_str().expect("UTF-8"), "timing.fetch"),
+        ("/nowhere/agent.toml", "/nowhere/agent.toml"),
+    ] {
+        let told = scene.fetch(&["--no-store", "--config", config]);
+        assert_eq!(told.status.code(), Some(2));
+        let told = text(&told.stderr);
+        assert!(told.contains(word), "{told}");
+    }
 }

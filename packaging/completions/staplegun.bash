@@ -91,7 +91,7 @@ _staplegun() {
             return 0
             ;;
         staplegun__subcmd__add)
-            opts="-h --directory --dir --help"
+            opts="-h --directory --dir --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -102,6 +102,10 @@ _staplegun() {
                     return 0
                     ;;
                 --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -181,7 +185,7 @@ _staplegun() {
             return 0
             ;;
         staplegun__subcmd__fetch)
-            opts="-o -h --issuer --responder --output --even-revoked --no-store --json --directory --dir --help"
+            opts="-o -h --issuer --responder --output --even-revoked --no-store --json --directory --dir --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -208,6 +212,10 @@ _staplegun() {
                     return 0
                     ;;
                 --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -359,7 +367,7 @@ _staplegun() {
             return 0
             ;;
         staplegun__subcmd__probe)
-            opts="-h --starttls --servername --cafile --insecure --tls --timeout --warn-before --json --help"
+            opts="-h --starttls --servername --cafile --insecure --tls --timeout --warn-before --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -386,6 +394,10 @@ _staplegun() {
                     return 0
                     ;;
                 --warn-before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -47,7 +47,7 @@ complete -c staplegun -n "__fish_staplegun_using_subcommand run" -l lib -d 'The 
 complete -c staplegun -n "__fish_staplegun_using_subcommand run" -l force -d 'Start the program even if the library cannot reach it'
 complete -c staplegun -n "__fish_staplegun_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c staplegun -n "__fish_staplegun_using_subcommand agent" -l dir -l directory -d 'The store; by default the system\'s for root, else the user\'s own' -r -F
-complete -c staplegun -n "__fish_staplegun_using_subcommand agent" -l config -d 'The configuration [default: /etc/staplegun/agent.toml for the system\'s store]' -r -F
+complete -c staplegun -n "__fish_staplegun_using_subcommand agent" -l config -d 'The configuration of the agent [default: /etc/staplegun/agent.toml for the system\'s store]' -r -F
 complete -c staplegun -n "__fish_staplegun_using_subcommand agent" -l user -d 'Run as this user once the live map is made; only if started by root' -r
 complete -c staplegun -n "__fish_staplegun_using_subcommand agent" -l watch-pid -d 'Live as long as this process, and then as long as the map is in use' -r
 complete -c staplegun -n "__fish_staplegun_using_subcommand agent" -l responder -d 'Ask URL where a certificate\'s responder begins with PREFIX; for an issuer: sha256:HEX=URL' -r
@@ -62,11 +62,13 @@ complete -c staplegun -n "__fish_staplegun_using_subcommand fetch" -l issuer -d 
 complete -c staplegun -n "__fish_staplegun_using_subcommand fetch" -l responder -d 'Ask URL where a certificate\'s responder begins with PREFIX; for an issuer: sha256:HEX=URL' -r
 complete -c staplegun -n "__fish_staplegun_using_subcommand fetch" -s o -l output -d 'Write the response (DER) to this file, unless a better one is there' -r -F
 complete -c staplegun -n "__fish_staplegun_using_subcommand fetch" -l dir -l directory -d 'The store; by default the system\'s for root, else the user\'s own' -r -F
+complete -c staplegun -n "__fish_staplegun_using_subcommand fetch" -l config -d 'The configuration of the agent [default: /etc/staplegun/agent.toml for the system\'s store]' -r -F
 complete -c staplegun -n "__fish_staplegun_using_subcommand fetch" -l even-revoked -d 'Write it there even if it says "revoked"'
 complete -c staplegun -n "__fish_staplegun_using_subcommand fetch" -l no-store -d 'Do not keep the responses in the store'
 complete -c staplegun -n "__fish_staplegun_using_subcommand fetch" -l json -d 'Tell it in JSON'
 complete -c staplegun -n "__fish_staplegun_using_subcommand fetch" -s h -l help -d 'Print help'
 complete -c staplegun -n "__fish_staplegun_using_subcommand add" -l dir -l directory -d 'The store; by default the system\'s for root, else the user\'s own' -r -F
+complete -c staplegun -n "__fish_staplegun_using_subcommand add" -l config -d 'The configuration of the agent [default: /etc/staplegun/agent.toml for the system\'s store]' -r -F
 complete -c staplegun -n "__fish_staplegun_using_subcommand add" -s h -l help -d 'Print help'
 complete -c staplegun -n "__fish_staplegun_using_subcommand remove" -l dir -l directory -d 'The store; by default the system\'s for root, else the user\'s own' -r -F
 complete -c staplegun -n "__fish_staplegun_using_subcommand remove" -s h -l help -d 'Print help'
@@ -91,6 +93,7 @@ complete -c staplegun -n "__fish_staplegun_using_subcommand probe" -l tls -d 'Al
 1.3\t'TLS 1.3'"
 complete -c staplegun -n "__fish_staplegun_using_subcommand probe" -l timeout -d 'How long everything together may take' -r
 complete -c staplegun -n "__fish_staplegun_using_subcommand probe" -l warn-before -d 'Complain of a response that ends within this time' -r
+complete -c staplegun -n "__fish_staplegun_using_subcommand probe" -l config -d 'The configuration of the agent [default: /etc/staplegun/agent.toml for the system\'s store]' -r -F
 complete -c staplegun -n "__fish_staplegun_using_subcommand probe" -l insecure -d 'Judge the staple of a certificate that is not trusted as well'
 complete -c staplegun -n "__fish_staplegun_using_subcommand probe" -l json -d 'Print JSON'
 complete -c staplegun -n "__fish_staplegun_using_subcommand probe" -s h -l help -d 'Print help (see more with \'--help\')'

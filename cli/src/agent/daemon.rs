@@ -124,14 +124,8 @@ impl Daemon {
         keeper: Keeper,
         reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
     ) -> anyhow::Result<Self> {
-        let mut usable = settings.trusted_issuers.clone();
-        usable.retain(|file| match Trust::new(std::slice::from_ref(file)) {
-            Ok(_) => true,
-            Err(error) => {
-                mistakes.push(Mistake::new(format!("{error:#}")));
-                false
-            }
-        });
+        let (trust, untrusted) = settings.trust()?;
+        mistakes.extend(untrusted);
         for mistake in &mistakes {
             tracing::error!(cause = "configuration", "{mistake}; it does not count");
         }
@@ -140,7 +134,7 @@ impl Daemon {
                 1 => format!("the configuration has a mistake: {first}"),
                 all => format!("the configuration has {all} mistakes, the first: {first}"),
             }),
-            manner: Arc::new(settings.manner(Trust::new(&usable)?)),
+            manner: Arc::new(settings.manner(trust)),
             issuers: Arc::default(),
             unreadable: unreadable::Note::of(&layout),
             layout,

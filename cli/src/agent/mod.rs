@@ -10,6 +10,7 @@
 
 mod budget;
 mod clock;
+mod configuration;
 mod counters;
 mod daemon;
 mod decision;
@@ -49,6 +50,7 @@ mod watch;
 mod worker;
 
 pub use clock::now;
+pub use configuration::Configuration;
 pub use decision::{Decision, Why, decide};
 pub use known::{note, recover};
 pub use log::start as start_log;

@@ -188,6 +188,33 @@ impl Settings {
         mistakes
     }
 
+    /// Whom `trusted-issuers` names, and the machine. A file that cannot be read does not
+    /// count, and is a mistake.
+    ///
+    /// # Errors
+    ///
+    /// If libcrypto gives no store.
+    pub fn trust(&self) -> anyhow::Result<(Trust, Vec<Mistake>)> {
+        let mut mistakes = Vec::new();
+        let mut usable = self.trusted_issuers.clone();
+        usable.retain(|file| match Trust::new(std::slice::from_ref(file)) {
+            Ok(_) => true,
+            Err(error) => {
+                mistakes.push(Mistake::new(format!("{error:#}")));
+                false
+            }
+        });
+        Ok((Trust::new(&usable)?, mistakes))
+    }
+
+    /// How responses are judged that a server may staple.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            life_without_next_update: self.timing.life_without_next_update as i64,
+            ..Policy::STAPLING
+        }
+    }
+
     /// How responses are fetched; `trust` is what `trusted-issuers` names.
     pub fn manner(&self, trust: Trust) -> Manner {
         Manner {
@@ -195,10 +222,7 @@ impl Settings {
                 per_address: seconds(self.timing.per_address),
                 total: seconds(self.timing.fetch),
             },
-            policy: Policy {
-                life_without_next_update: self.timing.life_without_next_update as i64,
-                ..Policy::STAPLING
-            },
+            policy: self.policy(),
             proxies: Arc::new(Proxies::new(&self.proxy)),
             overrides: self.responder.clone(),
             trust: Arc::new(trust),

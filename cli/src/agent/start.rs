@@ -18,6 +18,7 @@ use staplegun_store::map::WriterLock;
 use staplegun_store::spool::DropBox;
 use tracing::Level;
 
+use super::configuration::Configuration;
 use super::daemon::{Daemon, Threads, Until};
 use super::forgiving::Mistake;
 use super::inbox::Inbox;
@@ -50,9 +51,8 @@ Exit status: 0 it was told to end or has done what was asked, 1 it cannot start.
 pub struct Args {
     #[command(flatten)]
     place: Place,
-    /// The configuration [default: /etc/staplegun/agent.toml for the system's store]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    configuration: Configuration,
     /// Run as this user once the live map is made; only if started by root
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -87,14 +87,13 @@ impl Args {
     /// What the file says, and over it the command line; for what in it makes no
     /// sense the default, and the mistakes.
     fn settings_that_count(&self, is_system: bool) -> (Settings, Vec<Mistake>) {
-        let file = self.config.as_deref();
-        let (settings, mistakes) = Settings::load_what_counts(file, is_system);
+        let (settings, mistakes) = self.configuration.settings_that_count(is_system);
         (self.over(settings), mistakes)
     }
 
     /// What the file says, and over it the command line.
     fn settings(&self, is_system: bool) -> anyhow::Result<Settings> {
-        Ok(self.over(Settings::load(self.config.as_deref(), is_system)?))
+        Ok(self.over(self.configuration.settings(is_system)?))
     }
 
     fn over(&self, mut settings: Settings) -> Settings {

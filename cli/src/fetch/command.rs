@@ -9,17 +9,16 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use staplegun_ocsp::time::Rfc3339;
-use staplegun_ocsp::{Policy, UnixTime, Verdict};
+use staplegun_ocsp::{UnixTime, Verdict};
 use staplegun_store::name;
 
 use super::output::{self, Output};
 use super::store::{Stored, keep};
 use super::{
-    Client, Failure, Fetched, Issuers, Manner, Override, Patience, Proxies, ProxySettings,
-    Question, Received, Responders, Subject, Trust, fetch,
+    Client, Failure, Fetched, Issuers, Manner, Override, Question, Received, Responders, Subject,
+    fetch,
 };
-use crate::agent::Place;
-use crate::agent::{now, start_log};
+use crate::agent::{Configuration, Place, now, start_log};
 
 const AFTER_HELP: &str = "\
 Exit status: 0 there is a good response for each, 1 for one there is none or the agent that was \
@@ -53,6 +52,8 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    configuration: Configuration,
 }
 
 /// The exit status when it could not even be asked.
@@ -92,7 +93,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("--output takes the response for one certificate");
     }
     let mut reports = Vec::new();
-    let manner = Arc::new(args.manner()?);
+    let is_system = args.place.is_system();
+    let manner = args.configuration.manner(is_system, &args.responders)?;
+    let manner = Arc::new(manner);
     let mut asker = Asker {
         issuers: Issuers::default(),
         responders: Responders::default(),
@@ -123,18 +126,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn is_unanswered(report: &Report) -> bool {
     report.stored == Some(Stored::Unanswered)
-}
-
-impl Args {
-    fn manner(&self) -> anyhow::Result<Manner> {
-        Ok(Manner {
-            patience: Patience::DEFAULT,
-            policy: Policy::STAPLING,
-            proxies: Arc::new(Proxies::new(&ProxySettings::default())),
-            overrides: self.responders.clone(),
-            trust: Arc::new(Trust::new(&[])?),
-        })
-    }
 }
 
 /// What asking for one certificate after another takes.

@@ -72,8 +72,13 @@ impl Outcome {
     }
 }
 
-/// Judges what was seen.
-pub fn judge(seen: &Seen, insecure: bool, warn_before: Option<Duration>) -> Outcome {
+/// Judges what was seen, by the policy of whoever staples.
+pub fn judge(
+    seen: &Seen,
+    insecure: bool,
+    warn_before: Option<Duration>,
+    policy: &Policy,
+) -> Outcome {
     let leaf = seen.certificates.first();
     let leaf = leaf.and_then(|der| Certificate::from_der(der).ok());
     let subject = Subject::new(seen.certificates.clone(), &Issuers::default()).ok();
@@ -117,7 +122,7 @@ pub fn judge(seen: &Seen, insecure: bool, warn_before: Option<Duration>) -> Outc
         return outcome.because(Answer::Bad, "no_issuer", reason);
     };
     // What a server may staple: some clients allow no skew.
-    match judge_response(der, issuer, now(), &Policy::STAPLING) {
+    match judge_response(der, issuer, now(), policy) {
         Ok(staple) if staple.is_good() => {
             let left = staple.validity.until.saturating_sub(now());
             outcome.seconds_left = Some(left);

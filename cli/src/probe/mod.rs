@@ -18,6 +18,7 @@ use clap::ValueEnum;
 use self::connection::Connection;
 use self::starttls::Protocol;
 use self::target::Target;
+use crate::agent::Configuration;
 use crate::duration;
 
 /// The exit status for: There was no connection or no handshake.
@@ -73,6 +74,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    configuration: Configuration,
 }
 
 /// A version of TLS.
@@ -88,6 +92,8 @@ enum Version {
 
 /// Probes and prints; the exit status is the outcome's.
 pub fn run(args: Args) -> Result<ExitCode> {
+    // Whose server it is cannot be told: the machine's own agent is meant.
+    let policy = args.configuration.for_command(true)?.policy();
     let deadline = Instant::now() + args.timeout;
     let name = args.servername.as_deref().unwrap_or(&args.target.host);
     let default_port = args.starttls.map_or(443, Protocol::port);
@@ -96,7 +102,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         protocol.start(&mut connection, name)?;
     }
     let seen = handshake::shake(connection, name, args.cafile.as_deref(), args.tls)?;
-    let outcome = judge::judge(&seen, args.insecure, args.warn_before);
+    let outcome = judge::judge(&seen, args.insecure, args.warn_before, &policy);
     report::print(&args.target, &seen, &outcome, args.json)?;
     Ok(ExitCode::from(outcome.status()))
 }

@@ -103,6 +103,29 @@ fn a_certificate_that_the_agent_refuses_is_told_and_is_no_success() {
 }
 
 #[test]
+fn whom_the_agents_configuration_names_is_who_will_be_asked() {
+    let (ca, store, files) = (ca(), Store::new(), Directory::new());
+    let anchors = files.write("anchors.pem", ca.pem());
+    let settings = format!(
+        "trusted-issuers = ['{}']\n[[responder]]\nissuer = '{}'\nurl = 'http://other.invalid/'\n",
+        anchors.display(),
+        ca.sha256_hex()
+    );
+    let config = files.write("agent.toml", settings);
+    for spec in [server(), Spec::server()] {
+        // Alone: its issuer stands where the configuration says.
+        let path = files.write("leaf.pem", ca.issue(&spec).pem());
+        let output = store.staplegun(&["add", "--config", text(&config), text(&path)]);
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        assert!(
+            told.contains("http://other.invalid/") && !told.contains(URL),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn one_that_is_not_there_keeps_no_other_from_being_added() {
     let (ca, store, files) = (ca(), Store::new(), Directory::new());
     let good = files.write("good.pem", ca.issue(&server()).pem());

@@ -136,6 +136,19 @@ fn a_response_that_ends_soon_is_a_warning_only_if_asked_for() {
 }
 
 #[test]
+fn how_long_a_response_without_next_update_lives_is_what_the_agents_configuration_says() {
+    let site = Site::new();
+    let old = site.good().this_update(-2 * HOUR).next_update(None);
+    let server = server(&site, Some(&old.der()));
+    let report = probe(server.port(), &site, &[]).expect(2).json();
+    assert_eq!(report["cause"], "expired");
+    let day = "[timing]\nlife-without-next-update = 86400\n";
+    let config = site.write("agent.toml", day);
+    let config = config.to_str().expect("UTF-8");
+    probe(server.port(), &site, &["--config", config]).expect(0);
+}
+
+#[test]
 fn a_certificate_that_is_not_trusted_is_said_so_first() {
     let site = Site::new();
     let server = server(&site, Some(&site.good().der()));
