@@ -97,7 +97,7 @@ fn stunnel() {
     hold(Case {
         name: "stunnel",
         package: "stunnel4",
-        host: Stunnel,
+        host: Stunnel::new(),
         confined: user("stunnel4").chroot(),
         from_file: true,
         own: Own::Nothing,

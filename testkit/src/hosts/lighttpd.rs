@@ -12,6 +12,7 @@ use crate::site::Site;
 #[derive(Clone, Debug, Default)]
 pub struct Lighttpd {
     own_response: Option<String>,
+    ca_file: Option<String>,
 }
 
 impl Lighttpd {
@@ -23,6 +24,12 @@ impl Lighttpd {
     /// Lets lighttpd itself staple the response in a file of the site.
     pub fn own_response(mut self, file: &str) -> Self {
         self.own_response = Some(file.to_owned());
+        self
+    }
+
+    /// Knows the clients' CA from a file of the site.
+    pub fn ca_file(mut self, file: &str) -> Self {
+        self.ca_file = Some(file.to_owned());
         self
     }
 }
@@ -52,6 +59,10 @@ ssl.privkey = \"{}\"
             if let Some(file) = &self.own_response {
                 let file = site.path(file);
                 configuration += &format!("ssl.stapling-file = \"{}\"\n", file.display());
+            }
+            if let Some(file) = &self.ca_file {
+                let file = site.path(file);
+                configuration += &format!("ssl.ca-file = \"{}\"\n", file.display());
             }
             let file = directory.write("lighttpd.conf", configuration);
             shim.apply(Program::new(&lighttpd).args(["-D", "-f"]).arg(file))

@@ -15,6 +15,7 @@ pub struct Nginx {
     named_servers: Vec<(String, String, String)>,
     own_response: Option<String>,
     fetches: bool,
+    ca_files: Vec<(&'static str, String)>,
 }
 
 impl Nginx {
@@ -25,6 +26,7 @@ impl Nginx {
             named_servers: Vec::new(),
             own_response: None,
             fetches: false,
+            ca_files: Vec::new(),
         }
     }
 
@@ -54,6 +56,13 @@ impl Nginx {
         self
     }
 
+    /// Knows a CA from a file of the site, by `ssl_trusted_certificate` or
+    /// `ssl_client_certificate`.
+    pub fn ca_file(mut self, directive: &'static str, file: &str) -> Self {
+        self.ca_files.push((directive, file.to_owned()));
+        self
+    }
+
     fn configuration(&self, site: &Site, port: u16) -> String {
         let listen = format!("listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;");
         let path = |name: &String| site.path(name).display().to_string();
@@ -71,6 +80,13 @@ impl Nginx {
         }
         if self.fetches {
             server += "ssl_stapling on;";
+        }
+        for (directive, file) in &self.ca_files {
+            server += &format!("{directive} {};", path(file));
+            if *directive == "ssl_client_certificate" {
+                // It is not even read otherwise.
+                server += "ssl_verify_client optional;";
+            }
         }
         let mut servers = format!("server {{ {server} return 200; }}");
         for (name, chain, key) in &self.named_servers {

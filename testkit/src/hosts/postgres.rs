@@ -18,6 +18,7 @@ const USER: &str = "postgres";
 pub struct Postgres {
     cluster: Directory,
     pg_ctlcluster: bool,
+    ca_file: Option<String>,
 }
 
 impl Postgres {
@@ -35,7 +36,14 @@ impl Postgres {
         Self {
             cluster,
             pg_ctlcluster: false,
+            ca_file: None,
         }
+    }
+
+    /// Knows the clients' CA from a file of the site.
+    pub fn ca_file(mut self, file: &str) -> Self {
+        self.ca_file = Some(file.to_owned());
+        self
     }
 
     /// Starts it as Debian's unit does, through pg_ctlcluster, which clears the
@@ -98,7 +106,7 @@ impl Host for Postgres {
     fn start(&self, site: &Site, shim: &Shim) -> Server {
         let key = self.take_key(site);
         let set = |name: &str, value: &Path| format!("{name}={}", value.display());
-        let settings = [
+        let mut settings = vec![
             "fsync=off".to_owned(),
             "listen_addresses=127.0.0.1".to_owned(),
             "unix_socket_directories=".to_owned(),
@@ -108,6 +116,9 @@ impl Host for Postgres {
             set("ssl_cert_file", &site.path("chain.pem")),
             set("ssl_key_file", &key),
         ];
+        if let Some(file) = &self.ca_file {
+            settings.push(set("ssl_ca_file", &site.path(file)));
+        }
         let server = Program::start_on_free_port(|port| {
             let program = if self.pg_ctlcluster {
                 self.started_by_pg_ctlcluster(&settings, shim, port)

@@ -7,8 +7,23 @@ use crate::shim::Shim;
 use crate::site::Site;
 
 /// stunnel with one TLS server, started as root, as user stunnel4 in a chroot.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Stunnel;
+#[derive(Clone, Debug, Default)]
+pub struct Stunnel {
+    ca_file: Option<String>,
+}
+
+impl Stunnel {
+    /// Without a CA file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Knows the clients' CA from a file of the site.
+    pub fn ca_file(mut self, file: &str) -> Self {
+        self.ca_file = Some(file.to_owned());
+        self
+    }
+}
 
 impl Host for Stunnel {
     fn start(&self, site: &Site, shim: &Shim) -> Server {
@@ -18,7 +33,7 @@ impl Host for Stunnel {
         std::fs::create_dir(&empty).expect("a new directory");
         let mut server = Program::start_on_free_port(|port| {
             // Nobody listens where it connects to: the handshake comes first.
-            let configuration = format!(
+            let mut configuration = format!(
                 "foreground = yes
 syslog = no
 setuid = stunnel4
@@ -34,6 +49,9 @@ key = {}
                 site.path("chain.pem").display(),
                 site.path("key.pem").display(),
             );
+            if let Some(file) = &self.ca_file {
+                configuration += &format!("CAfile = {}\n", site.path(file).display());
+            }
             let file = directory.write("stunnel.conf", configuration);
             shim.apply(Program::new(&stunnel).arg(file))
         });

@@ -1,0 +1,91 @@
+//! The commonest layout of a one-level private PKI: the certificate's file holds the
+//! leaf alone, and its issuer stands in the CA file that the server has for its
+//! clients. Each server then staples from a file, and tells the agent of the issuer.
+
+use staplegun_store::layout::Layout;
+use staplegun_testkit::directory::set_mode;
+use staplegun_testkit::hosts::{Nginx, Postgres, Python, Redis, Stunnel};
+use staplegun_testkit::{Directory, Host, Shim, Site, Spec};
+
+/// A site whose chain.pem holds the leaf alone, which names a responder.
+fn leaf_alone() -> Site {
+    let site = Site::with(&Spec::server().ocsp_url("http://127.0.0.1:9/"));
+    site.write("chain.pem", site.leaf.pem());
+    site
+}
+
+/// With a response in a file, the server staples.
+fn staples_from_a_file(host: &impl Host, site: &Site, shim: Shim) {
+    let good = site.good().der();
+    let shim = shim.responses(&[&site.write("response.der", &good)]);
+    let server = host.start(site, &shim);
+    host.client(&server, site).handshake().assert_stapled(&good);
+}
+
+/// What the server leaves for the agent when it starts has the issuer.
+fn tells_the_agent(host: &impl Host, site: &Site, shim: Shim) {
+    let store = Directory::new();
+    set_mode(store.path(), 0o755);
+    let spool = Layout::at(store.path()).spool();
+    std::fs::create_dir(&spool).expect("a new directory");
+    set_mode(&spool, 0o1733);
+    drop(host.start(site, &shim.env("STAPLEGUN_DIR", store.path())));
+    let left = std::fs::read_dir(&spool).expect("the spool is there");
+    let left: Vec<Vec<u8>> = left
+        .map(|entry| std::fs::read(entry.expect("an entry").path()).expect("we are root"))
+        .collect();
+    let whole = [site.leaf.der(), site.root.der()].concat();
+    let sizes: Vec<usize> = left.iter().map(Vec::len).collect();
+    assert!(left.contains(&whole), "{sizes:?}, not {}", whole.len());
+}
+
+fn finds_its_issuer(host: &impl Host) {
+    let site = leaf_alone();
+    staples_from_a_file(host, &site, Shim::preloaded());
+    tells_the_agent(host, &site, Shim::preloaded());
+}
+
+#[test]
+fn postgres_by_ssl_ca_file() {
+    finds_its_issuer(&Postgres::new().ca_file("ca.pem"));
+}
+
+#[test]
+fn redis_by_tls_ca_cert_file() {
+    finds_its_issuer(&Redis);
+}
+
+#[test]
+fn nginx_by_ssl_trusted_certificate() {
+    finds_its_issuer(&Nginx::new().ca_file("ssl_trusted_certificate", "ca.pem"));
+}
+
+#[test]
+fn nginx_by_ssl_client_certificate() {
+    finds_its_issuer(&Nginx::new().ca_file("ssl_client_certificate", "ca.pem"));
+}
+
+#[test]
+fn stunnel_by_ca_file() {
+    finds_its_issuer(&Stunnel::new().ca_file("ca.pem"));
+}
+
+#[test]
+fn python_by_load_verify_locations() {
+    finds_its_issuer(&Python::new().verify_locations("ca.pem"));
+}
+
+#[test]
+fn python_by_load_default_certs() {
+    let (host, site) = (Python::new().default_certs(), leaf_alone());
+    let shim = || Shim::preloaded().env("SSL_CERT_FILE", site.path("ca.pem"));
+    staples_from_a_file(&host, &site, shim());
+    tells_the_agent(&host, &site, shim());
+}
+
+/// Which puts it into the store directly, where it is found in memory at the handshake.
+#[test]
+fn python_by_its_own_data() {
+    let (host, site) = (Python::new().verify_data("ca.pem"), leaf_alone());
+    staples_from_a_file(&host, &site, Shim::preloaded());
+}
