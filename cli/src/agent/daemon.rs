@@ -236,7 +236,7 @@ impl Daemon {
         if is_sweep {
             changes = Changes::everything();
             self.sweep();
-            for back in self.roster.take_no_longer_expired(clock::now()) {
+            for back in self.roster.passed_over.take_no_longer_expired(clock::now()) {
                 threads.inbox.examine(back);
             }
             let next = self.next_expiry(clock::now());
@@ -312,7 +312,7 @@ impl Daemon {
 
     /// What was passed over may be let in by the configuration as it is now.
     fn examine_again(&mut self, inbox: &mut Inbox) {
-        for passed_over in self.roster.take_passed_over() {
+        for passed_over in self.roster.passed_over.take_all() {
             inbox.examine(passed_over);
         }
     }

@@ -23,7 +23,7 @@ impl Daemon {
             );
             self.put_by(watched, at);
         }
-        for one in self.roster.take_expired_passed_over(now) {
+        for one in self.roster.passed_over.take_expired(now) {
             match one.notes.left_by {
                 // Strangers could make it grow.
                 Some(_) => self.keeper.forget(&one.subject.key()),
@@ -81,7 +81,7 @@ impl Daemon {
         let key = watched.subject.key();
         if watched.notes.passed_over.is_some() {
             let subject = Arc::unwrap_or_clone(watched.subject);
-            self.roster.pass_over(subject, watched.notes);
+            self.roster.passed_over.keep(subject, watched.notes);
             return;
         }
         tracing::info!(

@@ -16,7 +16,8 @@ use super::daemon::Daemon;
 use super::expiry;
 use super::known;
 use super::outcome::Origin;
-use super::roster::{PassedOver, Source, Watched};
+use super::passed_over::PassedOver;
+use super::roster::{Source, Watched};
 use super::stamp::{self, Stamp};
 use crate::fetch::{self, Issuers, Staple, Subject};
 
@@ -85,7 +86,7 @@ impl Daemon {
         });
         // To be examined again: the configuration may be another now.
         for PassedOver { subject, notes } in passed_over {
-            self.roster.pass_over(subject, notes);
+            self.roster.passed_over.keep(subject, notes);
         }
         let certificates = self.roster.len();
         tracing::info!(certificates, stapled, "filled the live map from the store");

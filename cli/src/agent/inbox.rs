@@ -20,8 +20,9 @@ use super::clock;
 use super::counters::SpoolRefused;
 use super::event::Event;
 use super::modest;
+use super::passed_over::PassedOver;
 use super::refusals::Refusals;
-use super::roster::{PassedOver, Room, Source};
+use super::roster::{Room, Source};
 use super::sentence::Refusal;
 use crate::fetch::{Issuers, Manner, Subject, may_have_responder, responders_of};
 

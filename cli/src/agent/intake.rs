@@ -103,15 +103,16 @@ impl Daemon {
         if let Source::User(uid) = source {
             notes.left_by = Some(uid);
         }
-        if !self.roster.may_pass_over(&key, &notes) {
+        let is_looked_after = self.roster.contains(&key);
+        if is_looked_after || !self.roster.passed_over.may_keep(&key, &notes) {
             return;
         }
         if notes == *before {
-            self.roster.pass_over(subject, notes);
+            self.roster.passed_over.keep(subject, notes);
             return;
         }
         let (certificate, pem) = (subject.leaf.display_subject(), subject.to_pem());
-        self.roster.pass_over(subject, notes.clone());
+        self.roster.passed_over.keep(subject, notes.clone());
         self.keeper.write_certificate(&key, pem);
         self.keeper.write_notes(&key, &notes);
         let cause = refusal.cause();
@@ -148,9 +149,9 @@ impl Daemon {
             let has_responder = !responders_of(&subject, &self.manner.overrides).is_empty();
             let refusal = sentence::of_file(&subject, has_responder, clock::now());
             let path = path.display().to_string();
-            for gone in self.roster.superseded(&path, &subject.key()) {
-                self.roster.remove(&gone);
-                self.keeper.forget(&gone);
+            let passed_over = &mut self.roster.passed_over;
+            for gone in passed_over.take_superseded(&path, &subject.key()) {
+                self.keeper.forget(&gone.subject.key());
             }
             self.let_in(Left {
                 subject,

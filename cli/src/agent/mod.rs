@@ -32,6 +32,7 @@ mod metrics;
 mod metrics_server;
 mod modest;
 mod outcome;
+mod passed_over;
 mod place;
 mod pool;
 mod refusals;

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use staplegun_ocsp::{Fault, UnixTime, Unstapled};
+use staplegun_ocsp::{Fault, UnixTime};
 use staplegun_store::Key;
 use staplegun_store::files::Notes;
 
 use super::clock;
+use super::passed_over::Aside;
 use super::sentence::Refusal;
 use super::stamp::Stamp;
 use crate::fetch::{Staple, Subject};
@@ -76,21 +77,6 @@ pub enum Room {
     None(Refusal),
 }
 
-/// A certificate that nobody is asked for. Its own are kept, for the next
-/// configuration may let it in.
-#[derive(Debug)]
-pub struct PassedOver {
-    /// The certificate with all that came along.
-    pub subject: Subject,
-    /// What is remembered of it, the reason among it.
-    pub notes: Notes,
-}
-
-/// How many certificates of one user other than root are kept that nobody is asked
-/// for, and how many of all such users: they are kept to be told of.
-const PASSED_OVER_PER_USER: usize = 32;
-const PASSED_OVER_OF_USERS: usize = 512;
-
 /// All of them, and in which order their time comes: no step of the schedule may
 /// look at all, for there may be many and each has such steps.
 #[derive(Debug, Default)]
@@ -101,9 +87,8 @@ pub struct Roster {
     /// How many fetches are under way.
     asking: usize,
     left_by: HashMap<u32, usize>,
-    passed_over: BTreeMap<Key, PassedOver>,
-    /// How many of them each user other than root left.
-    passed_over_of: HashMap<u32, usize>,
+    /// Those that nobody is asked for: none of the others.
+    pub passed_over: Aside,
 }
 
 impl Roster {
@@ -137,7 +122,7 @@ impl Roster {
         at: Instant,
     ) -> bool {
         let key = subject.key();
-        self.forget_passed_over(&key);
+        self.passed_over.take(&key);
         if let Some(known) = self.entries.get_mut(&key) {
             // What root names counts to nobody's quota any more.
             let stranger = match source {
@@ -171,99 +156,9 @@ impl Roster {
         self.set_due(&key, Some(at));
     }
 
-    /// Whether a certificate that was refused is to be kept, with these notes: if that is
-    /// news. What is looked after stays looked after, and what strangers leave is kept up
-    /// to a limit.
-    pub fn may_pass_over(&self, key: &Key, notes: &Notes) -> bool {
-        if self.entries.contains_key(key) {
-            return false;
-        }
-        if let Some(known) = self.passed_over.get(key) {
-            // The word of the operator, and of root, counts more than a stranger's.
-            let counts_less = known.notes.left_by.is_none() && notes.left_by.is_some();
-            return known.notes != *notes && !counts_less;
-        }
-        notes.left_by.is_none_or(|uid| {
-            let of_user = self.passed_over_of.get(&uid).copied().unwrap_or(0);
-            let of_all: usize = self.passed_over_of.values().sum();
-            of_user < PASSED_OVER_PER_USER && of_all < PASSED_OVER_OF_USERS
-        })
-    }
-
-    /// Keeps a certificate that was refused.
-    pub fn pass_over(&mut self, subject: Subject, notes: Notes) {
-        let key = subject.key();
-        self.forget_passed_over(&key);
-        if let Some(uid) = notes.left_by {
-            *self.passed_over_of.entry(uid).or_insert(0) += 1;
-        }
-        self.passed_over.insert(key, PassedOver { subject, notes });
-    }
-
-    fn forget_passed_over(&mut self, key: &Key) -> Option<PassedOver> {
-        let gone = self.passed_over.remove(key);
-        let uid = gone.as_ref().and_then(|gone| gone.notes.left_by);
-        if let Some(count) = uid.and_then(|uid| self.passed_over_of.get_mut(&uid)) {
-            *count = count.saturating_sub(1);
-        }
-        gone
-    }
-
-    /// Takes them out, to be examined anew.
-    pub fn take_passed_over(&mut self) -> Vec<PassedOver> {
-        self.passed_over_of.clear();
-        std::mem::take(&mut self.passed_over)
-            .into_values()
-            .collect()
-    }
-
-    /// Those of them that were expired and are valid at the time `now`: the clock was
-    /// wrong.
-    pub fn take_no_longer_expired(&mut self, now: UnixTime) -> Vec<PassedOver> {
-        let is_back = |one: &PassedOver| {
-            let not_after = one.subject.leaf.not_after();
-            let expired = Refusal::Itself(Unstapled::Expired { not_after });
-            not_after >= now && one.notes.passed_over.as_deref() == Some(expired.cause())
-        };
-        let all = self.passed_over.iter();
-        let back: Vec<Key> = all
-            .filter(|(_, one)| is_back(one))
-            .map(|(key, _)| *key)
-            .collect();
-        let taken = back.iter().filter_map(|key| self.forget_passed_over(key));
-        taken.collect()
-    }
-
-    /// Takes out those of them that have expired since they were passed over, or that root
-    /// left expired: nobody is told of them for ever.
-    pub fn take_expired_passed_over(&mut self, now: UnixTime) -> Vec<PassedOver> {
-        let is_over = |one: &PassedOver| {
-            let not_after = one.subject.leaf.not_after();
-            let cause = Unstapled::Expired { not_after }.cause();
-            let was_expired = one.notes.passed_over.as_deref() == Some(cause);
-            let is_strangers = one.notes.left_by.is_some();
-            not_after < now && one.notes.path.is_none() && !(was_expired && is_strangers)
-        };
-        let all = self.passed_over.iter();
-        let over: Vec<Key> = all
-            .filter(|(_, one)| is_over(one))
-            .map(|(key, _)| *key)
-            .collect();
-        let taken = over.iter().filter_map(|key| self.forget_passed_over(key));
-        taken.collect()
-    }
-
-    /// Those of them that the operator named by `path`, where another certificate lies
-    /// now.
-    pub fn superseded(&self, path: &str, by: &Key) -> Vec<Key> {
-        let all = self.passed_over.iter();
-        let gone = all.filter(|(key, one)| *key != by && one.notes.path.as_deref() == Some(path));
-        gone.map(|(key, _)| *key).collect()
-    }
-
     /// Forgets one, whether it is looked after or passed over.
     pub fn remove(&mut self, key: &Key) {
-        self.forget_passed_over(key);
+        self.passed_over.take(key);
         self.set_due(key, None);
         self.end(key);
         let gone = self.entries.remove(key);

@@ -1,6 +1,7 @@
 //! `staplegun check`: says whether the library can reach a program, before
 //! anyone wonders why nothing is stapled.
 
+mod carried;
 pub mod elf;
 pub mod finding;
 mod libraries;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use staplegun_store::layout::Layout;
 
+use super::carried;
 use super::elf::Image;
 use super::finding::{Effect, Finding};
 use super::maps::{self, Mapped};
@@ -192,7 +193,7 @@ impl Seen {
             // As the process has it: it may have another root directory.
             let inside = file.path.strip_prefix("/").unwrap_or(&file.path);
             let seen = self.directory.join("root").join(inside);
-            program::carries_openssl(&seen).unwrap_or(false)
+            carried::carries_openssl(&seen).unwrap_or(false)
         });
         carriers.map(|file| file.path.clone()).collect()
     }

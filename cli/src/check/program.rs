@@ -2,18 +2,15 @@
 //! program uses?
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use memchr::memmem;
 use serde::Serialize;
 
 use super::elf::{Image, Kind};
 use super::finding::{Effect, Finding};
 use super::libraries::{Closure, Places};
-use super::{plugins, privileges, script};
+use super::{carried, plugins, privileges, script};
 use crate::lookup;
 
 /// A libssl that would be loaded, and who calls it.
@@ -198,7 +195,7 @@ impl Examined {
             ));
             return Ok(());
         }
-        if image.inner_openssl || contains(&image.path, SOURCE_FILE)? {
+        if image.inner_openssl || carried::names_its_source(&image.path)? {
             self.findings
                 .push(own_openssl("OpenSSL is linked into it statically"));
             return Ok(());
@@ -267,7 +264,7 @@ impl Examined {
             .chain([image])
             .collect();
         let before = self.findings.len();
-        if contains(&image.path, b"libssl.so")? {
+        if carried::contains(&image.path, b"libssl.so")? {
             let text = "it names libssl.so in its text: it may open libssl by itself, and what it \
                         then looks up on that library's handle passes us by";
             self.findings.push(
@@ -363,45 +360,4 @@ fn is_libc(name: &str) -> bool {
     ]
     .iter()
     .any(|start| name.starts_with(start))
-}
-
-/// The source file whose name stands in each libssl, stripped or not; BoringSSL's and
-/// AWS-LC's begin so.
-const SOURCE_FILE: &[u8] = b"ssl/ssl_lib.c";
-
-/// Whether a file carries a libssl inside, whatever it is named.
-///
-/// # Errors
-///
-/// If it cannot be read.
-pub fn carries_openssl(path: &Path) -> Result<bool> {
-    let image = Image::read(path)?;
-    let is_program = image.kind != Kind::Shared;
-    Ok(image.inner_openssl
-        || (is_program && image.exports("SSL_CTX_new"))
-        || contains(path, SOURCE_FILE)?)
-}
-
-/// Whether these bytes stand anywhere in the file.
-fn contains(path: &Path, needle: &[u8]) -> Result<bool> {
-    const BLOCK: usize = 1 << 20;
-    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let finder = memmem::Finder::new(needle);
-    let mut window = Vec::new();
-    loop {
-        let kept = window.len();
-        let read = (&mut file)
-            .take(BLOCK as u64)
-            .read_to_end(&mut window)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        if finder.find(&window).is_some() {
-            return Ok(true);
-        }
-        if read == 0 {
-            return Ok(false);
-        }
-        // What may be the beginning of a match stays.
-        let keep = (kept + read).min(needle.len() - 1);
-        window.drain(..window.len() - keep);
-    }
 }

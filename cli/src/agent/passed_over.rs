@@ -1,0 +1,109 @@
+//! The certificates that nobody is asked for. They are kept to be told of, and because
+//! another configuration may let them in.
+
+use std::collections::{BTreeMap, HashMap};
+
+use staplegun_ocsp::{UnixTime, Unstapled};
+use staplegun_store::Key;
+use staplegun_store::files::Notes;
+
+use crate::fetch::Subject;
+
+/// How many of one user other than root are kept, and how many of all such users.
+const PER_USER: usize = 32;
+const OF_USERS: usize = 512;
+
+/// A certificate that nobody is asked for.
+#[derive(Debug)]
+pub struct PassedOver {
+    /// The certificate with all that came along.
+    pub subject: Subject,
+    /// What is remembered of it, the reason among it.
+    pub notes: Notes,
+}
+
+impl PassedOver {
+    /// Whether it was passed over because it had expired.
+    fn was_expired(&self) -> bool {
+        let not_after = self.subject.leaf.not_after();
+        let cause = Unstapled::Expired { not_after }.cause();
+        self.notes.passed_over.as_deref() == Some(cause)
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Aside {
+    kept: BTreeMap<Key, PassedOver>,
+    /// How many of them each user other than root left.
+    left_by: HashMap<u32, usize>,
+}
+
+impl Aside {
+    /// Whether one is to be kept, with these notes: if that is news. What strangers leave
+    /// is kept up to a limit.
+    pub fn may_keep(&self, key: &Key, notes: &Notes) -> bool {
+        if let Some(known) = self.kept.get(key) {
+            // The word of the operator, and of root, counts more than a stranger's.
+            let counts_less = known.notes.left_by.is_none() && notes.left_by.is_some();
+            return known.notes != *notes && !counts_less;
+        }
+        notes.left_by.is_none_or(|uid| {
+            let of_user = self.left_by.get(&uid).copied().unwrap_or(0);
+            let of_all: usize = self.left_by.values().sum();
+            of_user < PER_USER && of_all < OF_USERS
+        })
+    }
+
+    /// Keeps one.
+    pub fn keep(&mut self, subject: Subject, notes: Notes) {
+        let key = subject.key();
+        self.take(&key);
+        if let Some(uid) = notes.left_by {
+            *self.left_by.entry(uid).or_insert(0) += 1;
+        }
+        self.kept.insert(key, PassedOver { subject, notes });
+    }
+
+    /// Takes one out.
+    pub fn take(&mut self, key: &Key) -> Option<PassedOver> {
+        let gone = self.kept.remove(key);
+        let uid = gone.as_ref().and_then(|gone| gone.notes.left_by);
+        if let Some(count) = uid.and_then(|uid| self.left_by.get_mut(&uid)) {
+            *count = count.saturating_sub(1);
+        }
+        gone
+    }
+
+    /// Takes all out, to be examined anew.
+    pub fn take_all(&mut self) -> Vec<PassedOver> {
+        self.take_those(|_| true)
+    }
+
+    /// Those that were expired and are valid at the time `now`: the clock was wrong.
+    pub fn take_no_longer_expired(&mut self, now: UnixTime) -> Vec<PassedOver> {
+        self.take_those(|one| one.subject.leaf.not_after() >= now && one.was_expired())
+    }
+
+    /// Those that have expired since they were passed over, or that root left expired:
+    /// nobody is told of them for ever.
+    pub fn take_expired(&mut self, now: UnixTime) -> Vec<PassedOver> {
+        self.take_those(|one| {
+            let is_strangers = one.notes.left_by.is_some();
+            one.subject.leaf.not_after() < now
+                && one.notes.path.is_none()
+                && !(one.was_expired() && is_strangers)
+        })
+    }
+
+    /// Those that the operator named by `path`, where `by` lies now.
+    pub fn take_superseded(&mut self, path: &str, by: &Key) -> Vec<PassedOver> {
+        self.take_those(|one| one.notes.path.as_deref() == Some(path) && one.subject.key() != *by)
+    }
+
+    fn take_those(&mut self, these: impl Fn(&PassedOver) -> bool) -> Vec<PassedOver> {
+        let all = self.kept.iter().filter(|(_, one)| these(one));
+        let keys: Vec<Key> = all.map(|(key, _)| *key).collect();
+        keys.iter().filter_map(|key| self.take(key)).collect()
+    }
+}
