@@ -148,15 +148,14 @@ fn whatever_a_responder_does_wrong_nothing_is_served_where_nothing_was() {
     agent.wait_until_failed(&leaf);
     for (name, cause, wrong) in faults(&leaf, &ca) {
         responder.set(wrong);
-        // As the agent knows it: the notes in the file may be older. One attempt may
-        // have begun before.
+        // As the agent knows it, or did a moment ago: the notes in the file may be older
+        // still. So may be what is told of the fault before.
         let before = agent.failures(&leaf);
-        let notes = wait::until("three attempts fail", || {
-            store
-                .notes(&leaf)
-                .filter(|notes| notes.failures >= before + 3)
+        wait::until(&format!("{name} is told as {cause}"), || {
+            let notes = store.notes(&leaf)?;
+            let is_told = notes.last_cause.as_deref() == Some(cause);
+            (notes.failures >= before + 3 && is_told).then_some(())
         });
-        assert_eq!(notes.last_cause.as_deref(), Some(cause), "{name}");
         assert_eq!(store.served(&leaf), Err(Miss::Absent), "{name}");
         assert!(!store.file("staples", &leaf, "der").exists(), "{name}");
     }
