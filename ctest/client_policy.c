@@ -86,7 +86,7 @@ static void verify_by_itself(struct pair *pair)
 static void staple_facts(enum protocol protocol)
 {
     static const enum response all[] = {STAPLE,  REVOKED, UNKNOWN,   EXPIRED,      OTHER, CORRUPT,
-                                        FOREIGN, JUNK,    TRY_LATER, UNAUTHORIZED};
+                                        FOREIGN, JUNK,    TRY_LATER, UNAUTHORIZED, DELEGATED, UNFIT};
     char label[64];
     handshake_fact(protocol, "none", "server", NULL, NULL);
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {

@@ -28,7 +28,7 @@ struct blob responses[RESPONSES] = {
     {"revoked", NULL, 0},      {"unknown", NULL, 0},   {"expired", NULL, 0},
     {"corrupt", NULL, 0},      {"foreign", NULL, 0},   {"unauthorized", NULL, 0},
     {"intermediate-revoked", NULL, 0},                 {"must-staple", NULL, 0},
-    {"untrusted", NULL, 0}};
+    {"untrusted", NULL, 0},    {"delegated", NULL, 0}, {"unfit", NULL, 0}};
 
 static const char *pki_directory;
 

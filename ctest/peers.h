@@ -38,6 +38,8 @@ enum response {
     INTERMEDIATE_REVOKED,
     MUST_STAPLE,
     UNTRUSTED,
+    DELEGATED,
+    UNFIT,
     RESPONSES
 };
 extern struct blob responses[RESPONSES];
