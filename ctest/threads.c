@@ -4,7 +4,8 @@
  *
  *     threads IMAGE PKI [preloaded|linked|SHIM macro|named]
  *
- * Prints facts (facts.h); what they must be stands in threads.tsv.
+ * Prints facts (facts.h); what they must be stands in threads.tsv. The server's callback
+ * staples the response "staple", or what THREADS_OWN names.
  */
 #define _GNU_SOURCE
 #include "facts.h"
@@ -14,18 +15,21 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { THREADS = 8, HANDSHAKES = 25 };
 
 static pthread_barrier_t start;
 static atomic_int done, staples;
+/* What the server's callback staples. */
+static enum response own = STAPLE;
 static SSL_CTX *shared_client, *shared_server;
 
 static int answer(SSL *ssl, void *arg)
 {
     (void)arg;
-    set_response(ssl, copy_of(&responses[STAPLE]), responses[STAPLE].length);
+    set_response(ssl, copy_of(&responses[own]), responses[own].length);
     return ANSWER_OK;
 }
 
@@ -110,6 +114,10 @@ int main(int count, char **arguments)
     libssl_open(arguments[1], count == 5 ? arguments[3] : NULL,
                 named ? ROUTE_NAMED : ROUTE_MACRO);
     peers_load(arguments[2]);
+    const char *name = getenv("THREADS_OWN");
+    for (int i = 0; name && i < RESPONSES; i++) {
+        own = strcmp(responses[i].name, name) == 0 ? (enum response)i : own;
+    }
     set_up_old_locks();
     all_threads("own_contexts", with_own);
     make_contexts(&shared_client, &shared_server);
