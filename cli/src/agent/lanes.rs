@@ -1,18 +1,39 @@
-//! Whose turn it is: jobs wait in a lane for each responder, of which only so many
-//! are under way at once, and the lanes take turns.
+//! Whose turn it is: jobs wait in a lane for each address, of which only so many are under
+//! way at once, and the lanes take turns. A job that hangs holds no place for which others
+//! wait: after a moment it is not counted any more, and a lane whose jobs hang gets one
+//! place, out of half of all.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// Jobs of the kind `J`. What a job leaves for the next one of its responder is a
-/// `C`: a connection.
+/// After this time a job hangs.
+pub const HANGING: Duration = Duration::from_secs(1);
+
+/// Idle lanes of which it is known that they hung, at most.
+const REMEMBERED: usize = 1024;
+
+/// How many jobs may be under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Without those that hang.
+    pub at_once: usize,
+    /// With them.
+    pub in_all: usize,
+    /// Of one lane.
+    pub per_lane: usize,
+}
+
+/// Jobs of the kind `J`. What a job leaves for the next one of its lane is a `C`: a
+/// connection.
 #[derive(Debug)]
 pub struct Lanes<J, C> {
     lanes: HashMap<Arc<str>, Lane<J, C>>,
     /// Lanes with a job that may begin; each at most once.
     ready: VecDeque<Arc<str>>,
-    /// How many jobs of a lane may be under way.
-    per_lane: usize,
+    /// The lanes of the jobs that are under way, and since when.
+    under_way: Vec<(Arc<str>, Instant)>,
+    limits: Limits,
 }
 
 #[derive(Debug)]
@@ -21,26 +42,38 @@ struct Lane<J, C> {
     busy: usize,
     left: Vec<C>,
     is_ready: bool,
+    /// The last job hung until it failed.
+    hung: bool,
 }
 
 /// A job that begins.
 #[derive(Debug)]
 pub struct Turn<J, C> {
-    /// Its lane, to be given back by [`Lanes::done`].
-    pub lane: Arc<str>,
+    /// Its lane, and its beginning, to be given back by [`Lanes::done`].
+    pub place: Place,
     /// What is to be done.
     pub job: J,
     /// What an earlier one left.
     pub left: Option<C>,
 }
 
+/// Where and since when a job is under way.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its lane.
+    pub lane: Arc<str>,
+    /// When it began.
+    pub since: Instant,
+}
+
 impl<J, C> Lanes<J, C> {
     /// No lanes yet.
-    pub fn new(per_lane: usize) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             lanes: HashMap::new(),
             ready: VecDeque::new(),
-            per_lane,
+            under_way: Vec::new(),
+            limits,
         }
     }
 
@@ -54,47 +87,113 @@ impl<J, C> Lanes<J, C> {
                 busy: 0,
                 left: Vec::new(),
                 is_ready: false,
+                hung: false,
             };
             self.lanes.insert(lane.into(), new);
         }
         self.make_ready(lane);
     }
 
-    /// The next job that may begin.
-    pub fn next(&mut self) -> Option<Turn<J, C>> {
-        let name = self.ready.pop_front()?;
+    /// The next job that may begin, which it does at the time `at`.
+    pub fn next(&mut self, at: Instant) -> Option<Turn<J, C>> {
+        if !self.has_room(at) {
+            return None;
+        }
+        let next = self.whose_turn(at)?;
+        let name = self.ready.remove(next)?;
         let lane = self.lanes.get_mut(&name)?;
         lane.is_ready = false;
         let turn = Turn {
             job: lane.waiting.pop_front()?,
             left: lane.left.pop(),
-            lane: Arc::clone(&name),
+            place: Place {
+                lane: Arc::clone(&name),
+                since: at,
+            },
         };
         lane.busy += 1;
+        self.under_way.push((Arc::clone(&name), at));
         self.make_ready(&name);
         Some(turn)
     }
 
-    /// Whether another job may begin.
-    pub fn is_any_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// After which time [`Lanes::next`] is to be asked again, though no job was added and
+    /// none is over by then: when one hangs. None: not at all.
+    pub fn wait(&self, at: Instant) -> Option<Duration> {
+        if self.ready.is_empty() || self.under_way.len() >= self.limits.in_all {
+            return None;
+        }
+        let ages = self.under_way.iter();
+        let ages = ages.map(|(_, since)| at.saturating_duration_since(*since));
+        ages.filter_map(|age| HANGING.checked_sub(age))
+            .filter(|left| !left.is_zero())
+            .min()
     }
 
-    /// A job is over; `left` is kept only if another one of its lane waits.
-    pub fn done(&mut self, name: &Arc<str>, left: Option<C>) {
+    /// Whether another job may begin now.
+    pub fn is_any_ready(&self, at: Instant) -> bool {
+        self.has_room(at) && self.whose_turn(at).is_some()
+    }
+
+    /// A job is over at the time `at`; `left` is kept only if another one of its lane
+    /// waits. `failed` if it did nobody any good.
+    pub fn done(&mut self, place: &Place, left: Option<C>, failed: bool, at: Instant) {
+        let this =
+            |(lane, since): &(Arc<str>, Instant)| *lane == place.lane && *since == place.since;
+        if let Some(found) = self.under_way.iter().position(this) {
+            self.under_way.swap_remove(found);
+        }
+        let name = &place.lane;
         let Some(lane) = self.lanes.get_mut(name) else {
             return;
         };
         lane.busy -= 1;
+        lane.hung = failed && at.saturating_duration_since(place.since) >= HANGING;
         if lane.waiting.is_empty() {
             lane.left.clear();
-            if lane.busy == 0 {
+            if lane.busy == 0 && !lane.hung {
                 self.lanes.remove(name);
+            }
+            if self.lanes.len() > REMEMBERED {
+                self.lanes
+                    .retain(|_, lane| lane.busy > 0 || !lane.waiting.is_empty());
             }
             return;
         }
         lane.left.extend(left);
         self.make_ready(name);
+    }
+
+    fn has_room(&self, at: Instant) -> bool {
+        let hang = |since: &Instant| at.saturating_duration_since(*since) >= HANGING;
+        let quick = self.under_way.iter().filter(|(_, since)| !hang(since));
+        quick.count() < self.limits.at_once && self.under_way.len() < self.limits.in_all
+    }
+
+    /// The place in `ready` of the lane whose turn it is: the first of those that do not
+    /// hang, else of those that do, if they hold less than their half.
+    fn whose_turn(&self, at: Instant) -> Option<usize> {
+        let hangs = |name: &Arc<str>| {
+            let lane = self.lanes.get(name);
+            let is_hanging = self.under_way.iter().any(|(lane, since)| {
+                lane == name && at.saturating_duration_since(*since) >= HANGING
+            });
+            is_hanging || lane.is_some_and(|lane| lane.hung)
+        };
+        let mut ready = self.ready.iter();
+        if let Some(next) = ready.position(|name| !hangs(name)) {
+            return Some(next);
+        }
+        let held = self
+            .under_way
+            .iter()
+            .filter(|(name, _)| hangs(name))
+            .count();
+        let is_idle = |name: &Arc<str>| self.lanes.get(name).is_some_and(|lane| lane.busy == 0);
+        let has_share = held < (self.limits.in_all / 2).max(1);
+        has_share
+            .then(|| self.ready.iter().position(is_idle))
+            .flatten()
     }
 
     fn make_ready(&mut self, name: &str) {
@@ -104,7 +203,7 @@ impl<J, C> Lanes<J, C> {
         let name = Arc::clone(name);
         if let Some(lane) = self.lanes.get_mut(&name)
             && !lane.is_ready
-            && lane.busy < self.per_lane
+            && lane.busy < self.limits.per_lane
             && !lane.waiting.is_empty()
         {
             lane.is_ready = true;
@@ -117,8 +216,16 @@ impl<J, C> Lanes<J, C> {
 mod tests {
     use super::*;
 
-    fn jobs(lanes: &mut Lanes<u32, &'static str>) -> Vec<Turn<u32, &'static str>> {
-        std::iter::from_fn(|| lanes.next()).collect()
+    fn lanes(at_once: usize, in_all: usize, per_lane: usize) -> Lanes<u32, &'static str> {
+        Lanes::new(Limits {
+            at_once,
+            in_all,
+            per_lane,
+        })
+    }
+
+    fn jobs(lanes: &mut Lanes<u32, &'static str>, at: Instant) -> Vec<Turn<u32, &'static str>> {
+        std::iter::from_fn(|| lanes.next(at)).collect()
     }
 
     fn numbers(turns: &[Turn<u32, &'static str>]) -> Vec<u32> {
@@ -127,34 +234,87 @@ mod tests {
 
     #[test]
     fn only_so_many_of_a_lane_are_under_way_and_the_lanes_take_turns() {
-        let mut lanes = Lanes::new(2);
+        let mut lanes = lanes(9, 9, 2);
+        let at = Instant::now();
         for number in [10, 11, 12, 13] {
             lanes.add("slow", number);
         }
         lanes.add("other", 20);
-        let first = jobs(&mut lanes);
+        let first = jobs(&mut lanes, at);
         assert_eq!(numbers(&first), [10, 20, 11]);
-        lanes.done(&first[1].lane, None);
-        assert!(jobs(&mut lanes).is_empty());
-        lanes.done(&first[0].lane, None);
-        assert_eq!(numbers(&jobs(&mut lanes)), [12]);
-        lanes.done(&first[2].lane, None);
-        assert_eq!(numbers(&jobs(&mut lanes)), [13]);
+        lanes.done(&first[1].place, None, false, at);
+        assert!(jobs(&mut lanes, at).is_empty());
+        lanes.done(&first[0].place, None, false, at);
+        assert_eq!(numbers(&jobs(&mut lanes, at)), [12]);
+        lanes.done(&first[2].place, None, false, at);
+        assert_eq!(numbers(&jobs(&mut lanes, at)), [13]);
     }
 
     #[test]
     fn what_a_job_left_serves_the_next_of_its_lane_and_goes_with_the_last() {
-        let mut lanes = Lanes::new(1);
+        let mut lanes = lanes(9, 9, 1);
+        let at = Instant::now();
         lanes.add("one", 1);
         lanes.add("one", 2);
-        let first = jobs(&mut lanes);
+        let first = jobs(&mut lanes, at);
         assert_eq!(first[0].left, None);
-        lanes.done(&first[0].lane, Some("connection"));
-        let second = jobs(&mut lanes);
+        lanes.done(&first[0].place, Some("connection"), false, at);
+        let second = jobs(&mut lanes, at);
         assert_eq!(second[0].left, Some("connection"));
-        lanes.done(&second[0].lane, Some("connection"));
+        lanes.done(&second[0].place, Some("connection"), false, at);
         assert!(lanes.lanes.is_empty());
         lanes.add("one", 3);
-        assert_eq!(jobs(&mut lanes)[0].left, None);
+        assert_eq!(jobs(&mut lanes, at)[0].left, None);
+    }
+
+    #[test]
+    fn lanes_that_hang_keep_no_other_waiting_however_many_they_are() {
+        let mut lanes = lanes(2, 8, 2);
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        for number in 0..6 {
+            let name = format!("hangs {number}");
+            lanes.add(&name, number);
+            lanes.add(&name, number);
+        }
+        assert_eq!(numbers(&jobs(&mut lanes, at(0))), [0, 1]);
+        lanes.add("good", 100);
+        assert_eq!(lanes.wait(at(400)), Some(Duration::from_millis(600)));
+        assert_eq!(numbers(&jobs(&mut lanes, at(1_000))), [2, 3]);
+        assert_eq!(numbers(&jobs(&mut lanes, at(2_000))), [4, 5]);
+        // The second ones of those that hang come after it.
+        let good = jobs(&mut lanes, at(3_000));
+        assert_eq!(numbers(&good), [100]);
+        lanes.done(&good[0].place, None, false, at(3_001));
+        for number in 101..105 {
+            lanes.add("good", number);
+            let next = jobs(&mut lanes, at(u64::from(number) * 100));
+            assert_eq!(numbers(&next), [number]);
+            lanes.done(&next[0].place, None, false, at(u64::from(number) * 100));
+        }
+    }
+
+    #[test]
+    fn a_lane_that_hung_gets_one_place_of_half_until_it_answers() {
+        let mut lanes = lanes(4, 4, 2);
+        let start = Instant::now();
+        let late = start + HANGING;
+        for name in ["a", "b", "c", "d"] {
+            lanes.add(name, 1);
+        }
+        for turn in jobs(&mut lanes, start) {
+            lanes.done(&turn.place, None, true, late);
+        }
+        for name in ["a", "a", "b", "c", "d"] {
+            lanes.add(name, 2);
+        }
+        let again = jobs(&mut lanes, late);
+        assert_eq!(again.len(), 2, "half");
+        lanes.add("new", 3);
+        assert_eq!(numbers(&jobs(&mut lanes, late)), [3]);
+        // It answers: from now on it is as the others.
+        lanes.done(&again[0].place, None, false, late);
+        let lane = &lanes.lanes[&again[0].place.lane];
+        assert!(!lane.hung);
     }
 }

@@ -8,6 +8,7 @@
 //! `pool`, `inbox`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others
 //! (`worker`: those that are waited for at the end).
 
+mod addresses;
 mod budget;
 mod clock;
 mod configuration;

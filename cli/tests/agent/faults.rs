@@ -298,6 +298,30 @@ fn a_responder_that_hangs_holds_up_no_other_however_many_ask_it() {
     );
 }
 
+/// As many hosts as take all threads, if each took what one may take.
+#[test]
+fn hosts_that_hang_hold_up_no_other() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let hanging = [(); 4].map(|()| FaultyResponder::start(Behaviour::Hang));
+    let store = Store::new();
+    for responder in hanging.iter().chain(&hanging) {
+        let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+        store.list(&leaf, &[&ca]);
+    }
+    // Far longer than the test waits.
+    let agent = store.start("[timing]\nfetch = 600\n");
+    wait::until("all of them are asked", || {
+        let asked = |responder: &FaultyResponder| !responder.requests().is_empty();
+        hanging.iter().all(asked).then_some(())
+    });
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&leaf, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    store.list(&leaf, &[&ca]);
+    agent.wait_until_served(&leaf, &good);
+}
+
 #[test]
 fn retry_after_is_obeyed() {
     let ca = Identity::self_signed(&Spec::ca("CA"));

@@ -246,6 +246,28 @@ fn a_flood_from_one_user_holds_nobody_up() {
 }
 
 #[test]
+fn responders_of_users_that_hang_hold_up_no_certificate_of_roots() {
+    let scene = scene();
+    let hanging = [(); 5].map(|()| FaultyResponder::start(Behaviour::Hang));
+    let anchors = scene.store.directory.write("anchors.pem", scene.ca.pem());
+    // Far longer than the test waits.
+    let settings = format!(
+        "trusted-issuers = ['{}']\nthreads = 1\n[timing]\nfetch = 600\n",
+        anchors.display()
+    );
+    let agent = scene.store.start(&settings);
+    for responder in &hanging {
+        let leaf = scene.ca.issue(&Spec::server().ocsp_url(&responder.url()));
+        scene.leave_as(NOBODY, &leaf, &[&scene.ca]);
+    }
+    wait::until("one of them is asked", || {
+        let asked = |responder: &FaultyResponder| !responder.requests().is_empty();
+        hanging.iter().any(asked).then_some(())
+    });
+    scene.assert_still_works(&agent);
+}
+
+#[test]
 fn what_users_leave_together_is_bounded_and_bounds_root_not() {
     let scene = scene();
     let anchors = scene.store.directory.write("anchors.pem", scene.ca.pem());
