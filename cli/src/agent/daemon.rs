@@ -197,8 +197,9 @@ impl Daemon {
                     agenda.look.get_or_insert(Instant::now() + GATHERING);
                 }
                 Event::Metrics(wanted) => {
+                    let begun = Instant::now();
                     // Who asked may have left.
-                    let _ = wanted.try_send(metrics::render(&self));
+                    let _ = wanted.try_send((metrics::render(&self), begun.elapsed()));
                 }
                 Event::Reload => {
                     threads.manager.reloading();

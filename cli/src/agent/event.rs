@@ -1,6 +1,7 @@
 //! What the agent's main thread is told by the others.
 
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use staplegun_store::Key;
 
@@ -35,8 +36,8 @@ pub enum Event {
     Emptied(u64),
     /// Files changed; the watch tells which.
     Changed,
-    /// Somebody wants the metrics.
-    Metrics(SyncSender<String>),
+    /// Somebody wants the metrics, and to know how long it took to write them down.
+    Metrics(SyncSender<(String, Duration)>),
     /// Read the configuration again.
     Reload,
     /// End; why.

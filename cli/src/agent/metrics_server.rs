@@ -127,14 +127,14 @@ impl Server {
         if let Some(text) = last.as_ref().filter(|text| text.at.elapsed() < text.life) {
             return Some(Arc::clone(&text.text));
         }
-        let asked = Instant::now();
         let (sender, answer) = sync_channel(1);
         lock(&self.events).send(Event::Metrics(sender)).ok()?;
-        let text: Arc<str> = answer.recv_timeout(PATIENCE).ok()?.into();
+        let (text, took) = answer.recv_timeout(PATIENCE).ok()?;
+        let text: Arc<str> = text.into();
         *last = Some(Text {
             text: Arc::clone(&text),
             at: Instant::now(),
-            life: (asked.elapsed() * PART).min(LONGEST),
+            life: (took * PART).min(LONGEST),
         });
         Some(text)
     }
