@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use staplegun_ocsp::time::Rfc3339;
-use staplegun_ocsp::{Certificate, Policy, Response, Single, Status};
+use staplegun_ocsp::{Certificate, Policy, Response, Single, Status, Unstapled};
 
 use super::handshake::Seen;
 use crate::agent::now;
@@ -108,11 +108,15 @@ pub fn judge(
         return outcome.because(Answer::Untrusted, "untrusted", reason);
     }
     let Some(der) = &seen.staple else {
-        let reason = if outcome.must_staple {
-            "no response is stapled, though the certificate demands one: clients that honour \
-             must-staple fail"
-        } else {
-            "no response is stapled"
+        let without_responder = leaf.as_ref().and_then(without_responder);
+        let reason = match without_responder {
+            Some(why) => format!("no response is stapled: the certificate {why}"),
+            None if outcome.must_staple => {
+                "no response is stapled, though the certificate demands one: clients that honour \
+                 must-staple fail"
+                    .to_owned()
+            }
+            None => "no response is stapled".to_owned(),
         };
         return outcome.because(Answer::NotStapled, "not_stapled", reason);
     };
@@ -143,6 +147,16 @@ pub fn judge(
             outcome.because(Answer::Bad, failure.0, failure.1)
         }
     }
+}
+
+/// The sentence about a certificate that names no responder.
+fn without_responder(leaf: &Certificate) -> Option<Unstapled> {
+    let has_responder = !leaf.responders().is_empty();
+    // Of its purposes and its life is told by whether it is trusted.
+    Unstapled::of(leaf, has_responder, leaf.not_before()).filter(|why| {
+        let must_staple = Unstapled::MustStapleWithoutResponder;
+        [Unstapled::NoResponder, Unstapled::SelfSigned, must_staple].contains(why)
+    })
 }
 
 fn explain(kind: Kind) -> (&'static str, String) {

@@ -85,6 +85,12 @@ fn no_staple_is_told_and_must_staple_makes_it_worse() {
     let plain = server(&site, None);
     let report = probe(plain.port(), &site, &[]).expect(1).json();
     assert_eq!(report["answer"], "not_stapled");
+    let reason = report["reason"].to_string();
+    assert!(reason.contains("names no OCSP responder"), "{report}");
+    let site = Site::with(&Spec::server().ocsp_url("http://127.0.0.1:9/"));
+    let named = server(&site, None);
+    let report = probe(named.port(), &site, &[]).expect(1).json();
+    assert_eq!(report["reason"], "no response is stapled");
     let site = Site::with(&Spec::server().must_staple());
     let demanding = server(&site, None);
     let report = probe(demanding.port(), &site, &[]).expect(1).json();
