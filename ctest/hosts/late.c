@@ -3,12 +3,13 @@
  * context that has had a thousand; set a callback or responses on a connection that was
  * stapled for, or may be; look at a connection that asked for nothing.
  *
- *     late IMAGE PKI alone|preloaded within|outside|often|after|type [SPOOL|RESPONSE]
+ *     late IMAGE PKI alone|preloaded within|outside|often|after|jump|type [SPOOL|RESPONSE]
  */
 #define _GNU_SOURCE
 #include "host.h"
 
 #include <dirent.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -207,6 +208,49 @@ static void after(void)
     }
 }
 
+static jmp_buf out_of_the_loader;
+
+static int no_password(char *into, int size, int writes, void *arg)
+{
+    (void)into, (void)size, (void)writes, (void)arg;
+    longjmp(out_of_the_loader, 1);
+}
+
+/* A program leaves a loader by longjmp, out of the callback that asks for a password. */
+static void jump(void)
+{
+    static const char locked[] = "-----BEGIN CERTIFICATE-----\n"
+                                 "Proc-Type: 4,ENCRYPTED\n"
+                                 "DEK-Info: AES-128-CBC,000102030405060708090A0B0C0D0E0F\n"
+                                 "\n"
+                                 "AAECAwQFBgcICQoLDA0ODwABAgMEBQYHCAkKCwwNDg8=\n"
+                                 "-----END CERTIFICATE-----\n";
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/locked.pem", the_host->pki);
+    FILE *file = fopen(path, "wb");
+    if (!file || fputs(locked, file) == EOF || fclose(file) != 0) {
+        broken(path);
+    }
+    SSL_CTX *ctx = new_context(TLS1_2);
+    void (*set_callback)(SSL_CTX *, int (*)(char *, int, int, void *)) =
+        (void (*)(SSL_CTX *, int (*)(char *, int, int, void *)))host_function(
+            the_host, "SSL_CTX_set_default_passwd_cb");
+    set_callback(ctx, no_password);
+    static volatile int jumped;
+    if (setjmp(out_of_the_loader) == 0) {
+        L.SSL_CTX_use_certificate_chain_file(ctx, path);
+    } else {
+        jumped = 1;
+    }
+    check(jumped, "a jump out of a loader", "the callback was not called");
+    struct pair pair;
+    pair_new(&pair, TLS1_2);
+    check_text("a certificate that is loaded afterwards", pair_staple(&pair),
+               the_host->expected);
+    pair_free(&pair);
+    L.SSL_CTX_free(ctx);
+}
+
 /* Whatever the shim asks for on its own. */
 static void type(void)
 {
@@ -227,7 +271,7 @@ int main(int count, char **arguments)
         void (*run)(void);
         int words;
     } cases[] = {{"within", within, 2}, {"outside", outside, 2}, {"often", often, 2},
-                 {"after", after, 1},   {"type", type, 1}};
+                 {"after", after, 1},   {"jump", jump, 1},       {"type", type, 1}};
     struct host host = host_begin(count, arguments);
     int ran = 0;
     the_host = &host;
