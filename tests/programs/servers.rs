@@ -34,7 +34,7 @@ fn dovecot() {
 }
 
 /// It makes its first context when it is in the chroot, where files cannot be reached;
-/// the live map is mapped before.
+/// the live map is mapped and response files are read before.
 #[test]
 fn dovecot_with_its_login_in_a_chroot() {
     hold(Case {
@@ -42,7 +42,7 @@ fn dovecot_with_its_login_in_a_chroot() {
         package: "dovecot-imapd",
         host: Dovecot::new(Login::Chroot),
         confined: user("dovenull").chroot().limited(),
-        from_file: false,
+        from_file: true,
         own: Own::Nothing,
     });
 }
