@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{add, agent, check, fetch, probe, remove, run, status};
+use crate::{add, agent, check, fetch, libcrypto, probe, remove, run, status};
 
 const AFTER_HELP: &str = "\
 Exit status: that of the command, which its own --help tells; 64 the command line is wrong (125 of \
@@ -12,7 +12,8 @@ run).";
 
 /// OCSP stapling for every program that uses OpenSSL, without changing the program.
 #[derive(Debug, Parser)]
-#[command(name = "staplegun", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "staplegun", version, long_version = libcrypto::with_version())]
+#[command(max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Staplegun {
     /// What to do.
     #[command(subcommand)]

@@ -15,6 +15,7 @@ mod check;
 mod complain;
 mod duration;
 mod fetch;
+mod libcrypto;
 mod library;
 mod lookup;
 #[cfg(test)]

@@ -25,7 +25,8 @@ fn text(bytes: Vec<u8>) -> String {
 
 /// Without what depends on the machine: `--version` also tells of its OpenSSL.
 fn command() -> Command {
-    Staplegun::command().version(env!("CARGO_PKG_VERSION"))
+    let version = env!("CARGO_PKG_VERSION");
+    Staplegun::command().version(version).long_version(version)
 }
 
 fn man_pages() -> Files {

@@ -32,6 +32,7 @@ use super::systemd::Manager;
 use super::watch::Watch;
 use super::{lifetime, log, signals, user};
 use crate::fetch::Override;
+use crate::libcrypto;
 
 /// How often a standby looks whether the other agent has ended.
 const STANDBY_PAUSE: Duration = Duration::from_millis(500);
@@ -120,6 +121,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         } else {
             Level::INFO
         });
+    }
+    if let Some(notice) = libcrypto::notice() {
+        tracing::info!("{notice}");
     }
     let layout = args.place.layout()?;
     // Asked now: later the agent is another user.

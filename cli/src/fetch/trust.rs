@@ -11,6 +11,8 @@ use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509, X509StoreContext};
 
+use crate::libcrypto;
+
 /// The certification authorities that the machine trusts, and those that the
 /// configuration adds. May be used by several threads at once.
 pub struct Trust {
@@ -25,7 +27,7 @@ impl Trust {
     /// If a file cannot be read.
     pub fn new(extra: &[PathBuf]) -> anyhow::Result<Self> {
         let mut builder = X509StoreBuilder::new()?;
-        builder.set_default_paths()?;
+        libcrypto::trust_the_machines(&mut builder)?;
         builder.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
         for path in extra {
             let pem = std::fs::read(path)
