@@ -18,7 +18,9 @@
 #   make bench-baseline  writes that anew, in the commit whose cost it shows
 #   make header   writes include/staplegun.h
 #   make man      writes packaging/man and packaging/completions
-#   make dist     builds the release for old systems too, and checks it
+#   make packages tarball, wheel, .rpm, .apk and Arch's, in target/packages
+#   make check-packages  makes them twice, and installs each as a user would
+#   make release-check   whether the tree is ready to be tagged
 #   make install  DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
 #
 # demo and check install the Debian packages that they need; each says which.
@@ -34,7 +36,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header man install needed clean dist check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header man install needed packages check-packages release-check clean check-images
 
 all: library program
 
@@ -185,9 +187,19 @@ header:
 man:
 	STAPLEGUN_WRITE_MAN=1 $(CARGO) test --locked -p staplegun-cli --bin staplegun pages
 
-# A tarball in $(TARGET)/dist/release, linked for glibc 2.17.
-dist:
-	release=$$(tools/dist $(TARGET)/dist/release) && tools/dist-check "$$release"
+# One build, linked for glibc 2.17 and with an OpenSSL of its own, in every kind.
+packages:
+	tools/packages $(TARGET)/packages
+
+# The last needs rpm and pacman, which Debian has; nothing else does.
+check-packages: needed
+	tools/packages $(TARGET)/packages --twice
+	tools/packages-check $(TARGET)/packages
+	STAPLEGUN_PACKAGES=$(TARGET)/packages \
+	    $(CARGO) test --locked -p staplegun --test packages -- --include-ignored
+
+release-check:
+	tools/release-check
 
 install: all
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
