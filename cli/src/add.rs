@@ -73,6 +73,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 writeln!(out, "{certificate}: {why}")?;
             }
             Some(why) => {
+                let why = sentence::of_named(&why, path.display());
                 let complaint = format!("{}: {certificate}: {why}", path.display());
                 looked.complaints.push(complaint);
             }

@@ -14,7 +14,7 @@ use super::inbox::Left;
 use super::list;
 use super::outcome::Origin;
 use super::roster::{Quota, Room, Source};
-use super::sentence::{self, Refusal};
+use super::sentence::{self, Refusal, Standing};
 use super::stamp;
 use crate::fetch::{self, Kind, Staple, Subject, may_have_responder, responders_of};
 
@@ -116,10 +116,15 @@ impl Daemon {
         self.keeper.write_certificate(&key, pem);
         self.keeper.write_notes(&key, &notes);
         let cause = refusal.cause();
-        if !refusal.needs_operator() {
-            tracing::info!(%certificate, cause, "nothing is stapled for it: it {refusal}");
+        let standing = Standing::PassedOver {
+            refusal,
+            left_by: notes.left_by,
+            path: notes.path,
+        };
+        if !standing.needs_operator() {
+            tracing::info!(%certificate, cause, "nothing is stapled for it: {standing}");
         } else if !matches!(source, Source::User(_)) {
-            tracing::warn!(%certificate, cause, "nothing is stapled for it: {refusal}");
+            tracing::warn!(%certificate, cause, "nothing is stapled for it: {standing}");
         }
     }
 

@@ -230,16 +230,12 @@ impl fmt::Display for Standing {
         match self {
             Self::Stapled => f.write_str("stapled"),
             Self::PassedOver {
-                refusal: Refusal::Itself(Unstapled::NoIssuer),
+                refusal: Refusal::Itself(why),
                 path: Some(path),
                 ..
-            } => write!(
-                f,
-                "its issuer's certificate is not known: append it to {path}"
-            ),
+            } => f.write_str(&of_named(why, path)),
             Self::PassedOver {
                 refusal: refusal @ Refusal::Itself(Unstapled::Expired { .. }),
-                path: None,
                 ..
             } => write!(
                 f,
@@ -286,6 +282,26 @@ pub fn of_file(subject: &Subject, has_responder: bool, now: UnixTime) -> Option<
     match is_misplaced {
         true => Some(Unstapled::Authority),
         false => Unstapled::of(&subject.leaf, has_responder, now),
+    }
+}
+
+/// The sentence about a certificate that the operator named by `path` and that is
+/// passed over: where the certificate by itself would be nothing to care for, this was
+/// a mistake.
+pub fn of_named(why: &Unstapled, path: impl fmt::Display) -> String {
+    match why {
+        Unstapled::Authority => format!(
+            "is a certification authority's, which servers do not staple: put the server's own \
+             first in {path}"
+        ),
+        Unstapled::NotServer => format!(
+            "is not for servers (its extended key usage lacks serverAuth): name the server's \
+             certificate instead of {path}"
+        ),
+        Unstapled::NoIssuer => {
+            format!("its issuer's certificate is not known: append it to {path}")
+        }
+        why => why.to_string(),
     }
 }
 

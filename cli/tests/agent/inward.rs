@@ -57,6 +57,11 @@ fn saying(address: &str, what: String) -> (u16, Arc<AtomicUsize>) {
     (port, came)
 }
 
+/// Two addresses that no network keeps for itself. Nobody is asked there: they are the
+/// loopback's, in a network namespace of its own.
+const PUBLIC: &str = "9.9.9.9";
+const OTHER: &str = "8.8.8.8";
+
 fn redirect(to: &str) -> String {
     format!(
         "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -75,7 +80,7 @@ fn a_redirect_from_a_public_address_to_an_inner_one_opens_no_connection() {
         "[::ffff:10.1.2.3]",
     ];
     let addresses = [
-        "9.9.9.9",
+        PUBLIC,
         "10.1.2.3",
         "100.64.0.1",
         "169.254.169.254",
@@ -87,11 +92,11 @@ fn a_redirect_from_a_public_address_to_an_inner_one_opens_no_connection() {
         let (inner_port, came) = saying("[::]:0", secret);
         for host in inner {
             let (port, _) = saying(
-                "9.9.9.9:0",
+                &format!("{PUBLIC}:0"),
                 redirect(&format!("http://{host}:{inner_port}/")),
             );
             let ca = Identity::self_signed(&Spec::ca("CA"));
-            let url = format!("http://9.9.9.9:{port}/");
+            let url = format!("http://{PUBLIC}:{port}/");
             let leaf = ca.issue(&Spec::server().ocsp_url(&url));
             // Nor where the issuer is said to be.
             let orphan = ca.issue(&Spec::server().ocsp_url(&url).ca_issuers_url(&url));
@@ -109,15 +114,18 @@ fn a_redirect_from_a_public_address_to_an_inner_one_opens_no_connection() {
 
 #[test]
 fn a_redirect_from_one_public_address_to_another_is_followed() {
-    apart(&["9.9.9.9", "8.8.8.8"], || {
+    apart(&[PUBLIC, OTHER], || {
         let ca = Identity::self_signed(&Spec::ca("CA"));
         // The address of the redirecting one must be known before what it leads to.
         let serial = [7];
         let leaf = |url: &str| ca.issue(&Spec::server().serial(&serial).ocsp_url(url));
         let good = Response::good(&leaf("http://unused.invalid/"), &ca).der();
         let (port, _asked) = answering(SocketAddr::from(([8, 8, 8, 8], 0)), good.clone());
-        let (port, _) = saying("9.9.9.9:0", redirect(&format!("http://8.8.8.8:{port}/")));
-        let leaf = leaf(&format!("http://9.9.9.9:{port}/"));
+        let (port, _) = saying(
+            &format!("{PUBLIC}:0"),
+            redirect(&format!("http://{OTHER}:{port}/")),
+        );
+        let leaf = leaf(&format!("http://{PUBLIC}:{port}/"));
         let store = Store::new();
         store.list(&leaf, &[&ca]);
         store.start(PATIENT).wait_until_served(&leaf, &good);

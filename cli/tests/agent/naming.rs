@@ -66,7 +66,7 @@ fn a_certificate_that_the_agent_refuses_is_told_and_is_no_success() {
         (
             "ca-first.pem",
             ca.pem() + &ca.issue(&server()).pem(),
-            ["certification authority's", "stand first"],
+            ["certification authority's", "put the server's own first"],
         ),
         (
             "must.pem",
@@ -88,6 +88,8 @@ fn a_certificate_that_the_agent_refuses_is_told_and_is_no_success() {
     assert_eq!(output.0, Some(1));
     for one in output.1["certificates"].as_array().expect("a list") {
         assert_eq!(one["needs_operator"], true, "{one}");
+        let sentence = one["sentence"].as_str().unwrap_or_default();
+        assert!(!sentence.contains("nothing to do"), "{one}");
     }
     // What names no responder is nothing to worry about.
     add(
