@@ -305,10 +305,9 @@ fn who_wants_to_be_left_alone_is_not_asked_for_the_next_certificate_either() {
 #[test]
 fn retry_after_is_capped_at_the_longest_retry_while_nothing_is_stapled() {
     let scene = scene();
-    scene
-        .responder
-        .queue(Behaviour::status(503, &[("Retry-After", "3600")]));
     scene.responder.set(Behaviour::Answer(scene.good.clone()));
+    let busy = Behaviour::status(503, &[("Retry-After", "3600")]);
+    scene.responder.queue(busy);
     let agent = scene.start();
     agent.wait_until_served(&scene.leaf, &scene.good);
 }
