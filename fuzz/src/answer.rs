@@ -6,12 +6,15 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use staplegun_ocsp::{MAX_RESPONSE, Policy};
 
-use crate::fetch::{Client, Issuers, Kind, Manner, Override, Patience, Subject, fetch};
+use crate::fetch::{
+    Client, Issuers, Kind, Manner, Override, Patience, Proxies, ProxySettings, Question,
+    Responders, Subject, Trust, fetch,
+};
 use crate::known::{ISSUER, LEAF, NOW, SIGNED};
 
 /// What every connection is answered with.
@@ -37,34 +40,38 @@ static RESPONDER: LazyLock<String> = LazyLock::new(|| {
     format!("http://{address}")
 });
 
-/// Starts the responder and makes it the proxy of everything.
-///
-/// # Safety
-/// No other thread may be running.
-pub unsafe fn prepare() {
-    for (name, _) in std::env::vars_os() {
-        if name
-            .to_string_lossy()
-            .to_ascii_lowercase()
-            .ends_with("_proxy")
-        {
-            // SAFETY: the caller vouches that nobody reads the environment meanwhile.
-            unsafe { std::env::remove_var(name) };
-        }
-    }
-    for name in ["ALL_PROXY", "all_proxy", "http_proxy", "https_proxy"] {
-        // SAFETY: as above; the responder's thread, just started, reads no variable.
-        unsafe { std::env::set_var(name, &*RESPONDER) };
-    }
-}
+/// How it is asked: the responder is the proxy of everything, whatever the environment
+/// says.
+static MANNER: LazyLock<Arc<Manner>> = LazyLock::new(|| {
+    let settings = ProxySettings {
+        http: Some(RESPONDER.clone()),
+        https: Some(RESPONDER.clone()),
+        except: Some(String::new()),
+        redirects: true,
+    };
+    Arc::new(Manner {
+        patience: Patience {
+            per_address: Duration::from_secs(5),
+            total: Duration::from_secs(20),
+        },
+        policy: Policy::STAPLING,
+        proxies: Arc::new(Proxies::new(&settings)),
+        overrides: vec![Override {
+            prefix: Some(String::new()),
+            url: Some("http://responder.test/".to_owned()),
+            ..Override::default()
+        }],
+        trust: Arc::new(Trust::new(&[]).expect("libcrypto gives a store")),
+    })
+});
 
 static ISSUERS: LazyLock<Issuers> = LazyLock::new(Issuers::default);
 
-static SUBJECT: LazyLock<Subject> = LazyLock::new(|| {
+static SUBJECT: LazyLock<Arc<Subject>> = LazyLock::new(|| {
     let subject = Subject::new(vec![LEAF.to_vec(), ISSUER.to_vec()], &ISSUERS)
         .expect("the corpus holds certificates");
     assert!(subject.issuer().is_some(), "the issuer is found");
-    subject
+    Arc::new(subject)
 });
 
 /// What the issuer and its delegate signed.
@@ -86,26 +93,17 @@ fn signed_part(der: &[u8]) -> Vec<u8> {
 
 /// Only what the issuer signed comes through, whatever came around it.
 pub fn run(data: &[u8]) {
-    assert!(
-        std::env::var_os("http_proxy").is_some(),
-        "prepare was called"
-    );
     *ANSWER.lock().expect("nobody panicked with it") = data.to_vec();
-    let patience = Patience {
-        per_address: Duration::from_secs(5),
-        total: Duration::from_secs(20),
+    let mut client = Client::new(MANNER.patience, Arc::clone(&MANNER.proxies));
+    let question = Question {
+        subject: Arc::clone(&SUBJECT),
+        manner: Arc::clone(&MANNER),
+        turn: 0,
+        is_ours: true,
+        heed: Duration::ZERO,
     };
-    let manner = Manner {
-        patience,
-        policy: Policy::STAPLING,
-        overrides: vec![Override {
-            prefix: Some(String::new()),
-            issuer: None,
-            url: "http://responder.test/".to_owned(),
-        }],
-    };
-    let mut client = Client::new(patience);
-    match fetch(&SUBJECT, &manner, &ISSUERS, &mut client, 0, *NOW).outcome {
+    let remembered = Responders::default();
+    match fetch(&question, &ISSUERS, &remembered, &mut client, *NOW).outcome {
         Ok(received) => {
             let der = &received.staple.der;
             assert!(der.len() <= MAX_RESPONSE);

@@ -35,7 +35,13 @@ pub fn run(data: &[u8]) {
         .map(Duration::from_secs);
     let longest = schedule::MAX_RETRY_AFTER + schedule::MAX_RETRY_AFTER / 10;
     for usable_for in [None, usable_for] {
-        let wait = schedule::retry(failures, retry_after, usable_for, schedule::MAX_RETRY, random);
+        let wait = schedule::retry(
+            failures,
+            retry_after,
+            usable_for,
+            schedule::MAX_RETRY,
+            random,
+        );
         assert!(
             (schedule::FIRST_RETRY / 2..=longest).contains(&wait),
             "{wait:?}"

@@ -11,6 +11,9 @@
 #[path = "../../cli/src/agent/mod.rs"]
 mod agent;
 #[allow(dead_code, unused_imports)]
+#[path = "../../cli/src/complain.rs"]
+mod complain;
+#[allow(dead_code, unused_imports)]
 #[path = "../../cli/src/fetch/mod.rs"]
 mod fetch;
 

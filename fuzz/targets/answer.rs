@@ -1,10 +1,4 @@
 //! The target `answer` for libFuzzer.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(
-    init: {
-        // SAFETY: libFuzzer calls this first, in the process's only thread.
-        unsafe { staplegun_fuzz::answer::prepare() }
-    },
-    |data: &[u8]| staplegun_fuzz::answer::run(data)
-);
+libfuzzer_sys::fuzz_target!(|data: &[u8]| staplegun_fuzz::answer::run(data));

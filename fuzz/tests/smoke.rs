@@ -4,11 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use staplegun_fuzz::{TARGETS, answer, scratch};
+use staplegun_fuzz::{TARGETS, scratch};
 
 fn main() {
-    // SAFETY: this is the only thread so far.
-    unsafe { answer::prepare() };
     support::replay(&TARGETS, Duration::from_secs(1), 10_000);
     scratch::remove();
 }
