@@ -18,8 +18,9 @@
 #   make bench-baseline  writes that anew, in the commit whose cost it shows
 #   make header   writes include/staplegun.h
 #   make man      writes packaging/man and packaging/completions
-#   make packages tarball, wheel, .rpm, .apk and Arch's, in target/packages
-#   make check-packages  makes them twice, and installs each as a user would
+#   make packages .deb packages, tarball, wheel, .rpm, .apk and Arch's, in target/packages
+#   make check-packages  makes all but .deb twice, and installs each as a user would
+#   make check-deb    installs, upgrades and removes the .deb packages in other Debians
 #   make release-check   whether the tree is ready to be tagged
 #   make install  DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
 #
@@ -36,7 +37,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header man install needed packages check-packages release-check clean check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header man install needed packages check-packages deb check-deb deb-smoke release-check clean check-images
 
 all: library program
 
@@ -53,7 +54,7 @@ needed:
 demo: needed all
 	tools/demo $(LIBRARY) $(TARGET)/release/staplegun
 
-check: needed all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke bench-hold
+check: needed all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke bench-hold deb-smoke
 
 # Formatting and lints stand first: they are the quickest to fail. The servers run
 # as other users, who need not be able to enter this directory: hence the copy.
@@ -187,8 +188,9 @@ header:
 man:
 	STAPLEGUN_WRITE_MAN=1 $(CARGO) test --locked -p staplegun-cli --bin staplegun pages
 
-# One build, linked for glibc 2.17 and with an OpenSSL of its own, in every kind.
-packages:
+# The .deb packages, and one build, linked for glibc 2.17 and with an OpenSSL of its own, in
+# every other kind.
+packages: deb
 	tools/packages $(TARGET)/packages
 
 # The last needs rpm and pacman, which Debian has; nothing else does.
@@ -200,6 +202,14 @@ check-packages: needed
 
 release-check:
 	tools/release-check
+
+deb: needed all
+	tools/deb $(TARGET)/release $(TARGET)/packages
+
+# In roots by debootstrap, which are made once and cached like the images of OpenSSL. The smoke
+# run is one of them; the whole has machines under systemd.
+check-deb deb-smoke: deb
+	tools/deb-check $(TARGET)/packages $(if $(filter deb-smoke,$@),--quick)
 
 install: all
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin

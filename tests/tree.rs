@@ -7,8 +7,9 @@ use std::process::Command;
 
 /// Hosts that a public reader can reach, or that stand in a protocol. Names under
 /// .example, .test, .invalid and .internal, and the loopback, stand for nobody.
-const PUBLIC: [&str; 12] = [
+const PUBLIC: [&str; 14] = [
     "datatracker.ietf.org",
+    "deb.debian.org",
     "docs.openssl.org",
     "docs.rs",
     "etherx.jabber.org",
@@ -17,6 +18,7 @@ const PUBLIC: [&str; 12] = [
     "openssl.org",
     "semver.org",
     "www.apache.org",
+    "www.debian.org",
     "www.openssl.org",
     "www.rfc-editor.org",
     "www.w3.org",
