@@ -227,6 +227,15 @@ static void of_client(void)
     L.SSL_CTX_free(ctx);
 }
 
+/* A load by path, in a program that is started by whoever the driver says. */
+static void once(void)
+{
+    SSL_CTX *ctx = new_context(TLS1_2);
+    load_file(ctx);
+    check_spooled("a load by path", 1);
+    L.SSL_CTX_free(ctx);
+}
+
 /* The agent is installed while the server runs, or the disk was full. */
 static void once_it_can(void)
 {
@@ -259,6 +268,7 @@ int main(int count, char **arguments)
         {"without-map", without_map},
         {"from-memory", from_memory}, {"of-client", of_client},
         {"once-it-can", once_it_can}, {"after-first", after_first},
+        {"once", once},
     };
     struct host host = host_begin(count, arguments);
     the_host = &host;
