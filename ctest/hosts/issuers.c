@@ -243,7 +243,9 @@ static void hold(int (*way)(SSL_CTX *))
     ctx = new_context(TLS1_2);
     load_leaf(ctx, "server", "server");
     told(ctx, way);
-    check_staple("from a file", ctx, "staple");
+    /* Found in the handshake; a store of 1.0.2 lets nobody look into its memory. */
+    int hidden = way == add_to_store && libssl_version() < 0x010100;
+    check_staple("from a file", ctx, hidden ? "none" : "staple");
     L.SSL_CTX_free(ctx);
 }
 

@@ -13,6 +13,7 @@ use crate::host::session::Session;
 use crate::host::types::{
     self, AnyFunction, SSL, SSL_CTX, SSL_METHOD, SSL_SESSION, StatusCallback,
 };
+use crate::host::x509::X509Store;
 use crate::host::{guard, route};
 use crate::log;
 use crate::status::{certificate, client, context::Context, deferred};
@@ -112,7 +113,10 @@ unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c
             && let Some(handle) = entry::ctx_handle(ctx)
         {
             guard::quietly(handle.host().crypto, (), || {
-                certificate::issuers_of_context_changed(&handle, false)
+                let store = NonNull::new(parg).filter(|_| command == types::SET_CHAIN_CERT_STORE);
+                // With this command the pointer is a store, which the context has now.
+                let store = store.map(|store| X509Store::new(handle.host().crypto, store));
+                certificate::issuers_of_context_changed(&handle, false, store)
             });
         }
         done

@@ -19,7 +19,7 @@ unsafe fn changed(ctx: *mut SSL_CTX, files: bool) {
     // SAFETY: the caller vouches for ctx.
     if let Some(handle) = unsafe { entry::ctx_handle(ctx) } {
         guard::quietly(handle.host().crypto, (), || {
-            certificate::issuers_of_context_changed(&handle, files);
+            certificate::issuers_of_context_changed(&handle, files, None);
         });
     }
 }

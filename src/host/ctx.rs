@@ -149,17 +149,6 @@ impl SslCtx {
         }
     }
 
-    /// The store that chains are completed from, where the program set one apart and
-    /// libssl tells it.
-    pub fn chain_store(&self) -> Option<X509Store<'_>> {
-        let mut store: *mut c_void = ptr::null_mut();
-        // SAFETY: the command, where it is known, writes a borrowed store.
-        unsafe {
-            self.ctrl(types::GET_CHAIN_CERT_STORE, 0, (&raw mut store).cast());
-            NonNull::new(store).map(|store| X509Store::new(self.host.crypto, store))
-        }
-    }
-
     /// What we remember of it, if anything.
     pub fn record<T: Record>(&self) -> Option<&T> {
         // SAFETY: our index holds a T or NULL; it lives until SSL_CTX_free.

@@ -46,8 +46,6 @@ pub const MODE: c_int = 33;
 pub const BUILD_CERT_CHAIN: c_int = 105;
 /// SSL_CTRL_SET_CHAIN_CERT_STORE: where chains are completed from.
 pub const SET_CHAIN_CERT_STORE: c_int = 107;
-/// SSL_CTRL_GET_CHAIN_CERT_STORE, 3.0.2 and later.
-pub const GET_CHAIN_CERT_STORE: c_int = 138;
 /// SSL_CTRL_GET_SESSION_REUSED: what `SSL_session_reused` is on 1.0.2.
 pub const GET_SESSION_REUSED: c_int = 8;
 /// SSL_CTRL_GET_TLSEXT_STATUS_REQ_EXTS.

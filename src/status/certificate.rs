@@ -11,7 +11,7 @@ use crate::host::ctx::SslCtx;
 use crate::host::guard;
 use crate::host::process::Origin;
 use crate::host::ssl::Ssl;
-use crate::host::x509::X509Ref;
+use crate::host::x509::{X509Ref, X509Store};
 use crate::staples::file::Subject;
 use crate::staples::leaf::{Leaf, Told};
 use crate::staples::leaves::Loaded;
@@ -27,8 +27,7 @@ pub fn loaded_into_context(ctx: &SslCtx, path: Option<&Path>) {
         return;
     }
     if let Some((context, x509)) = Context::of(ctx).zip(ctx.certificate()) {
-        let ssl = None;
-        loaded(&Place { ssl, ctx, context }, x509, path);
+        loaded(&Place::of_context(ctx, context), x509, path);
     }
 }
 
@@ -42,8 +41,7 @@ pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
         return;
     };
     if let Some(context) = Context::of(&ctx) {
-        let (ssl, ctx) = (Some(ssl), &ctx);
-        loaded(&Place { ssl, ctx, context }, x509, path);
+        loaded(&Place::of_ssl(ssl, &ctx, context), x509, path);
     }
 }
 
@@ -83,21 +81,20 @@ fn loaded(place: &Place<'_>, x509: X509Ref<'_>, path: Option<&Path>) {
 }
 
 /// The program told a context something that may be, or lead to, an issuer: leaves that
-/// wait for theirs are completed. `files` tells whether it may be in files.
-pub fn issuers_of_context_changed(ctx: &SslCtx, files: bool) {
+/// wait for theirs are completed. `files` tells whether it may be in files, and `store` where
+/// the program wants chains to be completed from, if it has just said so: most versions of
+/// libssl do not tell it later.
+pub fn issuers_of_context_changed(ctx: &SslCtx, files: bool, store: Option<X509Store<'_>>) {
     let Some(context) = Context::get(ctx) else {
         return;
     };
-    let ssl = None;
+    let place = Place {
+        store,
+        ..Place::of_context(ctx, context)
+    };
     for (x509, leaf) in context.certificates.all() {
         if let Some(key) = leaf.key() {
-            complete(
-                &Place { ssl, ctx, context },
-                leaf,
-                key,
-                x509.as_ref(),
-                files,
-            );
+            complete(&place, leaf, key, x509.as_ref(), files);
         }
     }
 }
@@ -113,8 +110,7 @@ pub fn issuers_of_ssl_changed(ssl: &Ssl) {
     if let Some(leaf) = context.certificates.find(x509)
         && let Some(key) = leaf.key()
     {
-        let (ssl, ctx) = (Some(ssl), &ctx);
-        complete(&Place { ssl, ctx, context }, leaf, key, x509, false);
+        complete(&Place::of_ssl(ssl, &ctx, context), leaf, key, x509, false);
     }
 }
 
@@ -152,8 +148,7 @@ pub fn presented<'s>(ssl: &'s Ssl, ctx: &SslCtx, context: &Context) -> Option<Pr
         let key = key_of(x509, context)?;
         let leaf = leaves::find(&key).or_else(|| deferred::first_met(&key, context.origin));
         if let Some(leaf) = leaf {
-            let ssl = Some(ssl);
-            let place = Place { ssl, ctx, context };
+            let place = Place::of_ssl(ssl, ctx, context);
             place.with_subject(leaf, key, x509, |subject| {
                 deferred::met(subject, ctx, context);
             });
@@ -169,8 +164,7 @@ impl Presented<'_> {
         let Some(leaf) = self.leaf else {
             return staples::from_map(self.x509, &self.key);
         };
-        let ssl = Some(ssl);
-        let place = Place { ssl, ctx, context };
+        let place = Place::of_ssl(ssl, ctx, context);
         place.with_subject(leaf, self.key, self.x509, |subject| {
             let Outcome { response, tell } = staples::for_leaf(subject);
             if tell {
@@ -188,8 +182,7 @@ impl Presented<'_> {
         context: &Context,
         bytes: &[u8],
     ) -> bool {
-        let ssl = Some(ssl);
-        let place = Place { ssl, ctx, context };
+        let place = Place::of_ssl(ssl, ctx, context);
         self.leaf.is_some_and(|leaf| {
             place.with_subject(leaf, self.key, self.x509, |subject| {
                 staples::would_be_rejected(subject, bytes)
@@ -208,9 +201,27 @@ struct Place<'a> {
     ssl: Option<&'a Ssl>,
     ctx: &'a SslCtx,
     context: &'a Context,
+    /// A store beside the context's own.
+    store: Option<X509Store<'a>>,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    fn of_context(ctx: &'a SslCtx, context: &'a Context) -> Place<'a> {
+        Place {
+            ssl: None,
+            ctx,
+            context,
+            store: None,
+        }
+    }
+
+    fn of_ssl(ssl: &'a Ssl, ctx: &'a SslCtx, context: &'a Context) -> Place<'a> {
+        Place {
+            ssl: Some(ssl),
+            ..Place::of_context(ctx, context)
+        }
+    }
+
     /// Does `work` with a leaf as it is met here.
     fn with_subject<R>(
         &self,
@@ -223,6 +234,7 @@ impl Place<'_> {
             let search = Search {
                 ssl: self.ssl,
                 ctx: Some(self.ctx),
+                store: self.store,
                 path,
                 files,
             };

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::config;
 use crate::host::ctx::SslCtx;
 use crate::host::ssl::Ssl;
-use crate::host::x509::{self, OwnedX509, X509Ref};
+use crate::host::x509::{self, OwnedX509, X509Ref, X509Store};
 use crate::log;
 use crate::staples::source::{self, Stamp};
 
@@ -30,6 +30,8 @@ pub struct Search<'a> {
     pub ssl: Option<&'a Ssl>,
     /// Its context, or the one that the leaf was loaded into.
     pub ctx: Option<&'a SslCtx>,
+    /// A store beside the context's own.
+    pub store: Option<X509Store<'a>>,
     /// The file that the leaf came from.
     pub path: Option<&'a Path>,
     /// Whether files of ours may be read.
@@ -66,7 +68,7 @@ impl Search<'_> {
         if in_handshake.is_some_and(|ssl| !ssl.completes_chain()) {
             return None;
         }
-        let stores = [self.ctx?.chain_store(), self.ctx?.store()];
+        let stores = [self.store, self.ctx?.store()];
         stores.into_iter().flatten().find_map(|store| {
             let found = match in_handshake {
                 Some(_) => store.issuer_in_memory(leaf),
