@@ -241,36 +241,66 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
     }
 }
 
-/// `SSL_new`: what handshakes have left to be done is done now, before the next one.
+/// `SSL_new`: what handshakes have left to be done is done now, before the next one. Mostly
+/// there is nothing, and this stands on the way of every connection: from 3.0 on the second
+/// word of an SSL_CTX is its method, which tells the libssl in seven instructions.
 ///
 /// # Safety
 /// As for the function of that name in libssl.
+#[unsafe(naked)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn SSL_new(ctx: *mut SSL_CTX) -> *mut SSL {
-    // SAFETY: the program's own argument, to the function it called.
-    unsafe {
-        if !deferred::is_pending()
-            && let Some(library) = route::early_if_of_ctx(ctx)
-        {
-            return (library.ssl_new)(ctx);
-        }
-        ssl_new(ctx)
-    }
+    #[cfg(target_arch = "x86_64")]
+    std::arch::naked_asm!(
+        "test rdi, rdi",
+        "jz 2f",
+        "mov rax, [rdi + 8]",
+        "sub rax, [rip + {at_once}]",
+        "cmp rax, [rip + {at_once} + 8]",
+        "jae 2f",
+        "jmp [rip + {at_once} + 16]",
+        "2: jmp {with_more}",
+        at_once = sym route::SSL_NEW_AT_ONCE,
+        with_more = sym ssl_new,
+    );
+    #[cfg(target_arch = "aarch64")]
+    std::arch::naked_asm!(
+        "cbz x0, 2f",
+        "adrp x9, {at_once}",
+        "add x9, x9, :lo12:{at_once}",
+        "ldr x10, [x0, #8]",
+        "ldr x11, [x9]",
+        "sub x10, x10, x11",
+        "add x11, x9, #8",
+        // What stands beside the length is read after it.
+        "ldar x11, [x11]",
+        "cmp x10, x11",
+        "b.hs 2f",
+        "ldr x11, [x9, #16]",
+        "br x11",
+        "2: b {with_more}",
+        at_once = sym route::SSL_NEW_AT_ONCE,
+        with_more = sym ssl_new,
+    );
 }
 
-/// `SSL_new` where there is more to do than to hand on.
+/// `SSL_new` where there may be more to do than to hand on.
 ///
 /// # Safety
 /// As for `SSL_new`.
-#[cold]
 #[inline(never)]
-unsafe fn ssl_new(ctx: *mut SSL_CTX) -> *mut SSL {
+unsafe extern "C-unwind" fn ssl_new(ctx: *mut SSL_CTX) -> *mut SSL {
     // SAFETY: the program's own argument, to the function it called.
     unsafe {
-        if let Some(handle) = entry::ctx_handle(ctx) {
+        let library = entry::library_of_ctx(ctx, c"SSL_new");
+        if deferred::is_pending()
+            && let Some(handle) = entry::ctx_handle(ctx)
+        {
             guard::quietly(handle.host().crypto, (), || deferred::do_all(&handle));
         }
-        let library = entry::library_of_ctx(ctx, c"SSL_new");
+        if let Some(library) = library {
+            deferred::hand_on_if_done(library);
+        }
         library.map_or(std::ptr::null_mut(), |library| (library.ssl_new)(ctx))
     }
 }

@@ -46,7 +46,8 @@ impl Holder for SSL {
 
     unsafe fn loaded(this: *mut Self, path: Option<*const c_char>) {
         // SAFETY: the program's own SSL and path.
-        if let Some(handle) = unsafe { entry::ssl_handle(this) } {
+        let handle = unsafe { entry::ssl_handle(this) };
+        if let Some(handle) = handle.filter(|ssl| !ssl.is_shaking_hands()) {
             // SAFETY: as above.
             let path = path.and_then(|path| unsafe { to_path(path) });
             guard::quietly(handle.host().crypto, (), || {

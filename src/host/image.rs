@@ -85,6 +85,11 @@ impl Image {
         self.start
     }
 
+    /// How many bytes it spans.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
     /// The address of `name` as this image and its dependencies define it.
     pub fn symbol(&self, name: &CStr) -> Option<NonNull<c_void>> {
         // SAFETY: the handle is open for good, the name is a C string.

@@ -115,6 +115,11 @@ impl Library {
         self.image.start()
     }
 
+    /// How many bytes its image spans.
+    pub fn length(&self) -> usize {
+        self.image.length()
+    }
+
     /// The OpenSSL behind `ctx`, ready for work: its libcrypto found and the
     /// ex_data indices taken. None for another kind of libssl.
     ///

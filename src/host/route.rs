@@ -10,7 +10,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use once_cell::race::OnceBox;
 
@@ -68,6 +68,40 @@ pub unsafe fn early_if_of_ssl(ssl: *const SSL) -> Option<&'static Library> {
 pub unsafe fn early_if_of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
     // SAFETY: every SSL_CTX is larger than this many words.
     unsafe { ctx.cast::<[usize; CTX_WORDS]>().as_ref() }.and_then(early_if_of_words)
+}
+
+/// The real SSL_new for contexts of the libssl that was met first, as long as a call is only
+/// to be handed on: in fewer instructions than a look into the table. It is open while
+/// `length` is not 0; what stands beside it never changes once it was open. The entry reads
+/// it by code of its own, in this order.
+#[repr(C)]
+pub struct SslNewAtOnce {
+    start: AtomicUsize,
+    length: AtomicUsize,
+    function: AtomicPtr<c_void>,
+}
+
+/// The one there is.
+pub static SSL_NEW_AT_ONCE: SslNewAtOnce = SslNewAtOnce {
+    start: AtomicUsize::new(0),
+    length: AtomicUsize::new(0),
+    function: AtomicPtr::new(ptr::null_mut()),
+};
+
+/// From now on calls of SSL_new are handed on at once, if `library` was met first.
+pub fn hand_on_ssl_new(library: &'static Library) {
+    let (at_once, [first, ..]) = (&SSL_NEW_AT_ONCE, &TABLE.places);
+    if known(first).is_some_and(|first| ptr::eq(first, library)) {
+        let function = library.ssl_new as *mut c_void;
+        at_once.function.store(function, Ordering::Relaxed);
+        at_once.start.store(library.start(), Ordering::Relaxed);
+        at_once.length.store(library.length(), Ordering::SeqCst);
+    }
+}
+
+/// The next call of SSL_new is not handed on at once.
+pub fn look_at_ssl_new() {
+    SSL_NEW_AT_ONCE.length.store(0, Ordering::SeqCst);
 }
 
 /// The library that made `ssl`.

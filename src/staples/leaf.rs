@@ -185,13 +185,20 @@ impl Leaf {
     #[inline]
     pub fn key(&self) -> Option<Key> {
         let version = self.version.load(Ordering::Acquire);
+        let key = self.key_in_use();
+        fence(Ordering::Acquire);
+        let valid = version != 0 && version & 1 == 0;
+        (valid && self.version.load(Ordering::Relaxed) == version).then_some(key)
+    }
+
+    /// The key of a leaf that is in use all the while, and so cannot change.
+    #[inline]
+    pub fn key_in_use(&self) -> Key {
         let mut key: Key = [0; 32];
         for (part, word) in key.as_chunks_mut::<8>().0.iter_mut().zip(&self.key) {
             *part = word.load(Ordering::Relaxed).to_ne_bytes();
         }
-        fence(Ordering::Acquire);
-        let valid = version != 0 && version & 1 == 0;
-        (valid && self.version.load(Ordering::Relaxed) == version).then_some(key)
+        key
     }
 
     /// Whether no leaf ever stood here.

@@ -31,10 +31,10 @@ pub fn loaded_into_context(ctx: &SslCtx, path: Option<&Path>) {
     }
 }
 
-/// The program loaded a certificate into an SSL. Within a handshake nothing is done about
-/// it: what the handshake presents in the end is met there.
+/// The program loaded a certificate into an SSL, and not within a handshake: there nothing
+/// is done about it, and what is presented in the end is met.
 pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
-    if !config::get().staples() || ssl.is_shaking_hands() {
+    if !config::get().staples() {
         return;
     }
     let Some((ctx, x509)) = ssl.context().zip(ssl.certificate()) else {
@@ -107,9 +107,7 @@ pub fn issuers_of_ssl_changed(ssl: &Ssl) {
     let Some(context) = Context::get(&ctx).filter(|_| !ssl.is_shaking_hands()) else {
         return;
     };
-    if let Some(leaf) = context.certificates.find(x509)
-        && let Some(key) = leaf.key()
-    {
+    if let Some((leaf, key)) = context.certificates.find(x509) {
         complete(&Place::of_ssl(ssl, &ctx, context), leaf, key, x509, false);
     }
 }
@@ -138,9 +136,7 @@ pub struct Presented<'s> {
 /// hold is hashed.
 pub fn presented<'s>(ssl: &'s Ssl, ctx: &SslCtx, context: &Context) -> Option<Presented<'s>> {
     let x509 = ssl.certificate()?;
-    if let Some(leaf) = context.certificates.find(x509)
-        && let Some(key) = leaf.key()
-    {
+    if let Some((leaf, key)) = context.certificates.find(x509) {
         let leaf = Some(leaf);
         return Some(Presented { x509, key, leaf });
     }

@@ -69,16 +69,18 @@ impl Place {
 }
 
 impl Certificates {
-    /// The leaf that this very X509 is, as far as is known.
+    /// The leaf that this very X509 is, as far as is known, and its key.
     #[inline]
-    pub fn find(&self, x509: X509Ref<'_>) -> Option<&'static Leaf> {
+    pub fn find(&self, x509: X509Ref<'_>) -> Option<(&'static Leaf, Key)> {
         let version = self.version.load(Ordering::Acquire);
         let wanted = x509.as_ptr();
         let place = (self.places.iter()).find(|p| p.x509.load(Ordering::Relaxed) == wanted)?;
-        let leaf = place.leaf();
+        let leaf = place.leaf()?;
+        // As long as the list is unchanged the leaf is in use, and so keeps its key.
+        let key = leaf.key_in_use();
         fence(Ordering::Acquire);
         let unchanged = version & 1 == 0 && self.version.load(Ordering::Relaxed) == version;
-        leaf.filter(|_| unchanged)
+        unchanged.then_some((leaf, key))
     }
 
     /// Notes that `x509` is `leaf`. Not noted if another thread changes the list: then

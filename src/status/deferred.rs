@@ -11,8 +11,10 @@ use staplegun_store::Key;
 
 use crate::config;
 use crate::host::ctx::SslCtx;
+use crate::host::library::Library;
 use crate::host::memory::try_box;
 use crate::host::process::{self, Origin};
+use crate::host::route;
 use crate::host::x509::OwnedX509;
 use crate::staples::file::Subject;
 use crate::staples::leaf::{Leaf, Told};
@@ -46,9 +48,19 @@ struct Deferred {
 }
 
 /// Whether SSL_new has more to do than to hand on.
-#[inline(always)]
 pub fn is_pending() -> bool {
-    PENDING.load(Ordering::Relaxed)
+    PENDING.load(Ordering::SeqCst)
+}
+
+/// SSL_new is handed on at once from now on, unless something waits.
+pub fn hand_on_if_done(library: &'static Library) {
+    if !is_pending() {
+        route::hand_on_ssl_new(library);
+        // A handshake in another thread may have put something down meanwhile.
+        if is_pending() {
+            route::look_at_ssl_new();
+        }
+    }
 }
 
 /// A leaf that a handshake meets and no load has shown. None if it was met before and there
@@ -115,7 +127,8 @@ fn put(deferred: Deferred) -> bool {
         swap.is_ok()
     });
     if done {
-        PENDING.store(true, Ordering::Release);
+        PENDING.store(true, Ordering::SeqCst);
+        route::look_at_ssl_new();
     } else {
         // SAFETY: it was made here, and nobody has it.
         drop(unsafe { Box::from_raw(deferred) });
@@ -126,7 +139,7 @@ fn put(deferred: Deferred) -> bool {
 /// The program makes an SSL of `ctx`: what waits is done now. The first one ends the time
 /// in which a load may wait.
 pub fn do_all(ctx: &SslCtx) {
-    if !PENDING.swap(false, Ordering::Acquire) {
+    if !PENDING.swap(false, Ordering::SeqCst) {
         return;
     }
     process::starts();
