@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 
-from .common import Unmeasured, clean_environment
+from .common import Unmeasured, clean_environment, run
 
 
 def measure(bench, _sites):
@@ -38,6 +38,19 @@ def measure(bench, _sites):
     bench.row("agent", "CPU for a fetch of the loop", loop["cpu"] / sample * 1e6, "µs")
     bench.row("agent", "peak resident memory", ours["peak"] / 1024, "MiB", "under 64",
               ours["peak"] < 64 * 1024)
+    revocations(bench)
+
+
+def revocations(bench):
+    """How long what is known to be revoked is still stapled."""
+    count, store = bench.count("revocations"), bench.path("revocations")
+    os.mkdir(store)
+    said = run([bench.built("revocation"), bench.built("staplegun"), store, str(count)])
+    median, nearly_all, longest = (int(word) / 1000 for word in said.split())
+    what = f"{count:,} revoked at once, told to withdrawn"
+    bench.row("agent", f"{what}, median", median, "ms")
+    bench.row("agent", f"{what}, 99 %", nearly_all, "ms", "under 10", nearly_all < 10)
+    bench.row("agent", f"{what}, longest", longest, "ms")
 
 
 def measured(commands, cwd):

@@ -27,6 +27,7 @@ COUNTS = {
     "server rounds": (15,                 2),
     "certificates":  (10_000,             20),
     "openssl loop":  (100,                3),
+    "revocations":   (1_000,              20),
 }
 
 
