@@ -1,6 +1,7 @@
 //! The agent's main thread: waits for what happens and for what is due, and alone
 //! changes anything.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -32,6 +33,8 @@ use crate::fetch::{Issuers, Manner, Question, Subject, Trust, responders_of};
 
 /// How long notices of changes are gathered before anything is looked at.
 const GATHERING: Duration = Duration::from_millis(50);
+/// How many files in `staples/` are looked at between two looks at what else happens.
+const DROPPED_AT_ONCE: usize = 16;
 /// How often the file of the metrics is written at most, and which part of the time
 /// that may take.
 const METRICS_PAUSE: Duration = Duration::from_secs(1);
@@ -47,6 +50,8 @@ pub struct Daemon {
     pub(super) roster: Roster,
     pub(super) shelf: Shelf,
     pub(super) counters: Counters,
+    /// Whose files in `staples/` are still to be looked at.
+    dropped: BTreeSet<Key>,
     /// What the operator named, as it was seen last.
     pub(super) listed: list::Seen,
     /// What of it cannot be read, for `staplegun status`.
@@ -143,6 +148,7 @@ impl Daemon {
             roster: Roster::default(),
             shelf: Shelf::default(),
             counters: Counters::default(),
+            dropped: BTreeSet::new(),
             listed: list::Seen::default(),
             list: None,
             reload,
@@ -162,6 +168,7 @@ impl Daemon {
         self.examine_again(&mut threads.inbox);
         loop {
             self.look_where_due(&mut threads, &mut agenda);
+            self.take_some_dropped();
             self.start_due(&threads.pool);
             let begun = Instant::now();
             if agenda.metrics.is_some_and(|at| at <= begun) {
@@ -169,7 +176,8 @@ impl Daemon {
                 agenda.metrics = None;
                 agenda.metrics_pause = METRICS_PAUSE.max(begun.elapsed() * METRICS_PART);
             }
-            let is_settled = !self.roster.is_asking() && !threads.inbox.is_busy();
+            let is_settled =
+                !self.roster.is_asking() && !threads.inbox.is_busy() && self.dropped.is_empty();
             if until == Until::Settled && is_settled {
                 threads.metrics.update(&self);
                 return;
@@ -254,10 +262,20 @@ impl Daemon {
             threads.inbox.look();
         }
         if changes.all_staples {
-            let all: Vec<Key> = self.roster.iter().map(|(key, _)| *key).collect();
-            self.take_dropped(all);
+            self.dropped.extend(self.roster.iter().map(|(key, _)| *key));
         } else {
-            self.take_dropped(changes.staples);
+            self.dropped.extend(changes.staples);
+        }
+    }
+
+    /// Looks at some of the files in `staples/` that may have changed: a revocation that
+    /// comes meanwhile waits for no more.
+    fn take_some_dropped(&mut self) {
+        for _ in 0..DROPPED_AT_ONCE {
+            match self.dropped.pop_first() {
+                Some(key) => self.take_dropped([key]),
+                None => return,
+            }
         }
     }
 
@@ -379,6 +397,9 @@ impl Daemon {
 
     /// How long nothing is to be done.
     fn patience(&self, agenda: &Agenda) -> Duration {
+        if !self.dropped.is_empty() {
+            return Duration::ZERO;
+        }
         let times = [agenda.look, agenda.metrics, self.roster.next_due()];
         let next = times.into_iter().flatten().min();
         let next = next.map_or(agenda.sweep, |next| next.min(agenda.sweep));

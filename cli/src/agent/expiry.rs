@@ -1,10 +1,10 @@
 //! What the wall clock ends and begins: certificates that expire, and come back should
-//! the clock have been wrong; responses that were of tomorrow.
+//! the clock have been wrong, and so do responses.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use staplegun_ocsp::{CLOCK_SKEW, Fault, UnixTime};
+use staplegun_ocsp::{Fault, UnixTime, Validity};
 use staplegun_store::Key;
 
 use super::daemon::Daemon;
@@ -102,27 +102,30 @@ impl Daemon {
         }
     }
 
-    /// Those whose response in `staples/` was passed over for the time, which is right
-    /// now.
+    /// Those whose response in `staples/` was refused for the time, which is right now.
     fn timely(&self, now: UnixTime) -> Vec<Key> {
-        let is_timely = |watched: &Watched| match watched.untimely {
-            Some(Fault::NotYetValid { from, .. }) => from <= now.saturating_add(CLOCK_SKEW),
-            Some(Fault::Expired { until, .. }) => now < until,
-            _ => false,
-        };
+        let is_timely = |watched: &Watched| watched.refused_but_at.is_some_and(|at| holds(at, now));
         let all = self.roster.iter().filter(|(_, watched)| is_timely(watched));
         all.map(|(key, _)| *key).collect()
     }
 }
 
-/// The fault of a response that only the time is wrong with.
-pub fn untimely(kind: &Kind) -> Option<Fault> {
-    match kind {
-        Kind::Response { fault, .. } | Kind::Early { fault, .. }
-            if matches!(fault, Fault::NotYetValid { .. } | Fault::Expired { .. }) =>
-        {
-            Some(fault.clone())
-        }
-        _ => None,
-    }
+/// When a response may count that was refused at the time `now` for that alone.
+pub fn refused_but_at(kind: &Kind, now: UnixTime) -> Option<Validity> {
+    let Kind::Response { fault, .. } = kind else {
+        return None;
+    };
+    let at = match *fault {
+        Fault::Expired { until, .. } => Validity {
+            from: UnixTime::MIN,
+            until,
+        },
+        Fault::SignerNotValid { from, until, .. } => Validity { from, until },
+        _ => return None,
+    };
+    Some(at).filter(|at| !holds(*at, now))
+}
+
+fn holds(validity: Validity, now: UnixTime) -> bool {
+    validity.from <= now && now < validity.until
 }

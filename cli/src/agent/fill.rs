@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use staplegun_ocsp::{Fault, Judged, Policy, Validity, Verdict, better};
+use staplegun_ocsp::{Judged, Policy, Validity, Verdict, better};
 use staplegun_store::files::{FileError, Files, Notes};
 use staplegun_store::layout::Layout;
 use staplegun_store::slots::{State, Summary};
@@ -19,7 +19,7 @@ use super::outcome::Origin;
 use super::passed_over::PassedOver;
 use super::roster::{Source, Watched};
 use super::stamp::{self, Stamp};
-use crate::fetch::{self, Issuers, Staple, Subject};
+use crate::fetch::{self, Issuers, Kind, Staple, Subject};
 
 /// Threads, at most.
 const THREADS: usize = 16;
@@ -30,12 +30,20 @@ const AHEAD: usize = 64;
 struct Restored {
     subject: Subject,
     notes: Notes,
-    /// The response in `staples/`, if it still counts.
-    staple: Option<Staple>,
-    /// What is wrong with it, if that is only the time.
-    untimely: Option<Fault>,
+    stored: Stored,
     /// Which file that was.
     stamp: Option<Stamp>,
+}
+
+/// The response in `staples/`; nothing as well if the certificate's issuer is not known.
+#[derive(Default)]
+struct Stored {
+    /// If it counts.
+    staple: Option<Staple>,
+    /// If its time has not come.
+    early: Option<Staple>,
+    /// If it was refused for the time.
+    refused_but_at: Option<Validity>,
 }
 
 impl Daemon {
@@ -97,10 +105,10 @@ impl Daemon {
         let Restored {
             subject,
             notes,
-            staple,
-            untimely,
+            stored,
             stamp,
         } = restored;
+        let staple = stored.staple;
         let (now, at) = (clock::now(), Instant::now());
         let key = subject.key();
         if subject.leaf.not_after() < now {
@@ -122,7 +130,8 @@ impl Daemon {
             // Judged now: looked at again only when somebody changes the file, or when
             // its time comes.
             watched.stamp = stamp;
-            watched.untimely = untimely;
+            watched.early = stored.early;
+            watched.refused_but_at = stored.refused_but_at;
         }
         let Some(known) = known else {
             return false;
@@ -178,7 +187,7 @@ impl Reading<'_> {
         // Whatever failed before the restart may work now.
         notes.failures = 0;
         let stamp = stamp::of_response(self.layout, key);
-        let (staple, untimely) = self.staple(key, &subject);
+        let stored = self.stored(key, &subject);
         if notes.passed_over.is_none() {
             if notes.left_by.is_none() {
                 self.issuers.learn_of_root(&subject.ders());
@@ -188,8 +197,7 @@ impl Reading<'_> {
         Some(Restored {
             subject,
             notes,
-            staple,
-            untimely,
+            stored,
             stamp,
         })
     }
@@ -212,25 +220,38 @@ impl Reading<'_> {
         }
     }
 
-    /// Nothing as well if the certificate's issuer is not known.
-    fn staple(&self, key: &Key, subject: &Subject) -> (Option<Staple>, Option<Fault>) {
+    fn stored(&self, key: &Key, subject: &Subject) -> Stored {
         let issuer = subject.issuer();
         let der = issuer.and_then(|_| said(self.files.staples.read(key)));
         let (Some(issuer), Some(der)) = (issuer, der) else {
-            return (None, None);
+            return Stored::default();
         };
-        let kind = match fetch::judge(&der, issuer, clock::now(), &self.policy) {
-            Ok(staple) => return (Some(staple), None),
+        let now = clock::now();
+        let kind = match fetch::judge(&der, issuer, now, &self.policy) {
+            Ok(staple) => {
+                return Stored {
+                    staple: Some(staple),
+                    ..Stored::default()
+                };
+            }
             Err(kind) => kind,
         };
-        let untimely = expiry::untimely(&kind);
+        let refused_but_at = expiry::refused_but_at(&kind, now);
         let failure = fetch::Failure::at("", kind);
         tracing::warn!(
             key = %name::of_key(key),
             cause = failure.cause(),
             "passed over the response in staples/: {failure}"
         );
-        (None, untimely)
+        let early = match failure.kind {
+            Kind::Early { staple, .. } => Some(*staple),
+            _ => None,
+        };
+        Stored {
+            staple: None,
+            early,
+            refused_but_at,
+        }
     }
 }
 

@@ -216,7 +216,7 @@ impl Daemon {
             }
         };
         watched.stamp = stamp;
-        watched.untimely = None;
+        watched.refused_but_at = None;
         let known = watched.known.as_ref();
         if found.as_deref() == known.map(|known| known.der.as_slice()) {
             return;
@@ -234,7 +234,7 @@ impl Daemon {
             }
             Some(Err(kind)) => {
                 if let Some(watched) = self.roster.get_mut(key) {
-                    watched.untimely = expiry::untimely(&kind);
+                    watched.refused_but_at = expiry::refused_but_at(&kind, clock::now());
                 }
                 let failure = fetch::Failure::at("", kind);
                 tracing::warn!(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use staplegun_ocsp::{Fault, UnixTime};
+use staplegun_ocsp::{UnixTime, Validity};
 use staplegun_store::Key;
 use staplegun_store::files::Notes;
 
@@ -39,8 +39,9 @@ pub struct Watched {
     pub stamp: Option<Stamp>,
     /// The file there that could not be read: told once.
     pub unread: Option<Stamp>,
-    /// What is wrong with the response there, if that is only the time.
-    pub untimely: Option<Fault>,
+    /// When the response there could count, if it was refused for the time alone: should
+    /// the clock be set, it is judged again then.
+    pub refused_but_at: Option<Validity>,
 }
 
 /// Who named a certificate.
@@ -299,7 +300,7 @@ impl Watched {
             stamp: None,
             early: None,
             unread: None,
-            untimely: None,
+            refused_but_at: None,
             subject: Arc::new(subject),
         }
     }
