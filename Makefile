@@ -57,8 +57,9 @@ demo: needed all
 check: needed all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke bench-hold deb-smoke
 
 # Formatting and lints stand first: they are the quickest to fail. The servers run
-# as other users, who need not be able to enter this directory: hence the copy.
-check-rust: library
+# as other users, who need not be able to enter this directory: hence the copy. The program is
+# what the quick packages are made of.
+check-rust: all
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 	copy=$$(mktemp -d) && trap 'rm -r "$$copy"' EXIT && \

@@ -73,3 +73,26 @@ pub fn trust_the_machines(store: &mut X509StoreBuilderRef) -> Result<(), ErrorSt
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{notice, with_version};
+
+    #[test]
+    fn the_version_says_which_libcrypto_verifies_and_whose_it_is() {
+        let mut lines = with_version().lines();
+        assert_eq!(lines.next(), Some(env!("CARGO_PKG_VERSION")));
+        let libcrypto = lines.next().expect("a second line");
+        assert!(
+            libcrypto.contains(openssl::version::version()),
+            "{libcrypto}"
+        );
+        let whose = if cfg!(staplegun_own_openssl) {
+            "built in"
+        } else {
+            "the machine's"
+        };
+        assert!(libcrypto.contains(whose), "{libcrypto}");
+        assert_eq!(notice().is_some(), cfg!(staplegun_own_openssl));
+    }
+}
