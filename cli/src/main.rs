@@ -45,6 +45,10 @@ fn main() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<std::io::Error>();
-    cause.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    let cause = error.root_cause();
+    let kind = cause
+        .downcast_ref::<std::io::Error>()
+        .map(std::io::Error::kind);
+    let kind = kind.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind());
+    kind == Some(std::io::ErrorKind::BrokenPipe)
 }

@@ -331,7 +331,7 @@ impl Daemon {
 
     /// What was passed over may be let in by the configuration as it is now.
     fn examine_again(&mut self, inbox: &mut Inbox) {
-        for passed_over in self.roster.passed_over.take_all() {
+        for passed_over in self.roster.passed_over.all() {
             inbox.examine(passed_over);
         }
     }

@@ -140,10 +140,13 @@ impl Daemon {
 
     /// Looks at what the operator named.
     pub(super) fn take_listed(&mut self) {
-        let paths = list::read(&self.layout).unwrap_or_else(|error| {
-            tracing::error!(cause = "list", "{error:#}");
-            Vec::new()
-        });
+        let (paths, unread) = match list::read(&self.layout) {
+            Ok(paths) => (paths, None),
+            Err(error) => {
+                tracing::error!(cause = "list", "{error:#}");
+                (Vec::new(), Some(format!("{error:#}")))
+            }
+        };
         for (path, mut subject) in self.listed.look(&paths, &self.issuers) {
             let overrides = &self.manner.overrides;
             if responders_of(&subject, overrides).is_empty()
@@ -155,7 +158,7 @@ impl Daemon {
             let refusal = sentence::of_file(&subject, has_responder, clock::now());
             let path = path.display().to_string();
             let passed_over = &mut self.roster.passed_over;
-            for gone in passed_over.take_superseded(&path, &subject.key()) {
+            if let Some(gone) = passed_over.take_superseded(&path, &subject.key()) {
                 self.keeper.forget(&gone.subject.key());
             }
             self.let_in(Left {
@@ -171,7 +174,8 @@ impl Daemon {
         }
         let failed = self.listed.failed().iter();
         let failed = failed.map(|(path, why)| (path.display().to_string(), why.clone()));
-        self.unreadable.update(failed.collect());
+        let unread = unread.map(|why| (list::path(&self.layout).display().to_string(), why));
+        self.unreadable.update(failed.chain(unread).collect());
         // `staplegun add` writes the list, whatever it names.
         let list = stamp::of_file(&list::path(&self.layout));
         if std::mem::replace(&mut self.list, list) != list && self.list.is_some() {

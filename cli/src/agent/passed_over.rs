@@ -14,7 +14,7 @@ const PER_USER: usize = 32;
 const OF_USERS: usize = 512;
 
 /// A certificate that nobody is asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PassedOver {
     /// The certificate with all that came along.
     pub subject: Subject,
@@ -37,6 +37,8 @@ pub struct Aside {
     kept: BTreeMap<Key, PassedOver>,
     /// How many of them each user other than root left.
     left_by: HashMap<u32, usize>,
+    /// By the file that the operator named: each holds one.
+    named: HashMap<String, Key>,
 }
 
 impl Aside {
@@ -62,22 +64,30 @@ impl Aside {
         if let Some(uid) = notes.left_by {
             *self.left_by.entry(uid).or_insert(0) += 1;
         }
+        if let Some(path) = &notes.path {
+            self.named.insert(path.clone(), key);
+        }
         self.kept.insert(key, PassedOver { subject, notes });
     }
 
     /// Takes one out.
     pub fn take(&mut self, key: &Key) -> Option<PassedOver> {
-        let gone = self.kept.remove(key);
-        let uid = gone.as_ref().and_then(|gone| gone.notes.left_by);
-        if let Some(count) = uid.and_then(|uid| self.left_by.get_mut(&uid)) {
+        let gone = self.kept.remove(key)?;
+        let count = gone.notes.left_by;
+        if let Some(count) = count.and_then(|uid| self.left_by.get_mut(&uid)) {
             *count = count.saturating_sub(1);
         }
-        gone
+        if let Some(path) = &gone.notes.path
+            && self.named.get(path) == Some(key)
+        {
+            self.named.remove(path);
+        }
+        Some(gone)
     }
 
-    /// Takes all out, to be examined anew.
-    pub fn take_all(&mut self) -> Vec<PassedOver> {
-        self.take_those(|_| true)
+    /// A copy of each, to be examined anew: until then they stay what they are.
+    pub fn all(&self) -> Vec<PassedOver> {
+        self.kept.values().cloned().collect()
     }
 
     /// Those that were expired and are valid at the time `now`: the clock was wrong.
@@ -96,9 +106,11 @@ impl Aside {
         })
     }
 
-    /// Those that the operator named by `path`, where `by` lies now.
-    pub fn take_superseded(&mut self, path: &str, by: &Key) -> Vec<PassedOver> {
-        self.take_those(|one| one.notes.path.as_deref() == Some(path) && one.subject.key() != *by)
+    /// Takes out the one that the operator named by `path`, where `by` lies now.
+    pub fn take_superseded(&mut self, path: &str, by: &Key) -> Option<PassedOver> {
+        let known = self.named.get(path).filter(|known| *known != by);
+        let known = *known?;
+        self.take(&known)
     }
 
     fn take_those(&mut self, these: impl Fn(&PassedOver) -> bool) -> Vec<PassedOver> {

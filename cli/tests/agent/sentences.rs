@@ -305,6 +305,7 @@ fn a_closed_pipe_ends_a_command_without_a_panic() {
         &["add", file],
         &["fetch", "--no-store", file],
         &["fetch", "--no-store", "--json", file],
+        &["check", "--lib", STAPLEGUN, "--json", "/bin/sh"],
         &["agent", "--help"],
     ] {
         // Both ends closed: standard output has no reader from the start.
@@ -318,6 +319,10 @@ fn a_closed_pipe_ends_a_command_without_a_panic() {
             .expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!said.contains("panicked"), "{words:?}: {said}");
+        assert!(
+            !said.contains("pipe"),
+            "who has read enough is no error: {said}"
+        );
         assert_ne!(output.status.code(), Some(101), "{words:?}");
     }
 }
@@ -359,4 +364,32 @@ fn what_is_passed_over_and_expires_is_told_no_more() {
         let is_empty = json["certificates"].as_array().is_some_and(Vec::is_empty);
         (code == Some(0) && is_empty).then_some(())
     });
+}
+
+#[test]
+fn a_list_that_the_agent_cannot_read_is_told() {
+    let (ca, store) = (ca(), Store::new());
+    store.list(&ca.issue(&Spec::server()), &[&ca]);
+    let list = store.directory.join("certificates");
+    set_mode(&list, 0o600);
+    let _agent = store.adopt(store.program(PATIENT).args(["--user", "nobody"]).start());
+    let (code, one) = wait_for(&store, "unreadable");
+    assert_says(&one, &["cannot read the list", &list.display().to_string()]);
+    assert_eq!(code, Some(1), "{one}");
+}
+
+#[test]
+fn what_is_passed_over_is_logged_once_and_not_at_each_start() {
+    let (ca, store) = (ca(), Store::new());
+    store.list(&ca.issue(&Spec::server()), &[&ca]);
+    let mut agent = store.start(PATIENT);
+    agent.wait_until_logged("names no OCSP responder");
+    wait_for(&store, "no_responder");
+    assert!(agent.server.stop().success());
+    let agent = store.start(PATIENT);
+    // What comes later was looked at later.
+    leave(&store, &ca.issue(&Spec::server().must_staple()), &[&ca]);
+    agent.wait_until_logged("must-staple, and no responder");
+    let log = agent.server.stderr();
+    assert!(!log.contains("names no OCSP responder"), "{log}");
 }
