@@ -16,6 +16,9 @@ mod complain;
 #[allow(dead_code, unused_imports)]
 #[path = "../../cli/src/fetch/mod.rs"]
 mod fetch;
+#[allow(dead_code, unused_imports)]
+#[path = "../../cli/src/libcrypto.rs"]
+mod libcrypto;
 
 pub mod answer;
 pub mod certificate;
