@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use crate::config::{self, Client};
 use crate::host::ctx::SslCtx;
-use crate::host::library::Library;
+use crate::host::library::{Library, Ready};
 use crate::host::library_context::LibraryContext;
 use crate::host::session::Session;
 use crate::host::types::{
@@ -63,7 +63,10 @@ unsafe fn ssl_ctrl(ssl: *mut SSL, command: c_int, larg: c_long, parg: *mut c_voi
             && let Some(handle) = entry::ssl_handle(ssl)
         {
             guard::quietly(handle.host().crypto, (), || {
-                certificate::issuers_of_ssl_changed(&handle)
+                certificate::issuers_of_ssl_changed(
+                    &handle,
+                    chain_store(&handle.host(), command, parg),
+                )
             });
         }
         done
@@ -113,9 +116,7 @@ unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c
             && let Some(handle) = entry::ctx_handle(ctx)
         {
             guard::quietly(handle.host().crypto, (), || {
-                let store = NonNull::new(parg).filter(|_| command == types::SET_CHAIN_CERT_STORE);
-                // With this command the pointer is a store, which the context has now.
-                let store = store.map(|store| X509Store::new(handle.host().crypto, store));
+                let store = chain_store(&handle.host(), command, parg);
                 certificate::issuers_of_context_changed(&handle, false, store)
             });
         }
@@ -157,6 +158,20 @@ const fn is_chain_command(command: c_int) -> bool {
             | types::BUILD_CERT_CHAIN
             | types::SET_CHAIN_CERT_STORE
     )
+}
+
+/// The store that a command gives for chains to be completed from.
+///
+/// # Safety
+/// `parg` must be what the command documents, and libssl have taken it.
+unsafe fn chain_store<'s>(
+    host: &Ready,
+    command: c_int,
+    parg: *mut c_void,
+) -> Option<X509Store<'s>> {
+    let store = NonNull::new(parg).filter(|_| command == types::SET_CHAIN_CERT_STORE)?;
+    // SAFETY: with this command the pointer is a store; the caller vouches for the rest.
+    Some(unsafe { X509Store::new(host.crypto, store) })
 }
 
 /// `SSL_CTX_callback_ctrl`: the status callback is ours.

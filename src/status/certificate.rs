@@ -99,16 +99,33 @@ pub fn issuers_of_context_changed(ctx: &SslCtx, files: bool, store: Option<X509S
     }
 }
 
-/// The same for an SSL and the certificate that it presents.
-pub fn issuers_of_ssl_changed(ssl: &Ssl) {
-    let Some((ctx, x509)) = ssl.context().zip(ssl.certificate()) else {
+/// The same for an SSL and the certificate that it presents. Within a handshake only a store
+/// counts, which a callback may take away again before the handshake presents anything.
+pub fn issuers_of_ssl_changed(ssl: &Ssl, store: Option<X509Store<'_>>) {
+    let shakes_hands = ssl.is_shaking_hands();
+    if !config::get().staples() || !ssl.is_server() || shakes_hands && store.is_none() {
+        return;
+    }
+    let Some(ctx) = ssl.context() else { return };
+    let Some(context) = Context::get(&ctx).filter(|known| !known.client_only) else {
         return;
     };
-    let Some(context) = Context::get(&ctx).filter(|_| !ssl.is_shaking_hands()) else {
+    let Some(Presented { x509, key, leaf }) = presented(ssl, &ctx, context) else {
         return;
     };
-    if let Some((leaf, key)) = context.certificates.find(x509) {
-        complete(&Place::of_ssl(ssl, &ctx, context), leaf, key, x509, false);
+    let Some(leaf) = leaf else { return };
+    let place = Place {
+        store,
+        ..Place::of_ssl(ssl, &ctx, context)
+    };
+    if !shakes_hands {
+        complete(&place, leaf, key, x509, false);
+    } else if let Some(mut work) = leaf.work(&key) {
+        place.with_subject(leaf, key, x509, |subject| {
+            if subject.complete(&mut work, false) {
+                deferred::tell(leaf, &key, leaf.told());
+            }
+        });
     }
 }
 
@@ -140,17 +157,20 @@ pub fn presented<'s>(ssl: &'s Ssl, ctx: &SslCtx, context: &Context) -> Option<Pr
         let leaf = Some(leaf);
         return Some(Presented { x509, key, leaf });
     }
-    guard::quietly(x509.crypto(), None, || {
-        let key = key_of(x509, context)?;
-        let leaf = leaves::find(&key).or_else(|| deferred::first_met(&key, context.origin));
-        if let Some(leaf) = leaf {
-            let place = Place::of_ssl(ssl, ctx, context);
+    let Some(key) = key_of(x509, context) else {
+        guard::forget_errors(x509.crypto());
+        return None;
+    };
+    let leaf = leaves::find(&key).or_else(|| deferred::first_met(&key, context.origin));
+    if let Some(leaf) = leaf.filter(|leaf| deferred::has_use_of(leaf, context)) {
+        let place = Place::of_ssl(ssl, ctx, context);
+        guard::quietly(x509.crypto(), (), || {
             place.with_subject(leaf, key, x509, |subject| {
                 deferred::met(subject, ctx, context);
             });
-        }
-        Some(Presented { x509, key, leaf })
-    })
+        });
+    }
+    Some(Presented { x509, key, leaf })
 }
 
 impl Presented<'_> {

@@ -90,6 +90,19 @@ pub fn tell(leaf: &'static Leaf, key: &Key, known: Told) {
     }
 }
 
+/// Whether anything is to be done about a leaf that comes in a certificate which the context
+/// does not hold.
+pub fn has_use_of(leaf: &Leaf, context: &Context) -> bool {
+    leaf.told() == Told::Nothing || may_hold(context)
+}
+
+/// Whether the context may hold one more certificate of a connection. One that belongs to a
+/// library context may not be held longer than that lives.
+fn may_hold(context: &Context) -> bool {
+    let held = context.held_for_connections.load(Ordering::Relaxed);
+    context.library.is_default() && held < MAX_HELD
+}
+
 /// A handshake meets a certificate that its context does not hold: it is to be held, and
 /// the agent told of its leaf if it has not been.
 pub fn met(subject: &Subject<'_>, ctx: &SslCtx, context: &Context) {
@@ -100,12 +113,10 @@ pub fn met(subject: &Subject<'_>, ctx: &SslCtx, context: &Context) {
 }
 
 fn hold(subject: &Subject<'_>, ctx: &SslCtx, context: &Context) {
-    let count = &context.held_for_connections;
-    // One that belongs to a library context may not be held longer than that lives.
-    if !subject.library.is_default() || count.load(Ordering::Relaxed) >= MAX_HELD {
+    if !may_hold(context) {
         return;
     }
-    count.fetch_add(1, Ordering::Relaxed);
+    context.held_for_connections.fetch_add(1, Ordering::Relaxed);
     if let Some(x509) = subject.x509.to_owned() {
         let (leaf, key) = (subject.leaf, subject.key);
         let held = Some((x509, ctx.address()));

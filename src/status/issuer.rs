@@ -62,13 +62,15 @@ impl Search<'_> {
 
     /// In a handshake only what a store has in memory is looked at, and only where libssl
     /// searches it as well: where the program set a chain or forbade to complete it, the
-    /// store is none of the handshake's business. Else the store looks where it was told to.
+    /// store is none of the handshake's business, unless the program gives it just now. Else
+    /// the store looks where it was told to.
     fn in_stores(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
         let in_handshake = self.ssl.filter(|ssl| ssl.is_shaking_hands());
-        if in_handshake.is_some_and(|ssl| !ssl.completes_chain()) {
-            return None;
-        }
-        let stores = [self.store, self.ctx?.store()];
+        let of_context = self
+            .ctx
+            .filter(|_| in_handshake.is_none_or(Ssl::completes_chain))
+            .and_then(SslCtx::store);
+        let stores = [self.store, of_context];
         stores.into_iter().flatten().find_map(|store| {
             let found = match in_handshake {
                 Some(_) => store.issuer_in_memory(leaf),
