@@ -4,7 +4,7 @@
 
 use staplegun_store::layout::Layout;
 use staplegun_testkit::directory::set_mode;
-use staplegun_testkit::hosts::{Nginx, Postgres, Python, Redis, Stunnel};
+use staplegun_testkit::hosts::{Lighttpd, Nginx, Postgres, Python, Redis, Stunnel};
 use staplegun_testkit::{Directory, Host, Shim, Site, Spec};
 
 /// A site whose chain.pem holds the leaf alone, which names a responder.
@@ -68,6 +68,11 @@ fn nginx_by_ssl_client_certificate() {
 #[test]
 fn stunnel_by_ca_file() {
     finds_its_issuer(&Stunnel::new().ca_file("ca.pem"));
+}
+
+#[test]
+fn lighttpd_by_ssl_ca_file() {
+    finds_its_issuer(&Lighttpd::new().ca_file("ca.pem"));
 }
 
 #[test]
