@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use staplegun_ocsp::Unstapled;
 use staplegun_store::Key;
 use staplegun_store::layout::Layout;
 
 use super::clock;
 use super::counters::Counters;
-use super::decision::{longest_heeded, overslept as has_overslept};
+use super::decision::overslept as has_overslept;
 use super::event::Event;
 use super::forgiving::Mistake;
 use super::inbox::Inbox;
@@ -29,7 +28,7 @@ use super::stamp::Stamp;
 use super::systemd::Manager;
 use super::unreadable;
 use super::watch::{Changes, Watch};
-use crate::fetch::{Issuers, Manner, Question, Subject, Trust, responders_of};
+use crate::fetch::{Issuers, Manner, Trust};
 
 /// How long notices of changes are gathered before anything is looked at.
 const GATHERING: Duration = Duration::from_millis(50);
@@ -333,65 +332,6 @@ impl Daemon {
     fn examine_again(&mut self, inbox: &mut Inbox) {
         for passed_over in self.roster.passed_over.all() {
             inbox.examine(passed_over);
-        }
-    }
-
-    fn start_due(&mut self, pool: &Pool) {
-        for key in self.roster.due(Instant::now()) {
-            let Some(watched) = self.roster.get_mut(&key) else {
-                continue;
-            };
-            let responders = responders_of(&watched.subject, &self.manner.overrides);
-            let Some(responder) = responders.into_iter().next() else {
-                // Its responses may still be brought by somebody else.
-                let leaf = &watched.subject.leaf;
-                if let Some(why) = Unstapled::of(leaf, false, clock::now()) {
-                    watched.notes.last_cause = Some(why.cause().to_owned());
-                    watched.notes.last_error = None;
-                    self.keeper.write_notes(&key, &watched.notes);
-                }
-                self.roster.set_due(&key, None);
-                continue;
-            };
-            let now = clock::now();
-            let is_first = watched.notes.last_attempt.is_none();
-            let heed = if std::mem::take(&mut watched.at_once) || is_first {
-                Duration::ZERO
-            } else {
-                longest_heeded(watched.known.as_ref(), now, &self.settings.limits())
-            };
-            watched.notes.last_attempt = Some(now);
-            let question = Question {
-                subject: Arc::clone(&watched.subject),
-                manner: Arc::clone(&self.manner),
-                turn: watched.turn,
-                is_ours: watched.notes.left_by.is_none(),
-                heed,
-            };
-            self.roster.begin(&key);
-            pool.add(&responder.url, question);
-        }
-    }
-
-    /// Asks for whatever is not as it should be, whatever its responder wished for: the
-    /// operator has done something about it.
-    pub(super) fn ask_at_once(&mut self) {
-        for key in self.roster.wanting(clock::now()) {
-            self.roster.set_due(&key, Some(Instant::now()));
-            if let Some(watched) = self.roster.get_mut(&key) {
-                watched.at_once = true;
-            }
-        }
-    }
-
-    /// Keeps the issuers that came along with a certificate of root, and asks at once for
-    /// those that wait for one.
-    pub(super) fn learn_issuers(&mut self, subject: &Subject) {
-        if !self.issuers.learn_of_root(&subject.ders()) {
-            return;
-        }
-        for key in self.roster.without_issuer(clock::now()) {
-            self.roster.set_due(&key, Some(Instant::now()));
         }
     }
 

@@ -23,6 +23,7 @@ mod store;
 mod subject;
 mod trust;
 mod verify;
+mod ways;
 
 pub use client::{Client, Patience};
 pub use command::{Args, FAILED, run};

@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use staplegun_ocsp::fault::ErrorStatus;
 use staplegun_ocsp::request::{self, HttpRequest};
-use staplegun_ocsp::{Fault, HashAlgorithm, Policy, Response, UnixTime};
+use staplegun_ocsp::{Fault, Policy, Response, UnixTime};
 
 use super::ca_issuers;
 use super::client::{Answer, Client, Message, Patience};
@@ -20,6 +19,7 @@ use super::remembered::{Responders, Way};
 use super::staple::Staple;
 use super::subject::{Issued, Subject};
 use super::trust::Trust;
+use super::ways::{is_answer, is_garbage, other_ways, tells_more};
 
 /// The most requests of one attempt that are answered with nothing of use. One that
 /// does not understand the first may be asked in two other ways.
@@ -299,66 +299,6 @@ impl Request {
     }
 }
 
-/// Whether somebody answered who may have another answer to the same question, asked in
-/// another way. Not who says that he is busy.
-fn is_answer(failure: &Failure) -> bool {
-    if failure.retry_after.is_some_and(|wait| !wait.is_zero()) {
-        return false;
-    }
-    match &failure.kind {
-        Kind::HttpStatus(status) => !matches!(status, 429 | 503),
-        Kind::Response { fault, .. } => *fault != Fault::ErrorStatus(ErrorStatus::TryLater),
-        Kind::TooLarge | Kind::Redirect | Kind::Protocol(_) | Kind::Signer(_) => true,
-        Kind::Early { .. } => true,
-        _ => false,
-    }
-}
-
-/// Whether it was a responder that answered, and not something that stands before it.
-fn speaks_ocsp(failure: &Failure) -> bool {
-    match &failure.kind {
-        Kind::Response { fault, .. } => !is_garbage(fault),
-        Kind::Signer(_) | Kind::OtherNonce | Kind::Early { .. } => true,
-        _ => false,
-    }
-}
-
-/// Whether `new` tells the operator more than what was to be told so far.
-fn tells_more(new: &Failure, so_far: &Failure) -> bool {
-    if matches!(so_far.kind, Kind::LeftAlone(_)) {
-        return true;
-    }
-    new.responder == so_far.responder && speaks_ocsp(new) && !speaks_ocsp(so_far)
-}
-
-/// In which ways to ask again who was asked in this one. What was asked by GET may be a
-/// cache's answer, or that of something that knows no GET; a certID that is not known
-/// may be under another hash.
-fn other_ways(way: Way, kind: &Kind) -> [Option<Way>; 2] {
-    let by_post = Way {
-        by_post: true,
-        ..way
-    };
-    let other_hash = Way {
-        hash: match way.hash {
-            HashAlgorithm::Sha1 => HashAlgorithm::Sha256,
-            _ => HashAlgorithm::Sha1,
-        },
-        ..way
-    };
-    use ErrorStatus::{InternalError, MalformedRequest, Unauthorized};
-    match kind {
-        Kind::Response { fault, .. } => match fault {
-            Fault::Unknown => [Some(other_hash), Some(by_post)],
-            Fault::ErrorStatus(InternalError | MalformedRequest | Unauthorized) => {
-                [Some(by_post), Some(other_hash)]
-            }
-            _ => [Some(by_post), None],
-        },
-        _ => [Some(by_post), None],
-    }
-}
-
 /// A responder that repeats a nonce repeats ours; most have none.
 fn same_nonce(staple: Staple, sent: Option<&[u8; 32]>) -> Result<Staple, Kind> {
     let response = Response::parse(&staple.der).ok();
@@ -367,20 +307,6 @@ fn same_nonce(staple: Staple, sent: Option<&[u8; 32]>) -> Result<Staple, Kind> {
         (Some(sent), Some(repeated)) if repeated != sent => Err(Kind::OtherNonce),
         _ => Ok(staple),
     }
-}
-
-/// Whether it is no OCSP response.
-fn is_garbage(fault: &Fault) -> bool {
-    matches!(
-        fault,
-        Fault::Empty
-            | Fault::Html
-            | Fault::Pem
-            | Fault::Text { .. }
-            | Fault::NotResponse
-            | Fault::Malformed { .. }
-            | Fault::TrailingBytes { .. }
-    )
 }
 
 /// The type is told where it may explain what is wrong. Of what came from elsewhere than

@@ -1,0 +1,75 @@
+//! What is asked for, and when: what is due, what the operator wants now, and what waited
+//! for an issuer that came.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use staplegun_ocsp::Unstapled;
+
+use super::clock;
+use super::daemon::Daemon;
+use super::decision::longest_heeded;
+use super::pool::Pool;
+use crate::fetch::{Question, Subject, responders_of};
+
+impl Daemon {
+    /// Begins what is due.
+    pub(super) fn start_due(&mut self, pool: &Pool) {
+        for key in self.roster.due(Instant::now()) {
+            let Some(watched) = self.roster.get_mut(&key) else {
+                continue;
+            };
+            let responders = responders_of(&watched.subject, &self.manner.overrides);
+            let Some(responder) = responders.into_iter().next() else {
+                // Its responses may still be brought by somebody else.
+                let leaf = &watched.subject.leaf;
+                if let Some(why) = Unstapled::of(leaf, false, clock::now()) {
+                    watched.notes.last_cause = Some(why.cause().to_owned());
+                    watched.notes.last_error = None;
+                    self.keeper.write_notes(&key, &watched.notes);
+                }
+                self.roster.set_due(&key, None);
+                continue;
+            };
+            let now = clock::now();
+            let is_first = watched.notes.last_attempt.is_none();
+            let heed = if std::mem::take(&mut watched.at_once) || is_first {
+                Duration::ZERO
+            } else {
+                longest_heeded(watched.known.as_ref(), now, &self.settings.limits())
+            };
+            watched.notes.last_attempt = Some(now);
+            let question = Question {
+                subject: Arc::clone(&watched.subject),
+                manner: Arc::clone(&self.manner),
+                turn: watched.turn,
+                is_ours: watched.notes.left_by.is_none(),
+                heed,
+            };
+            self.roster.begin(&key);
+            pool.add(&responder.url, question);
+        }
+    }
+
+    /// Asks for whatever is not as it should be, whatever its responder wished for: the
+    /// operator has done something about it.
+    pub(super) fn ask_at_once(&mut self) {
+        for key in self.roster.wanting(clock::now()) {
+            self.roster.set_due(&key, Some(Instant::now()));
+            if let Some(watched) = self.roster.get_mut(&key) {
+                watched.at_once = true;
+            }
+        }
+    }
+
+    /// Keeps the issuers that came along with a certificate of root, and asks at once for
+    /// those that wait for one.
+    pub(super) fn learn_issuers(&mut self, subject: &Subject) {
+        if !self.issuers.learn_of_root(&subject.ders()) {
+            return;
+        }
+        for key in self.roster.without_issuer(clock::now()) {
+            self.roster.set_due(&key, Some(Instant::now()));
+        }
+    }
+}
