@@ -17,7 +17,7 @@ use super::event::Event;
 use super::forgiving::Mistake;
 use super::inbox::Inbox;
 use super::keeper::Keeper;
-use super::list;
+use super::lister::{Again, Lister};
 use super::metrics;
 use super::metrics::Metrics;
 use super::pool::Pool;
@@ -51,12 +51,14 @@ pub struct Daemon {
     pub(super) counters: Counters,
     /// Whose files in `staples/` are still to be looked at.
     dropped: BTreeSet<Key>,
-    /// What the operator named, as it was seen last.
-    pub(super) listed: list::Seen,
+    /// What of the operator's list is to be read though it has not changed.
+    pub(super) again: Again,
+    /// The directories in which it lies.
+    pub(super) directories: Vec<PathBuf>,
     /// What of it cannot be read, for `staplegun status`.
     pub(super) unreadable: unreadable::Note,
-    /// The list of it, as it was seen last.
-    pub(super) list: Option<Stamp>,
+    /// The list's file as it was seen last; None: it was not looked at yet.
+    pub(super) list: Option<Option<Stamp>>,
     reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
     /// What is wrong with the configuration, for whoever looks at the service.
     complaint: Option<String>,
@@ -70,6 +72,8 @@ pub struct Threads {
     pub pool: Pool,
     /// Empties the spool.
     pub inbox: Inbox,
+    /// Reads what the operator named.
+    pub lister: Lister,
     /// Watches files; None if the kernel has no watches left.
     pub watch: Option<Watch>,
     /// Serves and writes the metrics.
@@ -148,7 +152,8 @@ impl Daemon {
             shelf: Shelf::default(),
             counters: Counters::default(),
             dropped: BTreeSet::new(),
-            listed: list::Seen::default(),
+            again: Again::default(),
+            directories: Vec::new(),
             list: None,
             reload,
         })
@@ -175,8 +180,8 @@ impl Daemon {
                 agenda.metrics = None;
                 agenda.metrics_pause = METRICS_PAUSE.max(begun.elapsed() * METRICS_PART);
             }
-            let is_settled =
-                !self.roster.is_asking() && !threads.inbox.is_busy() && self.dropped.is_empty();
+            let is_reading = threads.inbox.is_busy() || threads.lister.is_busy();
+            let is_settled = !self.roster.is_asking() && !is_reading && self.dropped.is_empty();
             if until == Until::Settled && is_settled {
                 threads.metrics.update(&self);
                 return;
@@ -199,6 +204,12 @@ impl Daemon {
                 }
                 Event::Left(left) => self.let_in(*left),
                 Event::Remove(key) => self.remove(&key),
+                Event::Listed(listed) => {
+                    threads.lister.listed(&listed);
+                    if self.listed(*listed, threads.watch.as_mut()) {
+                        agenda.look_elsewhere(Instant::now() + GATHERING);
+                    }
+                }
                 Event::Emptied(order) => threads.inbox.emptied(order),
                 Event::Changed => {
                     agenda.look.get_or_insert(Instant::now() + GATHERING);
@@ -280,20 +291,23 @@ impl Daemon {
 
     /// True if it has to be looked there once more.
     fn look_elsewhere(&mut self, threads: &mut Threads) -> bool {
-        self.take_listed();
-        let directories = self.directories();
+        // Before the look: what changes after it is told.
+        let directories = self.watched_directories();
         let watch = threads.watch.as_mut();
-        watch.is_some_and(|watch| watch.set(&directories))
+        let once_more = watch.is_some_and(|watch| watch.set(&directories));
+        let again = std::mem::take(&mut self.again);
+        threads.lister.look(Arc::clone(&self.manner), again);
+        once_more
     }
 
-    fn directories(&self) -> Vec<PathBuf> {
+    pub(super) fn watched_directories(&self) -> Vec<PathBuf> {
         let mut all = vec![
             self.layout.spool(),
             self.layout.runtime().to_owned(),
             self.layout.lasting().to_owned(),
             self.layout.lasting().join("staples"),
         ];
-        all.extend(self.listed.directories().cloned());
+        all.extend(self.directories.iter().cloned());
         all
     }
 
@@ -363,7 +377,7 @@ impl Daemon {
                 self.settings = settings;
                 self.complaint = None;
                 // There may be a responder now where there was none.
-                self.listed = list::Seen::default();
+                self.again.all = true;
                 self.ask_at_once();
                 tracing::info!("read the configuration again");
             }

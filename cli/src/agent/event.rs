@@ -6,6 +6,7 @@ use std::time::Duration;
 use staplegun_store::Key;
 
 use super::inbox::Left;
+use super::lister::Listed;
 use super::roster::{Room, Source};
 use crate::fetch::Fetched;
 
@@ -32,6 +33,8 @@ pub enum Event {
     Left(Box<Left>),
     /// The operator wants a certificate removed.
     Remove(Key),
+    /// What the operator named was looked at.
+    Listed(Box<Listed>),
     /// All was done that was to be done for the orders up to that one.
     Emptied(u64),
     /// Files changed; the watch tells which.

@@ -71,7 +71,7 @@ impl Daemon {
         self.keeper.put_by(&key, watched.known.as_ref());
         // Whether the operator still names it there, or its successor, is looked up.
         if let Some(path) = watched.notes.path.take() {
-            self.listed.look_again(path.as_ref());
+            self.again.files.insert(path.into());
             self.keeper.write_notes(&key, &watched.notes);
         }
         self.shelf.put(watched, at);

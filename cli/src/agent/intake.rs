@@ -11,12 +11,13 @@ use super::daemon::Daemon;
 use super::expiry;
 use super::fill::said;
 use super::inbox::Left;
-use super::list;
+use super::lister::Listed;
 use super::outcome::Origin;
 use super::roster::{Quota, Room, Source};
-use super::sentence::{self, Refusal, Standing};
+use super::sentence::{Refusal, Standing};
 use super::stamp;
-use crate::fetch::{self, Kind, Staple, Subject, may_have_responder, responders_of};
+use super::watch::Watch;
+use crate::fetch::{self, Kind, Staple, Subject};
 
 impl Daemon {
     /// None if the certificate's issuer is not known.
@@ -62,6 +63,12 @@ impl Daemon {
         }
         if let Room::None(full) = self.room(&key, source) {
             refusal.get_or_insert(full);
+        }
+        // A file has one certificate: what it held before is told of no more.
+        if let (Source::List, Some(path), None) = (source, &notes.path, &before.passed_over)
+            && let Some(gone) = self.roster.passed_over.take_superseded(path, &key)
+        {
+            self.keeper.forget(&gone.subject.key());
         }
         if let Some(refusal) = refusal {
             self.pass_over(subject, source, refusal, notes, &before);
@@ -134,53 +141,27 @@ impl Daemon {
         self.shelf.remove(key);
         self.keeper.forget(key);
         // Should it be named again, its file is read again.
-        self.listed = list::Seen::default();
+        self.again.all = true;
         tracing::info!(key = %name::of_key(key), "removed, as the operator wants it");
     }
 
-    /// Looks at what the operator named.
-    pub(super) fn take_listed(&mut self) {
-        let (paths, unread) = match list::read(&self.layout) {
-            Ok(paths) => (paths, None),
-            Err(error) => {
-                tracing::error!(cause = "list", "{error:#}");
-                (Vec::new(), Some(format!("{error:#}")))
-            }
-        };
-        for (path, mut subject) in self.listed.look(&paths, &self.issuers) {
-            let overrides = &self.manner.overrides;
-            if responders_of(&subject, overrides).is_empty()
-                && may_have_responder(&subject, overrides)
-            {
-                subject.complete_from(&self.manner.trust, true, &self.issuers);
-            }
-            let has_responder = !responders_of(&subject, &self.manner.overrides).is_empty();
-            let refusal = sentence::of_file(&subject, has_responder, clock::now());
-            let path = path.display().to_string();
-            let passed_over = &mut self.roster.passed_over;
-            if let Some(gone) = passed_over.take_superseded(&path, &subject.key()) {
-                self.keeper.forget(&gone.subject.key());
-            }
-            self.let_in(Left {
-                subject,
-                source: Source::List,
-                notes: Notes {
-                    path: Some(path),
-                    ..Notes::default()
-                },
-                refusal: refusal.map(Refusal::Itself),
-                before: Notes::default(),
-            });
-        }
-        let failed = self.listed.failed().iter();
-        let failed = failed.map(|(path, why)| (path.display().to_string(), why.clone()));
-        let unread = unread.map(|why| (list::path(&self.layout).display().to_string(), why));
-        self.unreadable.update(failed.chain(unread).collect());
-        // `staplegun add` writes the list, whatever it names.
-        let list = stamp::of_file(&list::path(&self.layout));
-        if std::mem::replace(&mut self.list, list) != list && self.list.is_some() {
+    /// The operator's list was looked at. True if the directories have to be looked at once
+    /// more.
+    pub(super) fn listed(&mut self, listed: Listed, watch: Option<&mut Watch>) -> bool {
+        let Listed {
+            unreadable,
+            directories,
+            list,
+            ..
+        } = listed;
+        self.unreadable.update(unreadable);
+        // Not at the start: then everything is asked for when it is due.
+        let before = self.list.replace(list);
+        if list.is_some() && before.is_some_and(|before| before != list) {
             self.ask_at_once();
         }
+        self.directories = directories;
+        watch.is_some_and(|watch| watch.set(&self.watched_directories()))
     }
 
     /// Looks for responses in `staples/` that are not what the agent wrote there:

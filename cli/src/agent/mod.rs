@@ -5,7 +5,7 @@
 //! again, `known` what was known before a restart, and both do nothing; `keeper` holds map and files, `roster` the
 //! certificates; `fill`, `intake`, `asking` and `outcome` bring together what comes from
 //! outside and the decisions; `daemon` is the main thread, which alone decides, and
-//! `pool`, `inbox`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others
+//! `pool`, `inbox`, `lister`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others
 //! (`worker`: those that are waited for at the end).
 
 mod addresses;
@@ -27,6 +27,7 @@ mod known;
 mod lanes;
 mod lifetime;
 pub mod list;
+mod lister;
 mod log;
 mod log_limits;
 pub mod mapped;

@@ -24,6 +24,7 @@ use super::forgiving::Mistake;
 use super::inbox::Inbox;
 use super::keeper::{Keeper, take_lock};
 use super::lifetime::Program;
+use super::lister::Lister;
 use super::metrics::Metrics;
 use super::place::Place;
 use super::pool::Pool;
@@ -199,7 +200,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         &daemon.counters.spool_refused,
         &sender,
     );
+    let lister = Lister::start(&daemon.layout, &daemon.issuers, &sender);
     let threads = Threads {
+        lister: lister.context("cannot start threads")?,
         inbox: inbox.context("cannot start threads")?,
         pool: Pool::start(threads, per_responder, &daemon.issuers, &sender)
             .context("cannot start threads")?,

@@ -14,7 +14,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{HasPrivate, HasPublic, PKey, PKeyRef, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::BasicConstraints;
-use openssl::x509::{X509Builder, X509Extension, X509NameBuilder};
+use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder};
 use staplegun_store::spool::{MAX_FILE, publish};
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
 use staplegun_testkit::{Identity, Response, Spec};
@@ -161,4 +161,46 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Files that the operator named may be others' to write.
+#[test]
+fn named_files_that_take_long_to_verify_hold_up_neither_roots_certificate_nor_the_end() {
+    let (_, bytes) = costly().expect("it is made");
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::Close);
+    let of_root = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let good = Response::good(&of_root, &ca).der();
+    responder.set(Behaviour::Answer(good.clone()));
+    let store = Store::new();
+    let named = staplegun_testkit::Directory::new();
+    let pem = pem_of(&bytes).expect("certificates");
+    for number in 0..40 {
+        named.write(&format!("{number}.pem"), &pem);
+    }
+    store
+        .directory
+        .write("certificates", format!("{}\n", named.path().display()));
+    let mut agent = store.start(PATIENT);
+    let spool = store.layout().spool();
+    let left = Instant::now();
+    publish(&spool, &key(&of_root), &[&of_root.der(), &ca.der()]).expect("published");
+    agent.wait_until_served(&of_root, &good);
+    let served_after = left.elapsed();
+    let told = Instant::now();
+    assert!(agent.server.stop().success());
+    let ended_after = told.elapsed();
+    assert!(served_after < Duration::from_secs(2), "{served_after:?}");
+    assert!(ended_after < Duration::from_secs(1), "{ended_after:?}");
+}
+
+fn pem_of(ders: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    let mut pem = Vec::new();
+    let mut rest = ders;
+    while !rest.is_empty() {
+        let one = X509::from_der(rest)?;
+        rest = &rest[one.to_der()?.len()..];
+        pem.extend(one.to_pem()?);
+    }
+    Ok(pem)
 }

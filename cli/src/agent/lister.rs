@@ -1,0 +1,186 @@
+//! The thread that reads the certificates that the operator named. Whoever may write
+//! there chooses how much there is to verify.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use staplegun_store::files::Notes;
+use staplegun_store::layout::Layout;
+
+use super::clock;
+use super::event::Event;
+use super::inbox::Left;
+use super::list;
+use super::roster::Source;
+use super::sentence::{self, Refusal};
+use super::stamp::{self, Stamp};
+use super::unreadable::Unreadable;
+use crate::fetch::{Issuers, Manner, Subject, may_have_responder, responders_of};
+
+/// What is to be read though it has not changed.
+#[derive(Debug, Default)]
+pub struct Again {
+    /// Everything.
+    pub all: bool,
+    /// These files.
+    pub files: BTreeSet<PathBuf>,
+}
+
+/// What there was at a look, besides the certificates that are new or have changed: those
+/// come before it, by [`Event::Left`].
+#[derive(Debug)]
+pub struct Listed {
+    /// What of it cannot be read.
+    pub unreadable: Unreadable,
+    /// The directories whose changes matter.
+    pub directories: Vec<PathBuf>,
+    /// The list's own file.
+    pub list: Option<Stamp>,
+    /// So many orders are done.
+    done: u64,
+}
+
+#[derive(Debug)]
+struct Order {
+    manner: Arc<Manner>,
+    again: Again,
+}
+
+/// The thread, as the main one sees it.
+#[derive(Debug)]
+pub struct Lister {
+    orders: Sender<Order>,
+    /// How many orders there were, and how many are done.
+    given: u64,
+    done: u64,
+}
+
+impl Lister {
+    /// Starts the thread, which tells `events` what it finds.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread.
+    pub fn start(
+        layout: &Layout,
+        issuers: &Arc<Issuers>,
+        events: &Sender<Event>,
+    ) -> std::io::Result<Self> {
+        let (sender, orders) = channel();
+        let mut thread = Thread {
+            layout: layout.clone(),
+            issuers: Arc::clone(issuers),
+            events: events.clone(),
+            seen: list::Seen::default(),
+            done: 0,
+        };
+        std::thread::Builder::new()
+            .name("list".to_owned())
+            .spawn(move || thread.work(&orders))?;
+        Ok(Self {
+            orders: sender,
+            given: 0,
+            done: 0,
+        })
+    }
+
+    /// Something may have changed.
+    pub fn look(&mut self, manner: Arc<Manner>, again: Again) {
+        // The thread ends with the process only.
+        if self.orders.send(Order { manner, again }).is_ok() {
+            self.given += 1;
+        }
+    }
+
+    /// What was ordered before is done.
+    pub fn listed(&mut self, listed: &Listed) {
+        self.done = listed.done;
+    }
+
+    /// Whether something is being read.
+    pub fn is_busy(&self) -> bool {
+        self.done < self.given
+    }
+}
+
+struct Thread {
+    layout: Layout,
+    issuers: Arc<Issuers>,
+    events: Sender<Event>,
+    /// What the operator named, as it was seen last.
+    seen: list::Seen,
+    done: u64,
+}
+
+impl Thread {
+    fn work(&mut self, orders: &Receiver<Order>) {
+        while let Ok(first) = orders.recv() {
+            let mut manner = first.manner;
+            let mut again = first.again;
+            self.done += 1;
+            // One look does for all that came meanwhile.
+            for order in orders.try_iter() {
+                self.done += 1;
+                manner = order.manner;
+                again.all |= order.again.all;
+                again.files.extend(order.again.files);
+            }
+            if again.all {
+                self.seen = list::Seen::default();
+            }
+            for file in &again.files {
+                self.seen.look_again(file);
+            }
+            self.look(&manner);
+        }
+    }
+
+    fn look(&mut self, manner: &Manner) {
+        // `staplegun add` writes the list, whatever it names.
+        let list = stamp::of_file(&list::path(&self.layout));
+        let (paths, unread) = match list::read(&self.layout) {
+            Ok(paths) => (paths, None),
+            Err(error) => {
+                tracing::error!(cause = "list", "{error:#}");
+                (Vec::new(), Some(format!("{error:#}")))
+            }
+        };
+        for (path, subject) in self.seen.look(&paths, &self.issuers) {
+            let left = self.examined(path, subject, manner);
+            // Without a main thread the process is ending.
+            let _ = self.events.send(Event::Left(Box::new(left)));
+        }
+        let failed = self.seen.failed().iter();
+        let failed = failed.map(|(path, why)| (path.display().to_string(), why.clone()));
+        let unread = unread.map(|why| (list::path(&self.layout).display().to_string(), why));
+        let listed = Listed {
+            unreadable: failed.chain(unread).collect(),
+            directories: self.seen.directories().cloned().collect(),
+            list,
+            done: self.done,
+        };
+        let _ = self.events.send(Event::Listed(Box::new(listed)));
+    }
+
+    fn examined(&self, path: PathBuf, mut subject: Subject, manner: &Manner) -> Left {
+        let overrides = &manner.overrides;
+        if responders_of(&subject, overrides).is_empty() && may_have_responder(&subject, overrides)
+        {
+            subject.complete_from(&manner.trust, true, &self.issuers);
+        }
+        let has_responder = !responders_of(&subject, overrides).is_empty();
+        let refusal = sentence::of_file(&subject, has_responder, clock::now());
+        Left {
+            subject,
+            source: Source::List,
+            notes: Notes {
+                path: Some(path.display().to_string()),
+                ..Notes::default()
+            },
+            refusal: refusal.map(Refusal::Itself),
+            before: Notes::default(),
+        }
+    }
+}
