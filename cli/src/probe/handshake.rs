@@ -1,4 +1,4 @@
-//! One handshake with the system's OpenSSL, which asks for a staple.
+//! One handshake, which asks for a staple.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -7,10 +7,12 @@ use anyhow::{Context, Result, anyhow};
 use openssl::ssl::{
     HandshakeError, SslConnector, SslMethod, SslVerifyMode, SslVersion, StatusType,
 };
+use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509VerifyResult};
 
 use super::Version;
 use super::connection::Connection;
+use crate::libcrypto;
 
 /// What a client sees of a server.
 #[derive(Debug)]
@@ -36,10 +38,10 @@ pub fn shake(
     version: Option<Version>,
 ) -> Result<Seen> {
     let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+    let mut store = X509StoreBuilder::new()?;
     if let Some(file) = cafile {
-        // The default is the system's store; named authorities stand instead of it.
+        // Named authorities stand instead of the system's.
         let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let mut store = openssl::x509::store::X509StoreBuilder::new()?;
         let certificates = X509::stack_from_pem(&pem)
             .ok()
             .filter(|certificates| !certificates.is_empty())
@@ -47,8 +49,10 @@ pub fn shake(
         for certificate in certificates {
             store.add_cert(certificate)?;
         }
-        builder.set_cert_store(store.build());
+    } else {
+        libcrypto::trust_the_machines(&mut store)?;
     }
+    builder.set_cert_store(store.build());
     if let Some(version) = version {
         let version = match version {
             Version::Tls12 => SslVersion::TLS1_2,
