@@ -22,6 +22,9 @@ typedef struct x509_store_st X509_STORE;
 
 enum {
     PEM_FILE = 1,
+    CTRL_EXTRA_CHAIN_CERT = 14,
+    CTRL_MODE = 33,
+    MODE_NO_AUTO_CHAIN = 8,
     CTRL_CHAIN_CERT = 89,
     CTRL_BUILD_CHAIN = 105,
     CTRL_CHAIN_STORE = 107,
@@ -263,6 +266,28 @@ static void two_kinds(void)
     L.SSL_CTX_free(ctx);
 }
 
+/*
+ * libssl takes the context's store for a chain only where the program gave no chain of its
+ * own and did not forbid it; nor is the issuer looked for there in any other handshake.
+ */
+static void not_for_chains(void)
+{
+    static const char *const labels[]
+        = {"the store's CA, with SSL_MODE_NO_AUTO_CHAIN", "the store's CA, beside an extra chain"};
+    for (int i = 0; i < 2; i++) {
+        SSL_CTX *ctx = new_context(TLS1_2);
+        load_leaf(ctx, "server", "server");
+        long done = i == 0 ? L.SSL_CTX_ctrl(ctx, CTRL_MODE, MODE_NO_AUTO_CHAIN, NULL)
+                           : L.SSL_CTX_ctrl(ctx, CTRL_EXTRA_CHAIN_CERT, 0,
+                                            certificate_read(the_host, "other.crt"));
+        if (done == 0 || add_to_store(ctx) != 1) {
+            broken(labels[i]);
+        }
+        check_staple(labels[i], ctx, "none");
+        L.SSL_CTX_free(ctx);
+    }
+}
+
 /* The driver's environment names files relative to the directory that this starts in. */
 static void relative_names(void)
 {
@@ -346,6 +371,10 @@ int main(int count, char **arguments)
     }
     if (strcmp(host.more[0], "relative_path") == 0) {
         relative_path();
+        return 0;
+    }
+    if (strcmp(host.more[0], "not_for_chains") == 0) {
+        not_for_chains();
         return 0;
     }
     if (strcmp(host.more[0], "two_kinds") == 0) {

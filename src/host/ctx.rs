@@ -136,7 +136,7 @@ impl SslCtx {
         unsafe {
             let words = &*self.ptr.as_ptr().cast::<[*const SSL_METHOD; CTX_WORDS]>();
             let mut clients = methods.into_iter().flatten().map(|client| client());
-            clients.any(|client| words.contains(&client))
+            clients.any(|client| !client.is_null() && words.contains(&client))
         }
     }
 
