@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The part of the time: one of so many.
 const ONE_OF: u32 = 10;
 /// What may be spent at once.
@@ -53,6 +55,14 @@ impl Budget {
         let then = debt + spent;
         self.debts.insert(uid, Debt { at, then });
     }
+}
+
+/// The processor's time that this thread took so far: what others take on a busy machine
+/// is not the user's to pay.
+pub fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
 }
 
 #[cfg(test)]

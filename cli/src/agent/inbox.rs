@@ -6,25 +6,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-use staplegun_ocsp::Unstapled;
 use staplegun_store::files::Notes;
 use staplegun_store::name;
-use staplegun_store::spool::{self, DropBox, Taken};
+use staplegun_store::spool::{self, DropBox};
 
-use super::budget::Budget;
-use super::clock;
+use super::budget::{Budget, processor_time};
 use super::counters::SpoolRefused;
 use super::event::Event;
-use super::modest;
+use super::examine::{Examiner, unpack};
 use super::passed_over::PassedOver;
 use super::refusals::Refusals;
-use super::roster::{Room, Source};
+use super::roster::Source;
 use super::sentence::Refusal;
-use crate::fetch::{Issuers, Manner, Subject, may_have_responder, responders_of};
+use crate::fetch::{Issuers, Manner, Subject};
 
 /// The pause between two looks at what is there.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -78,8 +75,11 @@ impl Inbox {
         let (sender, orders) = channel();
         let mut thread = Thread {
             path,
-            manner,
-            issuers: Arc::clone(issuers),
+            examiner: Examiner {
+                manner,
+                issuers: Arc::clone(issuers),
+                events: events.clone(),
+            },
             refused: Arc::clone(refused),
             events: events.clone(),
             drop_box: None,
@@ -133,9 +133,7 @@ impl Inbox {
 
 struct Thread {
     path: PathBuf,
-    /// Whom it names and trusts is what certificates are held against.
-    manner: Arc<Manner>,
-    issuers: Arc<Issuers>,
+    examiner: Examiner,
     refused: SpoolRefused,
     events: Sender<Event>,
     /// None if it cannot be used.
@@ -182,7 +180,7 @@ impl Thread {
                         agenda.look.get_or_insert(next);
                     }
                     Order::Examine(passed_over) => agenda.again.push_back(*passed_over),
-                    Order::Judge(manner) => self.manner = manner,
+                    Order::Judge(manner) => self.examiner.manner = manner,
                 }
             }
             if agenda.look.is_some_and(|at| at <= Instant::now()) {
@@ -318,7 +316,7 @@ impl Thread {
 
     /// Examines a certificate, and tells the main thread what came of it.
     fn tell(&mut self, subject: Subject, source: Source, before: Notes) {
-        let Some((subject, refusal)) = self.examine(subject, source) else {
+        let Some((subject, refusal)) = self.examiner.examine(subject, source) else {
             return;
         };
         if let (Some(refusal), Source::User(uid)) = (&refusal, source)
@@ -348,89 +346,4 @@ impl Thread {
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.refusals.add(uid, certificate, key, why);
     }
-
-    /// The certificate, and why nobody is to be asked for it. None if it is looked after
-    /// already. What takes cryptography comes last.
-    fn examine(&self, subject: Subject, source: Source) -> Option<(Subject, Option<Refusal>)> {
-        let is_stranger = matches!(source, Source::User(_));
-        let mut subject = subject;
-        if is_stranger {
-            let ders = subject.ders();
-            let (ders, is_modest) = match modest::part(&subject) {
-                Some(ders) => (ders, true),
-                None => (
-                    ders.into_iter().take(1).map(<[u8]>::to_vec).collect(),
-                    false,
-                ),
-            };
-            subject = Subject::unexamined(ders).ok()?;
-            if !is_modest {
-                return Some((subject, Some(Refusal::Costly)));
-            }
-        }
-        let of_itself = |has_responder| {
-            Unstapled::of(&subject.leaf, has_responder, clock::now()).map(Refusal::Itself)
-        };
-        let mut refusal = of_itself(may_have_responder(&subject, &self.manner.overrides));
-        if refusal.is_none() {
-            refusal = match self.room(&subject, source)? {
-                Room::Known => return None,
-                Room::None(full) => Some(full),
-                Room::Free => None,
-            };
-        }
-        if refusal.is_some() {
-            return Some((subject, refusal));
-        }
-        let manner = &self.manner;
-        subject.find_issuer(&self.issuers);
-        if !subject.has_valid_issuer(clock::now()) {
-            subject.complete_from(&manner.trust, !is_stranger, &self.issuers);
-        }
-        let has_responder = !responders_of(&subject, &manner.overrides).is_empty();
-        let refusal = if !has_responder {
-            Unstapled::of(&subject.leaf, false, clock::now()).map(Refusal::Itself)
-        } else if is_stranger && subject.issuer().is_none() {
-            Some(Refusal::NoIssuer)
-        } else if is_stranger && !manner.trust.covers(&subject.ders()) {
-            Some(Refusal::UntrustedIssuer)
-        } else {
-            None
-        };
-        Some((subject, refusal))
-    }
-
-    /// Asks the main thread. None if there is none.
-    fn room(&self, subject: &Subject, source: Source) -> Option<Room> {
-        let (answer, room) = sync_channel(1);
-        let key = subject.key();
-        let asked = Event::Room {
-            key,
-            source,
-            answer,
-        };
-        self.events.send(asked).ok()?;
-        room.recv().ok()
-    }
-}
-
-/// The certificate that is in a file.
-fn unpack(taken: &Taken) -> Result<Subject, String> {
-    let ders = taken
-        .certificates()
-        .ok_or("it does not hold certificates in DER")?;
-    let ders = ders.into_iter().map(<[u8]>::to_vec).collect();
-    let subject = Subject::unexamined(ders).map_err(|error| format!("{error:#}"))?;
-    if subject.key() != taken.key {
-        return Err("it holds another certificate than its name says".to_owned());
-    }
-    Ok(subject)
-}
-
-/// The processor's time that this thread took so far: what others take on a busy machine
-/// is not the user's to pay.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
-    Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
 }

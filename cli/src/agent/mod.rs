@@ -17,6 +17,7 @@ mod counters;
 mod daemon;
 mod decision;
 mod event;
+mod examine;
 mod expiry;
 mod fill;
 mod forgiving;

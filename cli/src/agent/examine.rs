@@ -1,0 +1,108 @@
+//! What becomes of a certificate that somebody left: what is cheap is looked at first, and
+//! of a stranger's no more is verified than is bounded.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, sync_channel};
+
+use staplegun_ocsp::Unstapled;
+use staplegun_store::spool::Taken;
+
+use super::clock;
+use super::event::Event;
+use super::modest;
+use super::roster::{Room, Source};
+use super::sentence::Refusal;
+use crate::fetch::{Issuers, Manner, Subject, may_have_responder, responders_of};
+
+/// What certificates are held against.
+pub struct Examiner {
+    /// Whom it names and trusts counts.
+    pub manner: Arc<Manner>,
+    /// The issuers that are known.
+    pub issuers: Arc<Issuers>,
+    /// The main thread, which knows whether there is room.
+    pub events: Sender<Event>,
+}
+
+impl Examiner {
+    /// The certificate, and why nobody is to be asked for it. None if it is looked after
+    /// already. What takes cryptography comes last.
+    pub fn examine(&self, subject: Subject, source: Source) -> Option<(Subject, Option<Refusal>)> {
+        let is_stranger = matches!(source, Source::User(_));
+        let mut subject = subject;
+        if is_stranger {
+            let ders = subject.ders();
+            let (ders, is_modest) = match modest::part(&subject) {
+                Some(ders) => (ders, true),
+                None => (
+                    ders.into_iter().take(1).map(<[u8]>::to_vec).collect(),
+                    false,
+                ),
+            };
+            subject = Subject::unexamined(ders).ok()?;
+            if !is_modest {
+                return Some((subject, Some(Refusal::Costly)));
+            }
+        }
+        let of_itself = |has_responder| {
+            Unstapled::of(&subject.leaf, has_responder, clock::now()).map(Refusal::Itself)
+        };
+        let mut refusal = of_itself(may_have_responder(&subject, &self.manner.overrides));
+        if refusal.is_none() {
+            refusal = match self.room(&subject, source)? {
+                Room::Known => return None,
+                Room::None(full) => Some(full),
+                Room::Free => None,
+            };
+        }
+        if refusal.is_some() {
+            return Some((subject, refusal));
+        }
+        let manner = &self.manner;
+        subject.find_issuer(&self.issuers);
+        if !subject.has_valid_issuer(clock::now()) {
+            subject.complete_from(&manner.trust, !is_stranger, &self.issuers);
+        }
+        let has_responder = !responders_of(&subject, &manner.overrides).is_empty();
+        let refusal = if !has_responder {
+            Unstapled::of(&subject.leaf, false, clock::now()).map(Refusal::Itself)
+        } else if is_stranger && subject.issuer().is_none() {
+            Some(Refusal::NoIssuer)
+        } else if is_stranger && !manner.trust.covers(&subject.ders()) {
+            Some(Refusal::UntrustedIssuer)
+        } else {
+            None
+        };
+        Some((subject, refusal))
+    }
+
+    /// Asks the main thread. None if there is none.
+    fn room(&self, subject: &Subject, source: Source) -> Option<Room> {
+        let (answer, room) = sync_channel(1);
+        let key = subject.key();
+        let asked = Event::Room {
+            key,
+            source,
+            answer,
+        };
+        self.events.send(asked).ok()?;
+        room.recv().ok()
+    }
+}
+
+/// The certificate that is in a file.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn unpack(taken: &Taken) -> Result<Subject, String> {
+    let ders = taken
+        .certificates()
+        .ok_or("it does not hold certificates in DER")?;
+    let ders = ders.into_iter().map(<[u8]>::to_vec).collect();
+    let subject = Subject::unexamined(ders).map_err(|error| format!("{error:#}"))?;
+    if subject.key() != taken.key {
+        return Err("it holds another certificate than its name says".to_owned());
+    }
+    Ok(subject)
+}
