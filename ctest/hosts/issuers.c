@@ -272,6 +272,11 @@ static void two_kinds(void)
  */
 static void not_for_chains(void)
 {
+    /* A store of 1.0.2 lets nobody look into its memory, whatever the program allowed. */
+    if (libssl_version() < 0x010100) {
+        printf("pass\tnot in this image\n");
+        return;
+    }
     static const char *const labels[]
         = {"the store's CA, with SSL_MODE_NO_AUTO_CHAIN", "the store's CA, beside an extra chain"};
     for (int i = 0; i < 2; i++) {
