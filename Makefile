@@ -10,6 +10,7 @@
 #                 BoringSSL, AWS-LC
 #   make check-judges  test-suites of others, with the library and without
 #   make check-programs  holds every server of docs/programs.md to its row
+#   make check-distributions  holds the servers of Debian 11, 13 and sid to theirs
 #   make proof    fuzz, sanitize and model: an hour of looking for what no test asks for
 #   make fuzz     looks for inputs that break a reader; docs/proof.md explains it
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
@@ -37,7 +38,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header man install needed packages check-packages deb check-deb deb-smoke release-check clean check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-distributions check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header man install needed packages check-packages deb check-deb deb-smoke release-check clean check-images
 
 all: library program
 
@@ -129,6 +130,10 @@ check-judges check-judges-quick: needed library
 check-programs: needed library
 	STAPLEGUN_LIB=$(abspath $(LIBRARY)) STAPLEGUN_PROGRAMS=full \
 	    $(CARGO) test -p staplegun --locked --test programs
+
+# The same for the servers of other Debians, in roots that are made once; SUITES="trixie" for one.
+check-distributions: packages
+	tools/distributions $(TARGET)/packages $(SUITES)
 
 # SECONDS=600 for a longer run of each target, TARGETS="map response" for some.
 fuzz: needed

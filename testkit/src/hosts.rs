@@ -34,7 +34,7 @@ pub use node::Node;
 pub use postfix::Postfix;
 pub use postgres::Postgres;
 pub use python::Python;
-pub use redis::Redis;
+pub use redis::{Redis, Valkey};
 pub use s_server::OpensslServer;
 pub use squid::Squid;
 pub use stunnel::Stunnel;

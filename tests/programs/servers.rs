@@ -3,10 +3,11 @@
 use staplegun_testkit::hosts::{
     Apache, Dovecot, Gunicorn, HaProxy, HaProxyService, Lighttpd, Login, MariaDb, Memcached,
     Mosquitto, Mpm, Nginx, Node, OpensslServer, Postfix, Postgres, Python, Redis, Squid, Stunnel,
-    Unbound, Vsftpd,
+    Unbound, Valkey, Vsftpd,
 };
 
 use crate::confinement::user;
+use crate::document;
 use crate::ring::{Case, Own, hold, hold_unreached};
 
 #[test]
@@ -98,7 +99,7 @@ fn stunnel() {
         name: "stunnel",
         package: "stunnel4",
         host: Stunnel::new(),
-        confined: user("stunnel4").chroot(),
+        confined: user(Stunnel::user()).chroot(),
         from_file: true,
         own: Own::Nothing,
     });
@@ -116,8 +117,12 @@ fn mosquitto() {
     });
 }
 
+/// Debian 11's is built without TLS.
 #[test]
 fn memcached() {
+    if document::suite() == Some("bullseye") {
+        return;
+    }
     hold(Case {
         name: "memcached",
         package: "memcached",
@@ -266,6 +271,22 @@ fn redis() {
         name: "Redis",
         package: "redis-server",
         host: Redis,
+        confined: user("nobody"),
+        from_file: true,
+        own: Own::Nothing,
+    });
+}
+
+/// Where there is a package of it: from Debian 13 on.
+#[test]
+fn valkey() {
+    if document::suite().is_none_or(|suite| suite == "bullseye") {
+        return;
+    }
+    hold(Case {
+        name: "Valkey",
+        package: "valkey-server",
+        host: Valkey,
         confined: user("nobody"),
         from_file: true,
         own: Own::Nothing,

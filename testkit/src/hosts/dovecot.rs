@@ -32,29 +32,59 @@ impl Dovecot {
     pub fn new(login: Login) -> Self {
         Self { login }
     }
-}
 
-impl Host for Dovecot {
-    fn start(&self, site: &Site, shim: &Shim) -> Server {
-        let dovecot = installed(&["/usr/sbin/dovecot"], "dovecot-imapd");
-        let directory = Directory::new();
-        fs::create_dir(directory.join("run")).expect("a new directory");
-        let mut server = Program::start_on_free_port(|port| {
-            let configuration = format!(
-                "base_dir = {run}
+    /// Dovecot 2.4 has other names for what it is told, and wants to be told so.
+    fn configuration(self, port: u16, directory: &Directory, site: &Site, shim: &Shim) -> String {
+        let run = directory.join("run");
+        let (run, chain, key) = (run.display(), site.path("chain.pem"), site.path("key.pem"));
+        let (chain, key) = (chain.display(), key.display());
+        let of_the_version = if is_2_4() {
+            let environment: String = shim
+                .assignments()
+                .iter()
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(name, value)| format!("  {name} = {value}\n"))
+                .collect();
+            format!(
+                "ssl_server_cert_file = {chain}
+ssl_server_key_file = {key}
+passdb static {{
+  fields {{
+    nopassword = yes
+  }}
+}}
+import_environment {{
+{environment}}}
+"
+            )
+        } else {
+            format!(
+                "ssl_cert = <{chain}
+ssl_key = <{key}
+passdb {{
+  driver = static
+  args = nopassword=y
+}}
+import_environment = $import_environment {environment}
+",
+                environment = shim.assignments().join(" "),
+            )
+        };
+        // 2.4 wants its versions first.
+        let versions = if is_2_4() {
+            "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+        } else {
+            ""
+        };
+        format!(
+            "{versions}base_dir = {run}
 state_dir = {run}
 protocols = imap
 listen = 127.0.0.1
 log_path = /dev/stderr
 info_log_path = /dev/null
 ssl = required
-ssl_cert = <{chain}
-ssl_key = <{key}
-passdb {{
-  driver = static
-  args = nopassword=y
-}}
-service imap-login {{
+{of_the_version}service imap-login {{
   chroot = {chroot}
   inet_listener imap {{
     port = 0
@@ -64,17 +94,32 @@ service imap-login {{
     ssl = yes
   }}
 }}
-import_environment = $import_environment {environment}
 ",
-                run = directory.join("run").display(),
-                chain = site.path("chain.pem").display(),
-                key = site.path("key.pem").display(),
-                chroot = match self.login {
-                    Login::Chroot => "login",
-                    Login::Outside => "",
-                },
-                environment = shim.assignments().join(" "),
-            );
+            chroot = match self.login {
+                Login::Chroot => "login",
+                Login::Outside => "",
+            },
+        )
+    }
+}
+
+/// Whether it is Dovecot 2.4 or later.
+fn is_2_4() -> bool {
+    let output = Program::new("/usr/sbin/dovecot").arg("--version").run();
+    let version = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut numbers = version
+        .split(['.', ' '])
+        .map_while(|n| n.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(2), Some(4))
+}
+
+impl Host for Dovecot {
+    fn start(&self, site: &Site, shim: &Shim) -> Server {
+        let dovecot = installed(&["/usr/sbin/dovecot"], "dovecot-imapd");
+        let directory = Directory::new();
+        fs::create_dir(directory.join("run")).expect("a new directory");
+        let mut server = Program::start_on_free_port(|port| {
+            let configuration = self.configuration(port, &directory, site, shim);
             let file = directory.write("dovecot.conf", configuration);
             Program::new(&dovecot).args(["-F", "-c"]).arg(file)
         });

@@ -41,6 +41,7 @@ impl Host for Lighttpd {
         let lighttpd = installed(&["/usr/sbin/lighttpd"], "lighttpd");
         let directory = Directory::new();
         let mut server = Program::start_on_free_port(|port| {
+            // From 1.4.77 on it has TLS 1.3 alone, unless it is told.
             let mut configuration = format!(
                 "server.modules = ( \"mod_openssl\" )
 server.bind = \"127.0.0.1\"
@@ -51,6 +52,7 @@ server.groupname = \"www-data\"
 ssl.engine = \"enable\"
 ssl.pemfile = \"{}\"
 ssl.privkey = \"{}\"
+ssl.openssl.ssl-conf-cmd = ( \"MinProtocol\" => \"TLSv1.2\" )
 ",
                 directory.path().display(),
                 site.path("chain.pem").display(),

@@ -115,10 +115,14 @@ impl Host for Nginx {
     fn start(&self, site: &Site, shim: &Shim) -> Server {
         let nginx = installed(&["/usr/sbin/nginx"], "nginx-light");
         let directory = Directory::new();
+        // Before 1.19.5 it opens the system's log first, whatever it is told.
+        let help = Program::new(&nginx).arg("-h").run();
+        let can = String::from_utf8_lossy(&help.stderr).contains("-e filename");
+        let early_log: &[&str] = if can { &["-e", "stderr"] } else { &[] };
         let mut server = Program::start_on_free_port(|port| {
             let file = directory.write("nginx.conf", self.configuration(site, port));
             let program = Program::new(&nginx)
-                .args(["-e", "stderr", "-p"])
+                .args(early_log.iter().chain([&"-p"]))
                 .arg(directory.path())
                 .arg("-c")
                 .arg(&file);

@@ -112,6 +112,8 @@ impl Host for Postgres {
             "unix_socket_directories=".to_owned(),
             // It ends with or without a word, as it happens.
             "max_logical_replication_workers=0".to_owned(),
+            // Whether there is one depends on the time.
+            "log_checkpoints=off".to_owned(),
             "ssl=on".to_owned(),
             set("ssl_cert_file", &site.path("chain.pem")),
             set("ssl_key_file", &key),

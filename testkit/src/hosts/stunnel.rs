@@ -18,6 +18,13 @@ impl Stunnel {
         Self::default()
     }
 
+    /// The user that its package makes, whose name was another up to Debian 13.
+    pub fn user() -> &'static str {
+        let users = std::fs::read_to_string("/etc/passwd").expect("it can be read");
+        let old = users.lines().any(|line| line.starts_with("stunnel4:"));
+        if old { "stunnel4" } else { "stunnel" }
+    }
+
     /// Knows the clients' CA from a file of the site.
     pub fn ca_file(mut self, file: &str) -> Self {
         self.ca_file = Some(file.to_owned());
@@ -36,8 +43,9 @@ impl Host for Stunnel {
             let mut configuration = format!(
                 "foreground = yes
 syslog = no
-setuid = stunnel4
-setgid = stunnel4
+pid =
+setuid = {user}
+setgid = {user}
 chroot = {}
 [tls]
 accept = 127.0.0.1:{port}
@@ -48,6 +56,7 @@ key = {}
                 empty.display(),
                 site.path("chain.pem").display(),
                 site.path("key.pem").display(),
+                user = Self::user(),
             );
             if let Some(file) = &self.ca_file {
                 configuration += &format!("CAfile = {}\n", site.path(file).display());
