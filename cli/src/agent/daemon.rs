@@ -28,7 +28,7 @@ use super::stamp::Stamp;
 use super::systemd::Manager;
 use super::unreadable;
 use super::watch::{Changes, Watch};
-use crate::fetch::{Issuers, Manner, Trust};
+use crate::fetch::{Issuers, Manner};
 
 /// How long notices of changes are gathered before anything is looked at.
 const GATHERING: Duration = Duration::from_millis(50);
@@ -50,7 +50,7 @@ pub struct Daemon {
     pub(super) shelf: Shelf,
     pub(super) counters: Counters,
     /// Whose files in `staples/` are still to be looked at.
-    dropped: BTreeSet<Key>,
+    pub(super) dropped: BTreeSet<Key>,
     /// What of the operator's list is to be read though it has not changed.
     pub(super) again: Again,
     /// The directories in which it lies.
@@ -59,7 +59,6 @@ pub struct Daemon {
     pub(super) unreadable: unreadable::Note,
     /// The list's file as it was seen last; None: it was not looked at yet.
     pub(super) list: Option<Option<Stamp>>,
-    reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
     /// What is wrong with the configuration, for whoever looks at the service.
     complaint: Option<String>,
 }
@@ -117,7 +116,7 @@ impl Agenda {
 }
 
 impl Daemon {
-    /// Makes it of its parts; `reload` reads the configuration again.
+    /// Makes it of its parts.
     ///
     /// A file of trusted issuers that cannot be read does not count, and is told with
     /// the other `mistakes` of the configuration.
@@ -130,7 +129,6 @@ impl Daemon {
         settings: Settings,
         mut mistakes: Vec<Mistake>,
         keeper: Keeper,
-        reload: Box<dyn Fn() -> anyhow::Result<Settings>>,
     ) -> anyhow::Result<Self> {
         let (trust, untrusted) = settings.trust()?;
         mistakes.extend(untrusted);
@@ -155,7 +153,6 @@ impl Daemon {
             again: Again::default(),
             directories: Vec::new(),
             list: None,
-            reload,
         })
     }
 
@@ -172,7 +169,7 @@ impl Daemon {
         self.examine_again(&mut threads.inbox);
         loop {
             self.look_where_due(&mut threads, &mut agenda);
-            self.take_some_dropped();
+            self.take_some_dropped(&mut threads.inbox);
             self.start_due(&threads.pool);
             let begun = Instant::now();
             if agenda.metrics.is_some_and(|at| at <= begun) {
@@ -203,6 +200,7 @@ impl Daemon {
                     let _ = answer.try_send(self.room(&key, source));
                 }
                 Event::Left(left) => self.let_in(*left),
+                Event::Judged(judged) => self.judged(*judged),
                 Event::Remove(key) => self.remove(&key),
                 Event::Listed(listed) => {
                     threads.lister.listed(&listed);
@@ -221,8 +219,10 @@ impl Daemon {
                 }
                 Event::Reload => {
                     threads.manager.reloading();
-                    self.read_settings();
-                    threads.inbox.judge_by(Arc::clone(&self.manner));
+                    threads.inbox.configure();
+                }
+                Event::Configured(read) => {
+                    self.configured(*read);
                     self.examine_again(&mut threads.inbox);
                     agenda.look_elsewhere(Instant::now());
                     threads
@@ -280,11 +280,13 @@ impl Daemon {
 
     /// Looks at some of the files in `staples/` that may have changed: a revocation that
     /// comes meanwhile waits for no more.
-    fn take_some_dropped(&mut self) {
+    fn take_some_dropped(&mut self, inbox: &mut Inbox) {
         for _ in 0..DROPPED_AT_ONCE {
-            match self.dropped.pop_first() {
-                Some(key) => self.take_dropped([key]),
-                None => return,
+            let Some(key) = self.dropped.pop_first() else {
+                return;
+            };
+            if let Some(brought) = self.look_at_response(&key) {
+                inbox.judge(brought);
             }
         }
     }
@@ -365,15 +367,11 @@ impl Daemon {
         self.complaint.as_deref().unwrap_or(good)
     }
 
-    fn read_settings(&mut self) {
-        let read = || -> anyhow::Result<(Settings, Manner)> {
-            let settings = (self.reload)()?;
-            let manner = settings.manner(Trust::new(&settings.trusted_issuers)?);
-            Ok((settings, manner))
-        };
-        match read() {
+    /// The configuration was read again.
+    fn configured(&mut self, read: anyhow::Result<(Settings, Arc<Manner>)>) {
+        match read {
             Ok((settings, manner)) => {
-                self.manner = Arc::new(manner);
+                self.manner = manner;
                 self.settings = settings;
                 self.complaint = None;
                 // There may be a responder now where there was none.

@@ -1,14 +1,17 @@
 //! What the agent's main thread is told by the others.
 
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use staplegun_store::Key;
 
+use super::brought::Judged;
 use super::inbox::Left;
 use super::lister::Listed;
 use super::roster::{Room, Source};
-use crate::fetch::Fetched;
+use super::settings::Settings;
+use crate::fetch::{Fetched, Manner};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub enum Event {
     },
     /// A certificate was left in the spool, and was examined.
     Left(Box<Left>),
+    /// A response that was brought was judged.
+    Judged(Box<Judged>),
     /// The operator wants a certificate removed.
     Remove(Key),
     /// What the operator named was looked at.
@@ -43,6 +48,8 @@ pub enum Event {
     Metrics(SyncSender<(String, Duration)>),
     /// Read the configuration again.
     Reload,
+    /// That was done; an error says why it does not count.
+    Configured(Box<anyhow::Result<(Settings, Arc<Manner>)>>),
     /// End; why.
     Stop(&'static str),
 }

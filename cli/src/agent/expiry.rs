@@ -69,6 +69,8 @@ impl Daemon {
     pub(super) fn put_by(&mut self, mut watched: Watched, at: Instant) {
         let key = watched.subject.key();
         self.keeper.put_by(&key, watched.known.as_ref());
+        // What is being judged now is judged anew, should it come back.
+        watched.stamp = None;
         // Whether the operator still names it there, or its successor, is looked up.
         if let Some(path) = watched.notes.path.take() {
             self.again.files.insert(path.into());

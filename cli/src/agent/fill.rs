@@ -186,7 +186,9 @@ impl Reading<'_> {
         let mut notes = said(self.files.notes(key)).unwrap_or_default();
         // Whatever failed before the restart may work now.
         notes.failures = 0;
-        let stamp = stamp::of_response(self.layout, key);
+        // Without an issuer it was not judged: it is looked at once there is one.
+        let issuer = subject.issuer();
+        let stamp = issuer.and_then(|_| stamp::of_response(self.layout, key));
         let stored = self.stored(key, &subject);
         if notes.passed_over.is_none() {
             if notes.left_by.is_none() {

@@ -2,7 +2,11 @@
 //! reading, parsing, and the cryptography that tells who issued a certificate and
 //! whether he is trusted. What is cheap comes first, what root left comes before all
 //! else, and each user has a budget of time.
+//!
+//! What else takes cryptography is done here, too, between two files of the spool:
+//! responses that were brought are judged, and trusted issuers are read again.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +17,7 @@ use staplegun_store::files::Notes;
 use staplegun_store::name;
 use staplegun_store::spool::{self, DropBox};
 
+use super::brought::Brought;
 use super::budget::{Budget, processor_time};
 use super::counters::SpoolRefused;
 use super::event::Event;
@@ -21,7 +26,8 @@ use super::passed_over::PassedOver;
 use super::refusals::Refusals;
 use super::roster::Source;
 use super::sentence::Refusal;
-use crate::fetch::{Issuers, Manner, Subject};
+use super::settings::Settings;
+use crate::fetch::{Issuers, Manner, Subject, Trust};
 
 /// The pause between two looks at what is there.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -46,8 +52,12 @@ pub struct Left {
 enum Order {
     Look,
     Examine(Box<PassedOver>),
-    Judge(Arc<Manner>),
+    Judge(Box<Brought>),
+    Configure,
 }
+
+/// Reads the configuration again.
+pub type Reload = Box<dyn Fn() -> anyhow::Result<Settings> + Send>;
 
 /// The thread, as the main one sees it.
 #[derive(Debug)]
@@ -60,7 +70,8 @@ pub struct Inbox {
 
 impl Inbox {
     /// Opens the spool at `path`, so that programs may leave certificates at once, and
-    /// starts the thread. It tells `events` what it finds, and counts what it refuses.
+    /// starts the thread. It tells `events` what it finds, and counts what it refuses;
+    /// `reload` reads the configuration again.
     ///
     /// # Errors
     ///
@@ -68,6 +79,7 @@ impl Inbox {
     pub fn start(
         path: PathBuf,
         manner: Arc<Manner>,
+        reload: Reload,
         issuers: &Arc<Issuers>,
         refused: &SpoolRefused,
         events: &Sender<Event>,
@@ -75,6 +87,7 @@ impl Inbox {
         let (sender, orders) = channel();
         let mut thread = Thread {
             path,
+            reload,
             examiner: Examiner {
                 manner,
                 issuers: Arc::clone(issuers),
@@ -108,9 +121,14 @@ impl Inbox {
         self.give(Order::Examine(Box::new(passed_over)));
     }
 
-    /// The configuration was read again.
-    pub fn judge_by(&mut self, manner: Arc<Manner>) {
-        self.give(Order::Judge(manner));
+    /// A response is to be judged: [`Event::Judged`].
+    pub fn judge(&mut self, brought: Brought) {
+        self.give(Order::Judge(Box::new(brought)));
+    }
+
+    /// The configuration is to be read again: [`Event::Configured`].
+    pub fn configure(&mut self) {
+        self.give(Order::Configure);
     }
 
     fn give(&mut self, order: Order) {
@@ -133,6 +151,7 @@ impl Inbox {
 
 struct Thread {
     path: PathBuf,
+    reload: Reload,
     examiner: Examiner,
     refused: SpoolRefused,
     events: Sender<Event>,
@@ -148,7 +167,9 @@ struct Agenda {
     /// There may be something new in the spool, to be looked at then.
     look: Option<Instant>,
     /// What was passed over is examined again.
-    again: std::collections::VecDeque<PassedOver>,
+    again: VecDeque<PassedOver>,
+    /// Responses are judged.
+    brought: VecDeque<Brought>,
     /// How many orders there were, and how many the main thread knows to be done.
     given: u64,
     told: u64,
@@ -158,7 +179,8 @@ impl Thread {
     fn work(mut self, orders: &Receiver<Order>) {
         let mut agenda = Agenda {
             look: None,
-            again: std::collections::VecDeque::new(),
+            again: VecDeque::new(),
+            brought: VecDeque::new(),
             given: 0,
             told: 0,
         };
@@ -180,7 +202,8 @@ impl Thread {
                         agenda.look.get_or_insert(next);
                     }
                     Order::Examine(passed_over) => agenda.again.push_back(*passed_over),
-                    Order::Judge(manner) => self.examiner.manner = manner,
+                    Order::Judge(brought) => agenda.brought.push_back(*brought),
+                    Order::Configure => self.configure(),
                 }
             }
             if agenda.look.is_some_and(|at| at <= Instant::now()) {
@@ -190,6 +213,10 @@ impl Thread {
                 agenda.look = (!is_complete).then(|| now + PAUSE);
             }
             let mut is_over = !self.take_one();
+            if let Some(brought) = agenda.brought.pop_front() {
+                self.judge(brought);
+                is_over = false;
+            }
             if let Some(passed_over) = agenda.again.pop_front() {
                 self.examine_again(passed_over);
                 is_over = false;
@@ -302,6 +329,27 @@ impl Thread {
             self.budget.charge(uid, spent, Instant::now());
         }
         true
+    }
+
+    fn judge(&self, brought: Brought) {
+        if let Some(judged) = brought.judge(&self.examiner.manner.policy) {
+            // Without a main thread the process is ending.
+            let _ = self.events.send(Event::Judged(Box::new(judged)));
+        }
+    }
+
+    fn configure(&mut self) {
+        let read = || -> anyhow::Result<(Settings, Arc<Manner>)> {
+            let settings = (self.reload)()?;
+            let manner = settings.manner(Trust::new(&settings.trusted_issuers)?);
+            Ok((settings, Arc::new(manner)))
+        };
+        let read = read();
+        if let Ok((_, manner)) = &read {
+            self.examiner.manner = Arc::clone(manner);
+        }
+        // Without a main thread the process is ending.
+        let _ = self.events.send(Event::Configured(Box::new(read)));
     }
 
     fn examine_again(&mut self, passed_over: PassedOver) {

@@ -1,5 +1,5 @@
-//! What comes from outside: certificates that were left or named, responses that other
-//! tools left in `staples/`. None of it is believed.
+//! Certificates that were left or named, once they were examined: which are let in, and
+//! what is told of the others.
 
 use std::time::Instant;
 
@@ -8,25 +8,14 @@ use staplegun_store::{Key, name};
 
 use super::clock;
 use super::daemon::Daemon;
-use super::expiry;
-use super::fill::said;
 use super::inbox::Left;
 use super::lister::Listed;
-use super::outcome::Origin;
 use super::roster::{Quota, Room, Source};
 use super::sentence::{Refusal, Standing};
-use super::stamp;
 use super::watch::Watch;
-use crate::fetch::{self, Kind, Staple, Subject};
+use crate::fetch::Subject;
 
 impl Daemon {
-    /// None if the certificate's issuer is not known.
-    fn judged(&mut self, key: &Key, der: &[u8]) -> Option<Result<Staple, Kind>> {
-        let watched = self.roster.get_mut(key)?;
-        let issuer = watched.subject.issuer()?;
-        Some(fetch::judge(der, issuer, clock::now(), &self.manner.policy))
-    }
-
     /// Whether there is room for a certificate.
     pub(super) fn room(&self, key: &Key, source: Source) -> Room {
         let quota = Quota {
@@ -94,7 +83,7 @@ impl Daemon {
             }
         }
         // A response for it may have been brought before it was known.
-        self.take_dropped([key]);
+        self.dropped.insert(key);
     }
 
     fn pass_over(
@@ -162,96 +151,5 @@ impl Daemon {
         }
         self.directories = directories;
         watch.is_some_and(|watch| watch.set(&self.watched_directories()))
-    }
-
-    /// Looks for responses in `staples/` that are not what the agent wrote there:
-    /// somebody brought a better one, or it was damaged or removed.
-    pub(super) fn take_dropped(&mut self, keys: impl IntoIterator<Item = Key>) {
-        for key in keys {
-            self.take_dropped_one(&key);
-        }
-    }
-
-    fn take_dropped_one(&mut self, key: &Key) {
-        // What is being written takes its place anyway.
-        if self.keeper.is_writing_response(key) {
-            return;
-        }
-        let stamp = stamp::of_response(&self.layout, key);
-        let Some(watched) = self.roster.get_mut(key) else {
-            return;
-        };
-        if watched.stamp == stamp {
-            return;
-        }
-        let files = self.keeper.files();
-        let found = match files.map_or(Ok(None), |files| files.staples.read(key)) {
-            Ok(found) => found,
-            Err(error) if error.is_for_good() => said(Err(error)),
-            Err(error) => {
-                // It may tell a revocation: it stays, and is looked at again.
-                if watched.unread != stamp {
-                    tracing::error!(
-                        cause = "store",
-                        "{error}; the agent's user must be able to read it: chmod 644"
-                    );
-                }
-                watched.unread = stamp;
-                return;
-            }
-        };
-        watched.stamp = stamp;
-        watched.refused_but_at = None;
-        let known = watched.known.as_ref();
-        if found.as_deref() == known.map(|known| known.der.as_slice()) {
-            return;
-        }
-        let judged = found.as_deref().and_then(|der| self.judged(key, der));
-        match judged {
-            Some(Ok(staple)) => {
-                if let Err(full) = self.accept(key, staple, Origin::File) {
-                    tracing::error!(cause = "map", "{full}");
-                }
-            }
-            Some(Err(Kind::Early { staple, fault })) => {
-                tracing::info!(key = %name::of_key(key), "kept until its time comes: {fault}");
-                self.keep_until_its_time(key, *staple);
-            }
-            Some(Err(kind)) => {
-                if let Some(watched) = self.roster.get_mut(key) {
-                    watched.refused_but_at = expiry::refused_but_at(&kind, clock::now());
-                }
-                let failure = fetch::Failure::at("", kind);
-                tracing::warn!(
-                    key = %name::of_key(key),
-                    cause = failure.cause(),
-                    "refused the response in staples/: {failure}"
-                );
-            }
-            None => {}
-        }
-        self.restore(key);
-    }
-
-    /// Puts what is in use back into `staples/`, unless it lies there or the file
-    /// that was judged has been replaced meanwhile: then that one is judged first.
-    fn restore(&mut self, key: &Key) {
-        if let Some(watched) = self.roster.get_mut(key)
-            && let Some(known) = &watched.known
-            && watched.stamp == stamp::of_response(&self.layout, key)
-        {
-            let files = self.keeper.files();
-            let there = files.and_then(|files| said(files.staples.read(key)));
-            let wanted = Some(known.der.as_slice()).filter(|der| !der.is_empty());
-            let early = watched.early.as_ref().map(|early| early.der.clone());
-            match wanted {
-                wanted if there.as_deref() == wanted => {}
-                // It is taken when its time has come, by the next agent too.
-                _ if there == early => {}
-                Some(der) => self.keeper.write_response(key, der),
-                // What is there is no evidence of the revocation that is known.
-                None => self.keeper.remove_response(key),
-            }
-        }
     }
 }

@@ -3,13 +3,14 @@
 //!
 //! From the bottom up: `decision` says what to do with what came and when to ask
 //! again, `known` what was known before a restart, and both do nothing; `keeper` holds map and files, `roster` the
-//! certificates; `fill`, `intake`, `asking` and `outcome` bring together what comes from
+//! certificates; `fill`, `intake`, `brought`, `asking` and `outcome` bring together what comes from
 //! outside and the decisions; `daemon` is the main thread, which alone decides, and
 //! `pool`, `inbox`, `lister`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others
 //! (`worker`: those that are waited for at the end).
 
 mod addresses;
 mod asking;
+mod brought;
 mod budget;
 mod clock;
 mod configuration;

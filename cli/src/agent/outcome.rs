@@ -66,6 +66,8 @@ impl Daemon {
             completed.let_go();
             watched.subject = Arc::new(completed);
             self.keeper.write_certificate(key, pem);
+            // A response may have been brought that nobody could judge.
+            self.dropped.insert(*key);
         }
         match outcome {
             Ok(received) => self.received(key, received),

@@ -178,7 +178,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (map, staples) = (layout.map(), layout.lasting().join("staples"));
     let spool = layout.spool();
     let reload = Box::new(move || args.settings(is_system));
-    let mut daemon = Daemon::new(layout, settings, mistakes, keeper, reload)?;
+    let mut daemon = Daemon::new(layout, settings, mistakes, keeper)?;
     daemon.fill();
     if fill {
         return Ok(ExitCode::SUCCESS);
@@ -196,6 +196,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let inbox = Inbox::start(
         spool,
         Arc::clone(&daemon.manner),
+        reload,
         &daemon.issuers,
         &daemon.counters.spool_refused,
         &sender,

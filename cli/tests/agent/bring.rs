@@ -168,3 +168,23 @@ fn staplegun_fetch_tells_what_the_agent_did_and_that_it_did_nothing() {
     signal(rustix::process::Signal::CONT).expect("it runs");
     assert_eq!(fetch(good(-30)), (Some(0), "handed_over".into()));
 }
+
+#[test]
+fn a_response_that_came_before_its_certificates_issuer_is_taken_in_once_he_is_known() {
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::status(500, &[]));
+    let spec = Spec::server().ocsp_url(&responder.url());
+    let (alone, complete) = (ca.issue(&spec), ca.issue(&spec));
+    let store = Store::new();
+    store.list(&alone, &[]);
+    let mut agent = store.start(PATIENT);
+    agent.wait_until_failed(&alone);
+    assert!(agent.server.stop().success());
+    let good = Response::good(&alone, &ca).der();
+    bring(&store, &alone, &good);
+    let agent = store.start(PATIENT);
+    let (spool, key) = (store.layout().spool(), crate::support::key(&complete));
+    staplegun_store::spool::publish(&spool, &key, &[&complete.der(), &ca.der()])
+        .expect("published");
+    agent.wait_until_served(&alone, &good);
+}

@@ -13,6 +13,7 @@ mod inward;
 mod issuers;
 mod judgement;
 mod life;
+mod main_thread;
 mod naming;
 mod proxies;
 mod real;
