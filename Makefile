@@ -22,6 +22,7 @@
 #   make packages .deb packages, tarball, wheel, .rpm, .apk and Arch's, in target/packages
 #   make check-packages  makes all but .deb twice, and installs each as a user would
 #   make check-deb    installs, upgrades and removes the .deb packages in other Debians
+#   make check-systemd  types what the documents say on a Debian under systemd
 #   make release-check   whether the tree is ready to be tagged
 #   make install  DESTDIR= PREFIX=/usr/local SYSCONFDIR=/etc
 #
@@ -38,7 +39,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 LIBRARY := $(TARGET)/release/libstaplegun.so
 
-.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-distributions check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header man install needed packages check-packages deb check-deb deb-smoke release-check clean check-images
+.PHONY: all library program demo check check-rust check-c check-examples check-judges check-judges-quick check-programs check-distributions check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-hold bench-baseline header man install needed packages check-packages deb check-deb deb-smoke check-systemd systemd-smoke release-check clean check-images
 
 all: library program
 
@@ -55,7 +56,7 @@ needed:
 demo: needed all
 	tools/demo $(LIBRARY) $(TARGET)/release/staplegun
 
-check: needed all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke bench-hold deb-smoke
+check: needed all check-rust fuzz-smoke check-c faults-smoke memory-smoke check-examples check-judges-quick bench-smoke bench-hold deb-smoke systemd-smoke
 
 # Formatting and lints stand first: they are the quickest to fail. The servers run
 # as other users, who need not be able to enter this directory: hence the copy. The program is
@@ -216,6 +217,10 @@ deb: needed all
 # run is one of them; the whole has machines under systemd.
 check-deb deb-smoke: deb
 	tools/deb-check $(TARGET)/packages $(if $(filter deb-smoke,$@),--quick)
+
+# The smoke run has Redis alone. Where no machine can be booted it says so, loudly.
+check-systemd systemd-smoke: needed all
+	tools/systemd-check $(TARGET)/release $(if $(filter systemd-smoke,$@),--quick)
 
 install: all
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
