@@ -91,7 +91,7 @@ impl Daemon {
         match judgement {
             Ok(staple) => {
                 if let Err(full) = self.accept(&key, staple, Origin::File) {
-                    tracing::error!(cause = "map", "{full}");
+                    tracing::error!(key = %name::of_key(&key), cause = "map", "{full}");
                 }
             }
             Err(Kind::Early { staple, fault }) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::{Fault, UnixTime, Validity};
-use staplegun_store::Key;
+use staplegun_store::{Key, name};
 
 use super::daemon::Daemon;
 use super::outcome::Origin;
@@ -94,10 +94,10 @@ impl Daemon {
         self.keeper.write_notes(&key, &watched.notes);
         self.roster.take_in(watched, at);
         match known {
-            Some(revoked) if !revoked.is_good() => self.withdraw(&key, revoked, Origin::File),
+            Some(revoked) if !revoked.is_good() => self.withdraw_known(&key, revoked),
             Some(good) if good.is_fresh(now) => {
                 if let Err(full) = self.take_into_use(&key, good, Origin::File) {
-                    tracing::error!(cause = "map", "{full}");
+                    tracing::error!(key = %name::of_key(&key), cause = "map", "{full}");
                 }
             }
             _ => {}

@@ -15,7 +15,6 @@ use super::clock;
 use super::daemon::Daemon;
 use super::expiry;
 use super::known;
-use super::outcome::Origin;
 use super::passed_over::PassedOver;
 use super::roster::{Source, Watched};
 use super::stamp::{self, Stamp};
@@ -125,6 +124,7 @@ impl Daemon {
             false => 0,
         };
         let known = known::recover(staple, &notes, in_map, now);
+        let is_users = notes.left_by.is_some();
         self.roster.admit(subject, Source::Store, notes, at);
         if let Some(watched) = self.roster.get_mut(&key) {
             // Judged now: looked at again only when somebody changes the file, or when
@@ -137,7 +137,7 @@ impl Daemon {
             return false;
         };
         if !known.is_good() {
-            self.withdraw(&key, known, Origin::File);
+            self.withdraw_known(&key, known);
             return false;
         }
         if !known.is_fresh(now) {
@@ -146,8 +146,8 @@ impl Daemon {
         let is_better = in_map.is_none_or(|summary| {
             summary.state != State::Good || better(&good_in_map(summary), &known.judged(), now)
         });
-        if is_better && let Err(error) = self.keeper.staple(&key, &known) {
-            tracing::error!(cause = "map", "{error}");
+        if is_better && let Err(error) = self.keeper.staple(&key, &known, is_users) {
+            tracing::error!(key = %name::of_key(&key), cause = "map", "{error}");
             return false;
         }
         let wait = Duration::from_secs(u64::try_from(next).unwrap_or(0));

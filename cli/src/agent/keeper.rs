@@ -3,6 +3,7 @@
 //! Files that cannot be written stop nothing: responses are served from the map.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,31 @@ pub struct Keeper {
     /// Expired responses in the map that belong to no certificate, and since when that
     /// is known.
     strays: HashMap<Key, Instant>,
+}
+
+/// Of the map users other than root leave one part of so many to root and the agent's own.
+const PART_OF_ROOT: usize = 4;
+
+/// Why there was no room in the map.
+#[derive(Debug)]
+pub enum NoRoom {
+    /// The map has none, or says what else is wrong.
+    Map(MapError),
+    /// What is left is not for users other than root.
+    ForUsers,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map(error) => error.fmt(f),
+            Self::ForUsers => write!(
+                f,
+                "what is left of the live map is kept for root and the agent's own user: raise \
+                 map-size, which counts after a reboot, or lower max-certificates"
+            ),
+        }
+    }
 }
 
 /// How long they stay.
@@ -156,16 +182,27 @@ impl Keeper {
         }
     }
 
-    /// Staples `staple` from now on.
+    /// Staples `staple` from now on; `is_users` says that another user than root left the
+    /// certificate.
     ///
     /// # Errors
     ///
     /// If the map is full; what was stapled stays.
-    pub fn staple(&mut self, key: &Key, staple: &Staple) -> Result<(), MapError> {
+    pub fn staple(&mut self, key: &Key, staple: &Staple, is_users: bool) -> Result<(), NoRoom> {
         let validity = staple.validity;
         // The map counts up to and with the last second, a validity without it.
         let last = validity.until.saturating_sub(1);
-        self.writer.put(key, &staple.der, validity.from, last)
+        self.has_room(key, staple.der.len(), is_users)?;
+        let put = self.writer.put(key, &staple.der, validity.from, last);
+        put.map_err(NoRoom::Map)
+    }
+
+    fn has_room(&self, key: &Key, length: usize, is_users: bool) -> Result<(), NoRoom> {
+        let reserve = self.writer.size() / PART_OF_ROOT;
+        match is_users && !self.writer.leaves(key, length, reserve) {
+            true => Err(NoRoom::ForUsers),
+            false => Ok(()),
+        }
     }
 
     /// Staples nothing good any more: `revoked` tells a revocation. It is stapled itself
@@ -174,13 +211,24 @@ impl Keeper {
     /// # Errors
     ///
     /// If the map is full and had no response either.
-    pub fn withdraw(&mut self, key: &Key, revoked: &Staple, staples: bool) -> Result<(), MapError> {
+    pub fn withdraw(
+        &mut self,
+        key: &Key,
+        revoked: &Staple,
+        staples: bool,
+        is_users: bool,
+    ) -> Result<(), NoRoom> {
         let Staple { der, validity, .. } = revoked;
         let last = validity.until.saturating_sub(1);
-        if staples && self.writer.revoke(key, der, validity.from, last).is_ok() {
+        let mut revoke = |der: &[u8]| {
+            self.has_room(key, der.len(), is_users)?;
+            let revoked = self.writer.revoke(key, der, validity.from, last);
+            revoked.map_err(NoRoom::Map)
+        };
+        if staples && revoke(der).is_ok() {
             return Ok(());
         }
-        self.writer.revoke(key, &[], validity.from, last)
+        revoke(&[])
     }
 
     /// What the map holds.
@@ -196,7 +244,7 @@ impl Keeper {
         match known.filter(|known| !known.is_good()) {
             Some(revoked) => {
                 // There is room: it has a record.
-                let _ = self.withdraw(key, revoked, false);
+                let _ = self.withdraw(key, revoked, false, false);
             }
             None => drop(self.writer.remove(key)),
         }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use staplegun_ocsp::time::Rfc3339;
 use staplegun_ocsp::{CLOCK_SKEW, Verdict};
-use staplegun_store::map::MapError;
 use staplegun_store::{Key, name};
 
 use super::clock;
 use super::daemon::Daemon;
 use super::decision::{Decision, Why, after_failure, after_success, decide};
+use super::keeper::NoRoom;
 use super::known;
 use crate::fetch::{Failure, Fetched, Kind, Received, Staple};
 
@@ -104,7 +104,7 @@ impl Daemon {
                 && staple.is_fresh(now)
                 && let Err(full) = self.accept(&key, staple, Origin::Earlier)
             {
-                tracing::error!(cause = "map", "{full}");
+                tracing::error!(key = %name::of_key(&key), cause = "map", "{full}");
             }
         }
     }
@@ -210,7 +210,7 @@ impl Daemon {
         key: &Key,
         staple: Staple,
         from: Origin<'_>,
-    ) -> Result<Decision, MapError> {
+    ) -> Result<Decision, NoRoom> {
         let Some(watched) = self.roster.get_mut(key) else {
             return Ok(Decision::Keep(Why::Same));
         };
@@ -218,26 +218,31 @@ impl Daemon {
         let certificate = watched.subject.leaf.display_subject();
         match decision {
             Decision::Staple => {
+                let until = staple.validity.until;
+                self.take_into_use(key, staple, from)?;
                 tracing::info!(
                     %certificate,
                     key = %name::of_key(key),
-                    until = %Rfc3339(staple.validity.until),
+                    until = %Rfc3339(until),
                     %from,
                     "stapling a new response"
                 );
-                self.take_into_use(key, staple, from)?;
             }
             Decision::Withdraw => {
                 self.counters.revocations += 1;
                 let since = since(&staple);
                 // First of all: nothing before it may take time.
-                self.withdraw(key, staple, from);
+                let done = self.withdraw(key, staple, from);
+                let unsaid = match done {
+                    Ok(()) => String::new(),
+                    Err(full) => format!(" (servers are not told: {full})"),
+                };
                 tracing::error!(
                     %certificate,
                     key = %name::of_key(key),
                     cause = CAUSE_REVOKED,
                     %from,
-                    "the certificate IS REVOKED{since}: replace it"
+                    "the certificate IS REVOKED{since}: replace it{unsaid}"
                 );
             }
             Decision::Keep(Why::Same | Why::NotNewer) => {
@@ -273,15 +278,15 @@ impl Daemon {
         key: &Key,
         staple: Staple,
         from: Origin<'_>,
-    ) -> Result<(), MapError> {
-        let put = self.keeper.staple(key, &staple);
+    ) -> Result<(), NoRoom> {
+        let is_users = self.is_users(key);
+        self.keeper.staple(key, &staple, is_users)?;
         match from {
             Origin::Responder(_) | Origin::Earlier => {
                 self.keeper.write_response(key, &staple.der);
             }
             Origin::File => self.keeper.leave_response(key),
         }
-        put?;
         self.know(key, staple);
         Ok(())
     }
@@ -290,19 +295,34 @@ impl Daemon {
     /// operator wants it so: at once, whatever the disk does. The evidence is written
     /// meanwhile; were the machine to stop before it is on the disk, the next agent
     /// would ask at once for what it found there.
-    pub(super) fn withdraw(&mut self, key: &Key, staple: Staple, from: Origin<'_>) {
-        let staples = self.settings.staple_revoked;
-        let done = self.keeper.withdraw(key, &staple, staples);
+    ///
+    /// # Errors
+    ///
+    /// If the map has no room to say so. It had no response for the certificate then.
+    fn withdraw(&mut self, key: &Key, staple: Staple, from: Origin<'_>) -> Result<(), NoRoom> {
+        let (staples, is_users) = (self.settings.staple_revoked, self.is_users(key));
+        let done = self.keeper.withdraw(key, &staple, staples, is_users);
         match from {
             Origin::Responder(_) | Origin::Earlier => {
                 self.keeper.write_evidence(key, &staple.der);
             }
             Origin::File => self.keeper.leave_response(key),
         }
-        if let Err(error) = done {
-            tracing::error!(cause = "map", "{error}");
-        }
         self.know(key, staple);
+        done
+    }
+
+    /// Withdraws what was known before to be revoked, so that nobody has to be told.
+    pub(super) fn withdraw_known(&mut self, key: &Key, revoked: Staple) {
+        if let Err(full) = self.withdraw(key, revoked, Origin::File) {
+            tracing::error!(key = %name::of_key(key), cause = "map", "{full}");
+        }
+    }
+
+    /// Whether another user than root left that certificate.
+    fn is_users(&mut self, key: &Key) -> bool {
+        let watched = self.roster.get_mut(key);
+        watched.is_some_and(|watched| watched.notes.left_by.is_some())
     }
 
     /// This is what is known from now on; the notes follow. Those of a revocation are

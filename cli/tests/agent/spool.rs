@@ -291,6 +291,59 @@ fn what_users_leave_together_is_bounded_and_bounds_root_not() {
 }
 
 #[test]
+fn users_who_fill_the_map_leave_room_for_root() {
+    let mut scene = scene();
+    let anchors = scene.store.directory.write("anchors.pem", scene.ca.pem());
+    // One response is good for all of them, and fills the smallest map soon.
+    let spec = Spec::server().serial(&[7]).ocsp_url(&scene.responder.url());
+    let leaves: Vec<Identity> = (0..40).map(|_| scene.ca.issue(&spec)).collect();
+    let names = (0..80).map(|number| format!("{number:050}.example"));
+    let delegate = names.fold(Spec::responder(), |spec, name| spec.dns_name(&name));
+    let delegate = scene.ca.issue(&delegate);
+    let good = Response::good(&leaves[0], &scene.ca)
+        .delegate(&delegate)
+        .der();
+    scene.responder.set(Behaviour::Answer(good.clone()));
+    let settings = format!(
+        "map-size = 262144\ntrusted-issuers = ['{}']\n{PATIENT}",
+        anchors.display()
+    );
+    let agent = scene.store.start(&settings);
+    for leaf in &leaves {
+        scene.leave_as(NOBODY, leaf, &[&scene.ca]);
+    }
+    let causes = wait::until("every certificate was asked for", || {
+        let notes: Option<Vec<_>> = leaves.iter().map(|leaf| scene.store.notes(leaf)).collect();
+        let told = |notes: &staplegun_store::files::Notes| notes.next_refresh.is_some();
+        let notes = notes.filter(|all| all.iter().all(told))?;
+        Some(notes.into_iter().map(|notes| notes.last_cause))
+    });
+    let full = causes.filter(|cause| cause.as_deref() == Some("map"));
+    let full = full.count();
+    assert!(full > 0 && full < leaves.len(), "{full}");
+    agent.wait_until_logged("kept for root");
+    scene.leaf = scene.ca.issue(&spec);
+    publish(
+        &scene.spool(),
+        &key(&scene.leaf),
+        &[&scene.leaf.der(), &scene.ca.der()],
+    )
+    .expect("published");
+    agent.wait_until_served(&scene.leaf, &good);
+    // What was stapled for users goes on being renewed, whatever is left.
+    let served = leaves.iter().find(|leaf| scene.store.served(leaf).is_ok());
+    let newer = Response::good(&leaves[0], &scene.ca)
+        .delegate(&delegate)
+        .this_update(-60)
+        .der();
+    let served = served.expect("one is served");
+    let file = scene.store.file("staples", served, "der");
+    wait::until("the agent has written it", || std::fs::read(&file).ok());
+    std::fs::write(file, &newer).expect("it can be written");
+    agent.wait_until_served(served, &newer);
+}
+
+#[test]
 fn the_quota_of_a_user_is_kept() {
     let scene = scene();
     let anchors = scene.store.directory.write("anchors.pem", scene.ca.pem());

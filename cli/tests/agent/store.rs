@@ -245,6 +245,17 @@ fn a_full_map_serves_what_is_in_it_and_tells_of_the_rest() {
         assert_eq!(store.served(leaf), expected);
     }
     agent.wait_until_logged("configure a larger map");
+    // One attempt is one line.
+    let log = agent.server.stderr();
+    let told = |line: &&str| line.contains("configure a larger map");
+    assert_eq!(
+        log.lines()
+            .filter(told)
+            .find(|line| !line.contains(" WARN no new")),
+        None
+    );
+    let stapling = log.matches("stapling a new response").count();
+    assert_eq!(stapling, leaves.len() - full.len(), "{log}");
     let output = store.staplegun(&["status"]);
     assert_eq!(output.status.code(), Some(1));
     // A revocation takes no room, and gives none back: but it is told.

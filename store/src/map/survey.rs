@@ -125,12 +125,22 @@ impl Records {
     /// Takes a free record for a response of `length` bytes. It has the capacity
     /// that a new one would get, or little more.
     pub(crate) fn take_free(&mut self, length: usize) -> Option<u32> {
-        let least = format::capacity_for(length);
-        let most = least + least / 16;
         let (_, units) = self
             .free
-            .range_mut(least..=most)
+            .range_mut(alike(length))
             .find(|(_, units)| !units.is_empty())?;
         units.pop()
     }
+
+    /// Whether there is such a one.
+    pub(crate) fn has_free(&self, length: usize) -> bool {
+        let mut alike = self.free.range(alike(length));
+        alike.any(|(_, units)| !units.is_empty())
+    }
+}
+
+/// The capacities that do for a response of `length` bytes.
+fn alike(length: usize) -> std::ops::RangeInclusive<usize> {
+    let least = format::capacity_for(length);
+    least..=least + least / 16
 }

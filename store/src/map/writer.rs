@@ -140,6 +140,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether a response of `length` bytes for `key` leaves at least `reserve` bytes of the
+    /// map that were never used. What fits into a record that is there takes none of them.
+    pub fn leaves(&self, key: &Key, length: usize, reserve: usize) -> bool {
+        let end = self.records.end + record_words(format::capacity_for(length));
+        self.fitting(key, length).is_some()
+            || self.records.has_free(length)
+            || 8 * end + reserve <= self.geometry.size
+    }
+
     /// Publishes the response `der` for the leaf with the SHA-256 `key`, valid
     /// from `this_update` to `until` (seconds since 1970). On an error what was
     /// published stays: [`MapError::is_full`] if there is no room.
@@ -221,12 +230,7 @@ impl Writer {
         // What was damaged since it was written is put right in passing.
         create::write_header(&self.mapping, &self.geometry, self.extent);
         let old = self.records.places.get(key).copied();
-        let fitting = old.filter(|old| {
-            self.table()
-                .and_then(|table| table.record(old.unit))
-                .is_some_and(|record| record.capacity >= length)
-        });
-        let unit = match fitting {
+        let unit = match self.fitting(key, length) {
             Some(place) => place.unit,
             None => self.new_record(length)?,
         };
@@ -257,6 +261,16 @@ impl Writer {
             self.retire(key, old.unit);
         }
         Ok(())
+    }
+
+    /// The record for `key`, if a response of `length` bytes fits into it.
+    fn fitting(&self, key: &Key, length: usize) -> Option<Place> {
+        let old = self.records.places.get(key).copied();
+        old.filter(|old| {
+            self.table()
+                .and_then(|table| table.record(old.unit))
+                .is_some_and(|record| record.capacity >= length)
+        })
     }
 
     /// An empty record for a response of `length` bytes, which no bucket leads to.
