@@ -101,6 +101,22 @@ class Work:
             subprocess.run(["openssl", *command], check=True, capture_output=True)
         return f"{os.path.getsize(path['delegate.der'])} bytes"
 
+    def mint_second_alone(self):
+        """A second certificate of the intermediate's without its chain, and its response."""
+        path = {name: os.path.join(self.pki, name) for name in (
+            "server.key", "intermediate.crt", "intermediate.key", "with-responder-2.crt",
+            "alone-2.pem", "alone-2.key", "alone-2.index", "alone-2.der")}
+        shutil.copy(path["with-responder-2.crt"], path["alone-2.pem"])
+        shutil.copy(path["server.key"], path["alone-2.key"])
+        with open(path["alone-2.index"], "w") as file:
+            file.write("V\t491231235959Z\t\t2002\tunknown\t/CN=server.test\n")
+        subprocess.run(["openssl", "ocsp", "-issuer", path["intermediate.crt"],
+                        "-cert", path["alone-2.pem"], "-index", path["alone-2.index"],
+                        "-CA", path["intermediate.crt"], "-rsigner", path["intermediate.crt"],
+                        "-rkey", path["intermediate.key"], "-ndays", "5",
+                        "-respout", path["alone-2.der"]], check=True, capture_output=True)
+        return f"{os.path.getsize(path['alone-2.der'])} bytes"
+
     def with_map_and_spool(self, name, **more):
         """A store whose live map has a response for another certificate, and its spool."""
         store = self.make(name)

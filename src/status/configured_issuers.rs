@@ -1,8 +1,9 @@
 //! What STAPLEGUN_ISSUERS was found to hold, and not to hold, so that not every load of a
 //! certificate reads all of it.
 
-use std::ptr;
 use std::sync::Mutex;
+
+use staplegun_ocsp::{Certificate, MAX_RESPONSE};
 
 use crate::host::memory::try_push;
 use crate::host::output;
@@ -19,7 +20,20 @@ struct Known {
     until: i64,
     /// Leaves whose issuer is not there.
     missing: Vec<[u8; 32]>,
-    found: Vec<OwnedX509>,
+    found: Vec<Issuer>,
+}
+
+/// Not as an X509: that may belong to a library context, which the program frees.
+struct Issuer {
+    certificate: Certificate,
+    der: Vec<u8>,
+}
+
+impl Issuer {
+    fn new(x509: X509Ref<'_>) -> Option<Issuer> {
+        let (certificate, der) = read(x509)?;
+        Some(Issuer { certificate, der })
+    }
 }
 
 /// Never waited for: who does not get it searches.
@@ -34,6 +48,17 @@ impl Known {
     fn is_of(&self, stamp: Stamp) -> bool {
         let now = output::seconds();
         self.stamp == Some(stamp) && (now..=now + BELIEVED_FOR).contains(&self.until)
+    }
+
+    fn issuer_of(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        if self.found.is_empty() {
+            return None;
+        }
+        let (certificate, _) = read(leaf)?;
+        let mut named = (self.found.iter())
+            .filter(|issuer| certificate.names_as_issuer(&issuer.certificate))
+            .filter_map(|issuer| OwnedX509::from_der(leaf.crypto(), &issuer.der));
+        named.find(|issuer| leaf.is_issued_by(issuer.as_ref()))
     }
 }
 
@@ -51,11 +76,8 @@ pub fn find(
         if known.missing.contains(key) {
             return None;
         }
-        // Those of another libcrypto are not ours to touch.
-        let mut found = known.found.iter().map(OwnedX509::as_ref);
-        let of_ours = |issuer: &X509Ref<'_>| ptr::eq(issuer.crypto(), leaf.crypto());
-        if let Some(issuer) = found.find(|issuer| of_ours(issuer) && leaf.is_issued_by(*issuer)) {
-            return issuer.to_owned();
+        if let Some(issuer) = known.issuer_of(leaf) {
+            return Some(issuer);
         }
     }
     let found = search();
@@ -71,7 +93,7 @@ pub fn find(
                 try_push(&mut known.missing, *key);
             }
             Some(issuer) if known.found.len() < MAX_FOUND => {
-                if let Some(issuer) = issuer.as_ref().to_owned() {
+                if let Some(issuer) = Issuer::new(issuer.as_ref()) {
                     try_push(&mut known.found, issuer);
                 }
             }
@@ -79,4 +101,9 @@ pub fn find(
         }
     }
     found
+}
+
+fn read(x509: X509Ref<'_>) -> Option<(Certificate, Vec<u8>)> {
+    let der = x509.to_der(MAX_RESPONSE)?;
+    Some((Certificate::from_der(&der).ok()?, der))
 }
