@@ -9,10 +9,14 @@
 #include "material.h"
 
 #include <dirent.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -180,6 +184,84 @@ static void after_certificate(void)
     next_connection(1);
 }
 
+/* The server of a handshake in another thread, as far as its status callback has come. */
+static struct peers other_peers;
+static atomic_int other_thread;
+
+static int staple_junk(SSL *ssl, void *arg)
+{
+    (void)arg;
+    set_response(ssl, copy_of(&responses[OTHER]), responses[OTHER].length);
+    if (ssl == other_peers.server) {
+        atomic_store(&other_thread, (int)syscall(SYS_gettid));
+    }
+    return ANSWER_OK;
+}
+
+static void *shake_hands(void *arg)
+{
+    (void)arg;
+    peers_handshake(&other_peers);
+    return NULL;
+}
+
+/* Waits until the other thread has come to its callback, and waits for the lock behind it. */
+static void other_thread_waits(void)
+{
+    for (double until = seconds() + CHILD_LIMIT; seconds() < until; sched_yield()) {
+        char path[64], state = 0;
+        snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&other_thread));
+        FILE *file = atomic_load(&other_thread) ? fopen(path, "r") : NULL;
+        int found = file ? fscanf(file, "%*d (%*[^)]) %c", &state) : 0;
+        if (file) {
+            fclose(file);
+        }
+        if (found == 1 && state == 'S') {
+            return;
+        }
+    }
+    broken("the other thread");
+}
+
+/* The next SSL is made while a handshake with the same certificate searches its issuer. */
+static void meanwhile(void)
+{
+    int (*lock)(void *) = (int (*)(void *))host_function_if_any(the_host, "X509_STORE_lock");
+    int (*unlock)(void *) = (int (*)(void *))host_function_if_any(the_host, "X509_STORE_unlock");
+    void *(*store_of)(const SSL_CTX *)
+        = (void *(*)(const SSL_CTX *))host_function(the_host, "SSL_CTX_get_cert_store");
+    check(!lock == !unlock, "a store can be locked or not", "only one of the functions");
+    if (!lock) {
+        return;
+    }
+    /* Only the store can tell the issuer. */
+    struct pair pair = {new_context(TLS1_2), new_context(TLS1_2)};
+    spooled();
+    named.issuer = NULL;
+    set_certificate_callback(the_host, pair.server, by_connection, NULL);
+    ctx_set_status_cb(pair.server, staple_junk);
+    struct peers first;
+    peers_new(&first, pair.client, pair.server);
+    peers_new(&other_peers, pair.client, pair.server);
+    set_status_type(first.client, TYPE_OCSP);
+    set_status_type(other_peers.client, TYPE_OCSP);
+    check_text("a handshake", peers_handshake(&first), "done");
+    lock(store_of(pair.server));
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, shake_hands, NULL) != 0) {
+        broken("pthread_create");
+    }
+    other_thread_waits();
+    L.SSL_free(L.SSL_new(pair.server));
+    unlock(store_of(pair.server));
+    pthread_join(thread, NULL);
+    L.SSL_free(L.SSL_new(pair.server));
+    check_spooled("what another thread was at work on", 1);
+    peers_free(&first);
+    peers_free(&other_peers);
+    pair_free(&pair);
+}
+
 /* Without a map nobody is known to read the spool, and a chroot may have hidden it. */
 static void without_map(void)
 {
@@ -265,7 +347,7 @@ int main(int count, char **arguments)
         void (*run)(void);
     } cases[] = {
         {"lazily", lazily},           {"after-certificate", after_certificate},
-        {"without-map", without_map},
+        {"without-map", without_map}, {"meanwhile", meanwhile},
         {"from-memory", from_memory}, {"of-client", of_client},
         {"once-it-can", once_it_can}, {"after-first", after_first},
         {"once", once},

@@ -311,7 +311,7 @@ unsafe extern "C-unwind" fn ssl_new(ctx: *mut SSL_CTX) -> *mut SSL {
         if deferred::is_pending()
             && let Some(handle) = entry::ctx_handle(ctx)
         {
-            guard::quietly(handle.host().crypto, (), || deferred::do_all(&handle));
+            guard::quietly(handle.host().crypto, (), deferred::do_all);
         }
         if let Some(library) = library {
             deferred::hand_on_if_done(library);

@@ -53,13 +53,13 @@ pub fn leaf(subject: &Subject<'_>, mut work: MutexGuard<'_, Work>, files: bool) 
 }
 
 /// The same for a leaf that a handshake has met, at the next SSL_new: only where an agent
-/// is known to be, and no file is looked at.
-pub fn deferred(leaf: &'static Leaf, key: &Key) {
+/// is known to be, and no file is looked at. False if another thread is at work on it.
+pub fn deferred(leaf: &'static Leaf, key: &Key) -> bool {
     let Some(work) = leaf.work(key) else {
-        return;
+        return !leaf.is(key);
     };
     if map::is_kept_fresh(key, output::seconds()) {
-        return;
+        return true;
     }
     if map::is_mapped() && config::may_open() {
         leave(leaf, key, &work);
@@ -71,6 +71,7 @@ pub fn deferred(leaf: &'static Leaf, key: &Key) {
              'staplegun add FILE'"
         );
     }
+    true
 }
 
 /// Leaves it. What the agent was told then.

@@ -166,7 +166,7 @@ pub fn presented<'s>(ssl: &'s Ssl, ctx: &SslCtx, context: &Context) -> Option<Pr
         let place = Place::of_ssl(ssl, ctx, context);
         guard::quietly(x509.crypto(), (), || {
             place.with_subject(leaf, key, x509, |subject| {
-                deferred::met(subject, ctx, context);
+                deferred::met(subject, context);
             });
         });
     }

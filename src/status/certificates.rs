@@ -83,30 +83,30 @@ impl Certificates {
         unchanged.then_some((leaf, key))
     }
 
-    /// Notes that `x509` is `leaf`. Not noted if another thread changes the list: then
-    /// handshakes hash it.
-    pub fn add(&self, x509: X509Ref<'_>, leaf: &'static Leaf, key: &Key) {
+    /// Notes that `x509` is `leaf`, and answers whether that is new. Not noted if another
+    /// thread changes the list: then handshakes hash it.
+    pub fn add(&self, x509: X509Ref<'_>, leaf: &'static Leaf, key: &Key) -> bool {
         let Some(_claimed) = self.claim.take() else {
-            return;
+            return false;
         };
         if (self.places.iter()).any(|p| p.x509.load(Ordering::Relaxed) == x509.as_ptr()) {
-            return;
+            return false;
         }
         let Some(owned) = x509.to_owned() else {
-            return;
+            return false;
         };
         if !leaf.begin_use(key) {
-            return;
+            return false;
         }
         let at = self.place_for(leaf);
         let Some(place) = self.places.get(at) else {
             leaf.end_use();
-            return;
+            return false;
         };
         self.last.store(at, Ordering::Relaxed);
-        let version = self.version.load(Ordering::Relaxed);
-        self.version
-            .store(version.wrapping_add(1), Ordering::Relaxed);
+        // It is odd already in a child of a process that forked in the middle of this.
+        let changing = self.version.load(Ordering::Relaxed) | 1;
+        self.version.store(changing, Ordering::Relaxed);
         fence(Ordering::Release);
         let before = place.take(x509.crypto());
         place
@@ -114,13 +114,14 @@ impl Certificates {
             .store(ptr::from_ref(leaf).cast_mut(), Ordering::Relaxed);
         place.x509.store(owned.into_raw(), Ordering::Relaxed);
         self.version
-            .store(version.wrapping_add(2), Ordering::Release);
+            .store(changing.wrapping_add(1), Ordering::Release);
         self.crypto
             .store(ptr::from_ref(x509.crypto()).cast_mut(), Ordering::Relaxed);
         if let Some((x509, leaf)) = before {
             drop(x509);
             leaf.end_use();
         }
+        true
     }
 
     /// What the context holds, each with the leaf that it is, for work at a load.

@@ -1,8 +1,7 @@
-//! What a handshake leaves to be done when the process makes its next SSL: telling the
-//! agent of a certificate that no load has shown, and holding the certificate of a
-//! connection, so that the next handshake need not hash it.
-//!
-//! A handshake puts it down in memory, of which there is little, and waits for nobody.
+//! What a handshake does about a certificate that no load has shown. The context holds it,
+//! so that the next handshake need not hash it. The agent is told when the process makes
+//! its next SSL: a handshake puts that down in memory, of which there is little, and waits
+//! for nobody.
 
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -10,12 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use staplegun_store::Key;
 
 use crate::config;
-use crate::host::ctx::SslCtx;
 use crate::host::library::Library;
 use crate::host::memory::try_box;
 use crate::host::process::{self, Origin};
 use crate::host::route;
-use crate::host::x509::OwnedX509;
 use crate::staples::file::Subject;
 use crate::staples::leaf::{Leaf, Told};
 use crate::staples::{leaves, publish};
@@ -39,12 +36,10 @@ static WAITING: [AtomicPtr<Deferred>; MAX_WAITING] =
 /// Whether anything is to be done at the next SSL_new. The first one is noted.
 static PENDING: AtomicBool = AtomicBool::new(true);
 
-/// What waits.
+/// A leaf that the agent is to be told of.
 struct Deferred {
     leaf: &'static Leaf,
     key: Key,
-    /// The certificate that is to be held, for the context at this address.
-    held: Option<(OwnedX509, usize)>,
 }
 
 /// Whether SSL_new has more to do than to hand on.
@@ -84,8 +79,7 @@ pub fn tell(leaf: &'static Leaf, key: &Key, known: Told) {
     if !config::get().publishes || !leaf.tell_soon(known) {
         return;
     }
-    let (key, held) = (*key, None);
-    if !put(Deferred { leaf, key, held }) {
+    if !put(Deferred { leaf, key: *key }) {
         leaf.set_told(known);
     }
 }
@@ -103,24 +97,15 @@ fn may_hold(context: &Context) -> bool {
     context.library.is_default() && held < MAX_HELD
 }
 
-/// A handshake meets a certificate that its context does not hold: it is to be held, and
-/// the agent told of its leaf if it has not been.
-pub fn met(subject: &Subject<'_>, ctx: &SslCtx, context: &Context) {
-    if subject.leaf.told() == Told::Nothing && subject.learn_in_memory() {
-        tell(subject.leaf, &subject.key, Told::Nothing);
+/// A handshake meets a certificate that its context does not hold: it is held from now on,
+/// and the agent to be told of its leaf if it has not been.
+pub fn met(subject: &Subject<'_>, context: &Context) {
+    let Subject { leaf, key, .. } = subject;
+    if leaf.told() == Told::Nothing && subject.learn_in_memory() {
+        tell(leaf, key, Told::Nothing);
     }
-    hold(subject, ctx, context);
-}
-
-fn hold(subject: &Subject<'_>, ctx: &SslCtx, context: &Context) {
-    if !may_hold(context) {
-        return;
-    }
-    context.held_for_connections.fetch_add(1, Ordering::Relaxed);
-    if let Some(x509) = subject.x509.to_owned() {
-        let (leaf, key) = (subject.leaf, subject.key);
-        let held = Some((x509, ctx.address()));
-        put(Deferred { leaf, key, held });
+    if may_hold(context) && context.certificates.add(subject.x509, leaf, key) {
+        context.held_for_connections.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -147,9 +132,9 @@ fn put(deferred: Deferred) -> bool {
     done
 }
 
-/// The program makes an SSL of `ctx`: what waits is done now. The first one ends the time
-/// in which a load may wait.
-pub fn do_all(ctx: &SslCtx) {
+/// The program makes an SSL: what waits is done now. The first one ends the time in which
+/// a load may wait.
+pub fn do_all() {
     if !PENDING.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -160,23 +145,10 @@ pub fn do_all(ctx: &SslCtx) {
             continue;
         }
         // SAFETY: `put` made it, and only this thread has it now.
-        let waiting = unsafe { Box::from_raw(waiting) };
-        waiting.be_done(ctx);
-    }
-}
-
-impl Deferred {
-    fn be_done(self, ctx: &SslCtx) {
-        let Deferred { leaf, key, held } = self;
-        let context = Context::get(ctx);
-        match held {
-            Some((x509, address)) if address == ctx.address() => {
-                if let Some(context) = context {
-                    context.certificates.add(x509.as_ref(), leaf, &key);
-                }
-            }
-            Some(_) => {}
-            None => publish::deferred(leaf, &key),
+        let waiting = unsafe { *Box::from_raw(waiting) };
+        // Another thread is at work on it: the next SSL finds it again.
+        if !publish::deferred(waiting.leaf, &waiting.key) {
+            put(waiting);
         }
     }
 }
