@@ -240,6 +240,21 @@ fn a_file_is_replaced_whole_and_keeps_its_mode_whatever_the_umask() {
 }
 
 #[test]
+fn a_file_that_is_replaced_stays_its_owners_so_that_his_server_can_read_it() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let scene = scene();
+    let file = scene.directory.write("out.der", "old");
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("it is ours");
+    chown(&file, Some(65534), Some(61001)).expect("the test runs as root");
+    let told = scene.fetch(&["-o", file.to_str().expect("UTF-8")]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    assert_eq!(std::fs::read(&file).ok(), Some(scene.good.clone()));
+    let about = std::fs::metadata(&file).expect("it is there");
+    assert_eq!((about.uid(), about.gid()), (65534, 61001));
+    assert_eq!(about.mode() & 0o777, 0o600);
+}
+
+#[test]
 fn a_full_disk_leaves_the_old_file_as_it_was() {
     let scene = scene();
     let small = scene.directory.join("small");

@@ -22,7 +22,7 @@ mod replace;
 pub use batch::{Change, Failed, What, Which};
 pub use directory::Directory;
 pub use notes::Notes;
-pub use replace::{Lasting, PUBLIC, behind_links, make_directory, replace};
+pub use replace::{Lasting, PUBLIC, behind_links, make_directory, replace, replace_for};
 
 use crate::Key;
 use std::fmt;

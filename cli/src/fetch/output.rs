@@ -3,13 +3,13 @@
 
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
 use staplegun_ocsp::{Policy, UnixTime};
-use staplegun_store::files::{Lasting, PUBLIC, behind_links, replace};
+use staplegun_store::files::{Lasting, PUBLIC, behind_links, replace_for};
 
 use super::{Staple, Subject, judge};
 use crate::agent::{Decision, Why, decide};
@@ -39,7 +39,8 @@ impl fmt::Display for Output {
 }
 
 /// Writes `staple` to `path`; one that says "revoked" only if `even_revoked`. A pipe or
-/// a device is written into, and a file replaced, whose mode is kept.
+/// a device is written into, and a file replaced, whose
+/// owner and mode are kept: who read it can read it still.
 ///
 /// # Errors
 ///
@@ -65,8 +66,10 @@ pub fn write(
     {
         return Ok(Output::Outweighed);
     }
-    let mode = there.map_or(PUBLIC, |there| there.permissions().mode() & 0o777);
-    replace(&behind_links(path), &staple.der, mode, Lasting::OnDisk).with_context(failed)?;
+    let mode = there.as_ref().map_or(PUBLIC, |there| there.mode() & 0o777);
+    let owner = there.map(|there| (there.uid(), there.gid()));
+    let (path, der) = (behind_links(path), &staple.der);
+    replace_for(&path, der, mode, owner, Lasting::OnDisk).with_context(failed)?;
     Ok(Output::Written)
 }
 

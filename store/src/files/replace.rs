@@ -31,11 +31,30 @@ pub enum Lasting {
 ///
 /// Of the system.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32, lasting: Lasting) -> io::Result<()> {
+    replace_for(path, bytes, mode, None, lasting)
+}
+
+/// As [`replace`]; `owner` says whose the file is to be, by user and group, where this
+/// process may give it away. Else it is this process's user's.
+///
+/// # Errors
+///
+/// Of the system.
+pub fn replace_for(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    lasting: Lasting,
+) -> io::Result<()> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file's name"))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = fs::open(parent(path), flags, Mode::empty())?;
     let unfinished = Unfinished::begin(directory.as_fd(), name.to_owned(), bytes, mode)?;
+    if let Some((uid, gid)) = owner {
+        unfinished.give_to(uid, gid)?;
+    }
     if lasting == Lasting::OnDisk {
         unfinished.bring_to_disk()?;
     }
@@ -120,6 +139,15 @@ impl<'a> Unfinished<'a> {
         let mode = Mode::from_raw_mode(mode);
         unfinished.result(fs::fchmod(&unfinished.file, mode))?;
         Ok(unfinished)
+    }
+
+    /// Makes it another user's, if that is allowed.
+    fn give_to(&self, uid: u32, gid: u32) -> Result<(), Errno> {
+        let (uid, gid) = (fs::Uid::from_raw(uid), fs::Gid::from_raw(gid));
+        match fs::fchown(&self.file, Some(uid), Some(gid)) {
+            Err(Errno::PERM) => Ok(()),
+            done => self.result(done),
+        }
     }
 
     /// Before it gets its name: the name must never lead to less than all of it.
