@@ -139,6 +139,33 @@ fn code_is_read_only(path: &Path) -> Outcome {
     }
 }
 
+/// Debuggers, profilers and whoever unwinds out of a signal handler find their way from the
+/// first instruction on, also where the function is written in assembly.
+fn unwinds_from_its_functions(path: &Path) -> Outcome {
+    let listing = tool(
+        "nm",
+        &["--dynamic", "--defined-only", "--format=posix"],
+        path,
+    );
+    let frames = tool("readelf", &["--debug-dump=frames", "--wide"], path);
+    let starts: BTreeSet<u64> = (frames.split("pc=").skip(1))
+        .filter_map(|frame| u64::from_str_radix(frame.split("..").next()?, 16).ok())
+        .collect();
+    let described = |line: &&str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "T", address, ..] = words[..] else {
+            return true;
+        };
+        u64::from_str_radix(address, 16).is_ok_and(|address| starts.contains(&address))
+    };
+    let missing: Vec<_> = listing.lines().filter(|line| !described(line)).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("no frame is described for {missing:?}"))
+    }
+}
+
 /// The test build lets its host break it; a release knows nothing of that.
 fn has_no_faults(path: &Path) -> Outcome {
     let strings = tool("strings", &["--all"], path);
@@ -293,6 +320,16 @@ fn it_is_never_unloaded_and_bound_at_load() {
         "int f;",
         &["-Wl,-z,lazy,-z,nodelete"],
         "NOW",
+    );
+}
+
+#[test]
+fn every_exported_function_can_be_unwound_from() {
+    holds(
+        unwinds_from_its_functions,
+        "__asm__(\".text\\n.globl f\\n.type f, %function\\nf: ret\\n.size f, . - f\\n\");",
+        &[],
+        "no frame is described",
     );
 }
 

@@ -22,9 +22,9 @@ use crate::staples;
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn OPENSSL_init_ssl(options: u64, settings: *const c_void) -> c_int {
     #[cfg(target_arch = "x86_64")]
-    std::arch::naked_asm!("mov rdx, [rsp]", "jmp {}", sym init_ssl);
+    std::arch::naked_asm!(".cfi_startproc", "mov rdx, [rsp]", "jmp {}", ".cfi_endproc", sym init_ssl);
     #[cfg(target_arch = "aarch64")]
-    std::arch::naked_asm!("mov x2, x30", "b {}", sym init_ssl);
+    std::arch::naked_asm!(".cfi_startproc", "mov x2, x30", "b {}", ".cfi_endproc", sym init_ssl);
 }
 
 /// # Safety

@@ -258,7 +258,8 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
 
 /// `SSL_new`: what handshakes have left to be done is done now, before the next one. Mostly
 /// there is nothing, and this stands on the way of every connection: from 3.0 on the second
-/// word of an SSL_CTX is its method, which tells the libssl in seven instructions.
+/// word of an SSL_CTX is its method, which tells the libssl in seven instructions. A naked
+/// function says itself how to unwind from it: as at its begin, all the while.
 ///
 /// # Safety
 /// As for the function of that name in libssl.
@@ -267,6 +268,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
 pub unsafe extern "C-unwind" fn SSL_new(ctx: *mut SSL_CTX) -> *mut SSL {
     #[cfg(target_arch = "x86_64")]
     std::arch::naked_asm!(
+        ".cfi_startproc",
         "test rdi, rdi",
         "jz 2f",
         "mov rax, [rdi + 8]",
@@ -275,11 +277,13 @@ pub unsafe extern "C-unwind" fn SSL_new(ctx: *mut SSL_CTX) -> *mut SSL {
         "jae 2f",
         "jmp [rip + {at_once} + 16]",
         "2: jmp {with_more}",
+        ".cfi_endproc",
         at_once = sym route::SSL_NEW_AT_ONCE,
         with_more = sym ssl_new,
     );
     #[cfg(target_arch = "aarch64")]
     std::arch::naked_asm!(
+        ".cfi_startproc",
         "cbz x0, 2f",
         "adrp x9, {at_once}",
         "add x9, x9, :lo12:{at_once}",
@@ -294,6 +298,7 @@ pub unsafe extern "C-unwind" fn SSL_new(ctx: *mut SSL_CTX) -> *mut SSL {
         "ldr x11, [x9, #16]",
         "br x11",
         "2: b {with_more}",
+        ".cfi_endproc",
         at_once = sym route::SSL_NEW_AT_ONCE,
         with_more = sym ssl_new,
     );

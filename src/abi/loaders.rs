@@ -126,9 +126,9 @@ macro_rules! innermost_loader {
         #[unsafe(no_mangle)]
         pub unsafe extern "C-unwind" fn $name(object: *mut $kind, x509: *mut X509) -> c_int {
             #[cfg(target_arch = "x86_64")]
-            std::arch::naked_asm!("mov rdx, [rsp]", "jmp {}", sym $told_caller);
+            std::arch::naked_asm!(".cfi_startproc", "mov rdx, [rsp]", "jmp {}", ".cfi_endproc", sym $told_caller);
             #[cfg(target_arch = "aarch64")]
-            std::arch::naked_asm!("mov x2, x30", "b {}", sym $told_caller);
+            std::arch::naked_asm!(".cfi_startproc", "mov x2, x30", "b {}", ".cfi_endproc", sym $told_caller);
         }
 
         unsafe extern "C-unwind" fn $told_caller(
