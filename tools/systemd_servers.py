@@ -66,4 +66,37 @@ SERVERS = {
          "</VirtualHost>\n"},
         ["a2enmod -q ssl", "a2dissite -q 000-default"],
         ("docs/operators/apache.md", "Apache")),
+    "squid": Server(
+        "squid-openssl", "squid", 8448, None, "proxy", "/etc/squid/tls",
+        {"/etc/squid/conf.d/tls.conf": "https_port 127.0.0.1:8448 accel defaultsite=localhost "
+         "tls-cert=/etc/squid/tls/chain.pem tls-key=/etc/squid/tls/server.key\n"
+         "visible_hostname localhost\nshutdown_lifetime 0 seconds\n"}, [],
+        ("docs/operators/squid.md", "Squid")),
+    "mosquitto": Server(
+        "mosquitto", "mosquitto", 8883, None, "mosquitto", "/etc/mosquitto/tls",
+        {"/etc/mosquitto/conf.d/tls.conf": "listener 8883 127.0.0.1\n"
+         "certfile /etc/mosquitto/tls/chain.pem\nkeyfile /etc/mosquitto/tls/server.key\n"},
+        [], DROP_IN),
+    "memcached": Server(
+        "memcached", "memcached", 11211, None, "root", "/etc/memcached/tls",
+        {"/etc/memcached.conf+": "--enable-ssl\n"
+         "-o ssl_chain_cert=/etc/memcached/tls/chain.pem,ssl_key=/etc/memcached/tls/server.key\n"},
+        # Its unit takes from root what lets root read everything.
+        ["chgrp memcache /etc/memcached/tls/server.key", "chmod 640 /etc/memcached/tls/server.key"],
+        DROP_IN),
+    "vsftpd": Server(
+        "vsftpd", "vsftpd", 21, "ftp", "root", "/etc/vsftpd/tls",
+        {"/etc/vsftpd.conf+": "ssl_enable=YES\nssl_ciphers=HIGH\n"
+         "rsa_cert_file=/etc/vsftpd/tls/chain.pem\nrsa_private_key_file=/etc/vsftpd/tls/server.key\n"},
+        [], ("docs/operators/others.md", "vsftpd")),
+    "stunnel": Server(
+        "stunnel4", "stunnel@tls", 8447, None, "root", "/etc/stunnel/tls",
+        {"/etc/stunnel/tls.conf": "foreground = yes\npid = /run/stunnel-tls.pid\n[tls]\naccept = 127.0.0.1:8447\n"
+         "connect = 127.0.0.1:8443\ncert = /etc/stunnel/tls/chain.pem\nkey = /etc/stunnel/tls/server.key\n"},
+        ["systemctl enable stunnel@tls"], DROP_IN),
+    "mariadb": Server(
+        "mariadb-server", "mariadb", 3306, "mysql", "mysql", "/etc/mysql/tls",
+        {"/etc/mysql/mariadb.conf.d/99-tls.cnf": "[mariadbd]\nssl-cert = /etc/mysql/tls/chain.pem\n"
+         "ssl-key = /etc/mysql/tls/server.key\nssl-ca = /etc/mysql/tls/ca.pem\n"},
+        [], DROP_IN),
 }
