@@ -88,7 +88,7 @@ SERVERS = {
         "vsftpd", "vsftpd", 21, "ftp", "root", "/etc/vsftpd/tls",
         {"/etc/vsftpd.conf+": "ssl_enable=YES\nssl_ciphers=HIGH\n"
          "rsa_cert_file=/etc/vsftpd/tls/chain.pem\nrsa_private_key_file=/etc/vsftpd/tls/server.key\n"},
-        [], ("docs/operators/others.md", "vsftpd")),
+        [], DROP_IN),
     "stunnel": Server(
         "stunnel4", "stunnel@tls", 8447, None, "root", "/etc/stunnel/tls",
         {"/etc/stunnel/tls.conf": "foreground = yes\npid = /run/stunnel-tls.pid\n[tls]\naccept = 127.0.0.1:8447\n"
