@@ -7,9 +7,8 @@ use std::process::Command;
 
 /// Hosts that a public reader can reach, or that stand in a protocol. Names under
 /// .example, .test, .invalid and .internal, and the loopback, stand for nobody.
-const PUBLIC: [&str; 14] = [
+const PUBLIC: [&str; 13] = [
     "datatracker.ietf.org",
-    "deb.debian.org",
     "docs.openssl.org",
     "docs.rs",
     "etherx.jabber.org",
