@@ -155,6 +155,7 @@ int main(int count, char **words)
         return 2;
     }
     int ask = 0, open = 0, more = -1, wanted = atoi(words[3]);
+    const char *presents = NULL, *staples = NULL;
     check(RAND_set_rand_method(&same_again), "RAND_set_rand_method");
     SSL_CTX *server = server_context(words[1], words[2], words[4]);
     SSL_CTX *client = client_context();
@@ -162,16 +163,22 @@ int main(int count, char **words)
         if (strcmp(words[at], "--ask") == 0) {
             ask = 1;
         } else if (strcmp(words[at], "--native") == 0 && at + 1 < count) {
-            staple_natively(server, words[++at]);
+            staples = words[++at];
         } else if (strcmp(words[at], "--child") == 0 && at + 1 < count) {
             more = atoi(words[++at]);
         } else if (strcmp(words[at], "--present") == 0 && at + 1 < count) {
-            present_for_each(&server, words[++at], words[4]);
+            presents = words[++at];
         } else if (strcmp(words[at], "--still") == 0) {
             still = time(NULL);
         } else if (strcmp(words[at], "--open") == 0) {
             open = 1;
         }
+    }
+    if (presents) {
+        present_for_each(&server, presents, words[4]);
+    }
+    if (staples) {
+        staple_natively(server, staples);
     }
     int stapled = 0;
     long bytes = 0;

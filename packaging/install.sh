@@ -67,7 +67,7 @@ adapted() {
 
 find bin lib include share etc ! -type d | LC_ALL=C sort -r | while IFS= read -r file; do
     case $file in
-        bin/*) place "$prefix/$file" 755 < "$file" ;;
+        bin/* | share/staplegun/hooks/*) place "$prefix/$file" 755 < "$file" ;;
         lib/pkgconfig/*) adapted "$file" | place "$libdir/${file#lib/}" 644 ;;
         lib/systemd/*) adapted "$file" | place "$prefix/$file" 644 ;;
         lib/lib*)

@@ -33,6 +33,7 @@ mod abi;
 mod config;
 mod host;
 mod log;
+mod shared;
 mod staples;
 mod status;
 mod verify;

@@ -5,13 +5,14 @@ use staplegun_testkit::hosts::Nginx;
 use staplegun_testkit::{Host, Server, Shim, Site, Tls};
 
 /// A time as s_client or gnutls-cli writes it, without what only one of them adds:
-/// "Nov 22 13:26:36 2026 GMT", "Sun Nov 22 13:26:36 UTC 2026".
+/// "Dec  1 13:26:36 2026 GMT", "Tue Dec 01 13:26:36 UTC 2026".
 fn bare(time: &str) -> String {
     let words = time.split_whitespace();
     let dropped = [
         "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "UTC", "GMT",
     ];
-    let kept: Vec<&str> = words.filter(|word| !dropped.contains(word)).collect();
+    let kept = words.filter(|word| !dropped.contains(word));
+    let kept: Vec<&str> = kept.map(|word| word.trim_start_matches('0')).collect();
     kept.join(" ")
 }
 

@@ -324,6 +324,29 @@ phase('end')
 }
 
 #[test]
+fn issuers_are_not_searched_again_for_another_of_an_issuer_that_was_found() {
+    let site = Site::new();
+    site.write("issuers.pem", site.root.pem());
+    let other = site.root.issue(&Spec::server());
+    site.write("other.pem", other.pem());
+    site.write("other.key", other.key.pem());
+    let shim = Shim::preloaded().responses(&[
+        &site.write("one.der", site.good().der()),
+        &site.write("two.der", Response::good(&other, &site.root).der()),
+    ]);
+    let script = "
+first = server('cert.pem')
+phase('again')
+again = server('other.pem', 'other.key')
+phase('end')
+";
+    let issuers = site.path("issuers.pem");
+    let scene = Scene::run(site, shim.env("STAPLEGUN_ISSUERS", issuers), script);
+    assert_eq!(scene.count("again", "openat", "issuers.pem"), 0);
+    assert_eq!(scene.log_count(READY), 2, "{}", scene.log);
+}
+
+#[test]
 fn issuers_that_changed_are_searched_again() {
     let (site, shim) = site_without_issuer();
     let script = "

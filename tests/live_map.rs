@@ -9,7 +9,7 @@ use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
 use staplegun_testkit::directory::set_mode;
 use staplegun_testkit::hosts::{Postgres, Python};
-use staplegun_testkit::{Client, Directory, Host, Server, Shim, Site, Spec, wait};
+use staplegun_testkit::{Client, Directory, Host, Program, Server, Shim, Site, Spec, wait};
 
 /// The smallest map.
 const SIZE: usize = 256 * 1024;
@@ -165,6 +165,30 @@ fn what_expired_in_the_map_or_is_early_there_hides_no_good_file() {
     client.handshake().assert_stapled(&good);
     store.put(&site, &other, i64::MAX);
     client.handshake().assert_stapled(&other);
+}
+
+#[test]
+fn an_issuer_is_learnt_when_it_can_be_although_the_map_serves() {
+    let (site, mut store) = (Site::new(), Store::new());
+    let hashed = site.path("hashed");
+    std::fs::create_dir(&hashed).expect("it is new");
+    std::fs::write(hashed.join("ca.pem"), site.root.pem()).expect("it is ours");
+    let done = Program::new("openssl").arg("rehash").arg(&hashed).run();
+    assert!(done.status.success());
+    let good = site.good().der();
+    store.put(&site, &good, i64::MAX);
+    let later = site.path("later.der");
+    let host = Python::with("cert.pem", "key.pem").verify_directory("hashed");
+    let server = host.start(&site, &store.shim().responses(&[&later]));
+    let client = host.client(&server, &site);
+    client.handshake().assert_stapled(&good);
+    // The agent is gone, and the operator has a file instead.
+    store.put(&site, &good, 1);
+    let other = site.good().this_update(-60).der();
+    site.write("later.der", &other);
+    wait::until("the file is stapled", || {
+        (client.handshake().staple.as_deref() == Some(&other[..])).then_some(())
+    });
 }
 
 #[test]

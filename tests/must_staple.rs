@@ -1,5 +1,5 @@
 //! A certificate that demands a staple (RFC 7633) is refused by clients that
-//! honour it, until the server staples.
+//! honour it, until the server staples; and what is told of one that names no responder.
 
 use staplegun_testkit::hosts::Python;
 use staplegun_testkit::{Host, Shim, Site, Spec};
@@ -32,4 +32,28 @@ fn clients_verify_what_a_delegated_responder_signed() {
     client.handshake().assert_stapled(&response);
     client.gnutls().assert_accepted();
     client.curl().assert_accepted();
+}
+
+#[test]
+fn one_that_names_no_responder_is_told_of_once_with_what_that_means() {
+    for (spec, sentence) in [
+        (Spec::server(), "names no OCSP responder"),
+        (
+            Spec::server().must_staple(),
+            "must-staple, and no responder",
+        ),
+    ] {
+        let site = Site::with(&spec);
+        let log = site.write_with_mode("log", "", 0o666);
+        let host = Python::new();
+        let server = host.start(&site, &Shim::preloaded().log(&log));
+        for _ in 0..2 {
+            let client = host.client(&server, &site);
+            client.handshake().assert_no_staple();
+        }
+        let log = std::fs::read_to_string(&log).expect("the log can be read");
+        let told: Vec<&str> = log.lines().filter(|it| it.contains(sentence)).collect();
+        assert_eq!(told.len(), 1, "{log}");
+        assert!(told[0].contains("info:"), "{log}");
+    }
 }

@@ -15,7 +15,19 @@ import collections
 Server = collections.namedtuple(
     "Server", "package unit port starttls user tls files commands page")
 
-DROP_IN = ("docs/operators/README.md", "The drop-in")
+DROP_IN = ("docs/operators/README.md", "By hand")
+ENABLE = ("docs/operators/README.md", "Bringing the library into a service")
+
+# Where a unit has more ports with TLS than one.
+ALSO = {"dovecot": [(995, None), (587, "smtp")]}
+
+UNIT = """[Service]
+User=www-data
+ExecStart={command}
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 SERVERS = {
     "redis": Server(
@@ -35,8 +47,15 @@ SERVERS = {
          "    http-request return status 200\n"},
         ["cat /etc/haproxy/tls/chain.pem /etc/haproxy/tls/server.key > /etc/haproxy/tls/both.pem"],
         DROP_IN),
+    "lighttpd": Server(
+        "lighttpd lighttpd-mod-openssl", "lighttpd", 8446, None, "www-data", "/etc/lighttpd/tls",
+        {"/etc/lighttpd/conf-enabled/99-tls.conf": 'server.modules += ( "mod_openssl" )\n'
+         '$SERVER["socket"] == "127.0.0.1:8446" {\n  ssl.engine = "enable"\n'
+         '  ssl.pemfile = "/etc/lighttpd/tls/chain.pem"\n  ssl.privkey = "/etc/lighttpd/tls/server.key"\n}\n'},
+        [], DROP_IN),
     "unbound": Server(
-        "unbound", "unbound", 8853, None, "root", "/etc/unbound/tls",
+        # The second has what its profile for AppArmor takes in, and what reads that.
+        "unbound apparmor", "unbound", 8853, None, "root", "/etc/unbound/tls",
         {"/etc/unbound/unbound.conf.d/tls.conf": "server:\n  interface: 127.0.0.1@8853\n  tls-port: 8853\n"
          "  tls-service-pem: /etc/unbound/tls/chain.pem\n  tls-service-key: /etc/unbound/tls/server.key\n"},
         # Its root.key comes from a package that is only recommended.
@@ -53,7 +72,7 @@ SERVERS = {
          "inet_interfaces=loopback-only inet_protocols=ipv4"],
         ("docs/operators/postfix.md", "Postfix")),
     "dovecot": Server(
-        "dovecot-imapd", "dovecot", 993, None, "root", "/etc/dovecot/tls",
+        "dovecot-imapd dovecot-pop3d dovecot-submissiond", "dovecot", 993, None, "root", "/etc/dovecot/tls",
         {"/etc/dovecot/conf.d/98-tls.conf": "ssl = required\nssl_cert = </etc/ssl/certs/dovecot.pem\n"
          "ssl_key = </etc/dovecot/tls/server.key\n"},
         ["cp /etc/dovecot/tls/chain.pem /etc/ssl/certs/dovecot.pem"],
@@ -71,7 +90,7 @@ SERVERS = {
         {"/etc/squid/conf.d/tls.conf": "https_port 127.0.0.1:8448 accel defaultsite=localhost "
          "tls-cert=/etc/squid/tls/chain.pem tls-key=/etc/squid/tls/server.key\n"
          "visible_hostname localhost\nshutdown_lifetime 0 seconds\n"}, [],
-        ("docs/operators/squid.md", "Squid")),
+        ENABLE),
     "mosquitto": Server(
         "mosquitto", "mosquitto", 8883, None, "mosquitto", "/etc/mosquitto/tls",
         {"/etc/mosquitto/conf.d/tls.conf": "listener 8883 127.0.0.1\n"
@@ -99,4 +118,60 @@ SERVERS = {
         {"/etc/mysql/mariadb.conf.d/99-tls.cnf": "[mariadbd]\nssl-cert = /etc/mysql/tls/chain.pem\n"
          "ssl-key = /etc/mysql/tls/server.key\nssl-ca = /etc/mysql/tls/ca.pem\n"},
         [], DROP_IN),
+    # Units of an operator's own.
+    "python": Server(
+        "python3", "app-python", 8451, None, "www-data", "/etc/app-python/tls",
+        {"/etc/systemd/system/app-python.service": UNIT.format(
+            command="/usr/bin/python3 /etc/app-python/app.py"),
+         "/etc/app-python/app.py": "import http.server, ssl\n"
+         "context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+         "context.load_cert_chain('/etc/app-python/tls/chain.pem', '/etc/app-python/tls/server.key')\n"
+         "server = http.server.HTTPServer(('127.0.0.1', 8451), http.server.BaseHTTPRequestHandler)\n"
+         "server.socket = context.wrap_socket(server.socket, server_side=True)\n"
+         "server.serve_forever()\n"},
+        ["systemctl daemon-reload", "systemctl enable app-python"], DROP_IN),
+    "gunicorn": Server(
+        "gunicorn", "app-gunicorn", 8452, None, "www-data", "/etc/app-gunicorn/tls",
+        {"/etc/systemd/system/app-gunicorn.service": UNIT.format(
+            command="/usr/bin/gunicorn --chdir /etc/app-gunicorn --workers 2 --bind 127.0.0.1:8452 "
+            "--certfile /etc/app-gunicorn/tls/chain.pem --keyfile /etc/app-gunicorn/tls/server.key app:app\n"
+            "ExecReload=/bin/kill -HUP $MAINPID"),
+         "/etc/app-gunicorn/app.py": "def app(environ, start):\n    start('200 OK', [])\n    return []\n"},
+        ["systemctl daemon-reload", "systemctl enable app-gunicorn"], DROP_IN),
+    "node": Server(
+        "nodejs", "app-node", 8453, None, "www-data", "/etc/app-node/tls",
+        {"/etc/systemd/system/app-node.service": UNIT.format(command="/usr/bin/node /etc/app-node/app.js"),
+         "/etc/app-node/app.js": "const fs = require('fs');\nrequire('https').createServer({\n"
+         "  cert: fs.readFileSync('/etc/app-node/tls/chain.pem'),\n"
+         "  key: fs.readFileSync('/etc/app-node/tls/server.key'),\n"
+         "}, (request, response) => response.end()).listen(8453, '127.0.0.1');\n"},
+        ["systemctl daemon-reload", "systemctl enable app-node"], DROP_IN),
+    "s_server": Server(
+        "openssl", "app-openssl", 8454, None, "www-data", "/etc/app-openssl/tls",
+        {"/etc/systemd/system/app-openssl.service": UNIT.format(
+            command="/usr/bin/openssl s_server -accept 127.0.0.1:8454 -www "
+            "-cert /etc/app-openssl/tls/chain.pem -cert_chain /etc/app-openssl/tls/chain.pem "
+            "-key /etc/app-openssl/tls/server.key")},
+        ["systemctl daemon-reload", "systemctl enable app-openssl"], DROP_IN),
+}
+
+# Those of docs/operators/files.md, which read what the agent shows as files.
+OF_FILES = {
+    "nginx": SERVERS["nginx"],
+    "haproxy": SERVERS["haproxy"],
+    # Reloaded, it reads the key as its own user.
+    "lighttpd": SERVERS["lighttpd"]._replace(user="www-data"),
+    "hitch": Server(
+        "hitch", "hitch", 8447, None, "root", "/etc/hitch/tls",
+        {"/etc/hitch/hitch.conf": 'frontend = "[127.0.0.1]:8447"\nbackend = "[127.0.0.1]:8443"\n'
+         'ocsp-dir = "/etc/hitch/ocsp"\npem-file = "/etc/hitch/tls/both.pem"\n'},
+        ["cat /etc/hitch/tls/chain.pem /etc/hitch/tls/server.key > /etc/hitch/tls/both.pem",
+         "install -d -o _hitch -m 700 /etc/hitch/ocsp"], None),
+    "exim4": Server(
+        "exim4-daemon-light", "exim4", 25, "smtp", "Debian-exim", "/etc/exim4/tls",
+        {"/etc/exim4/conf.d/main/00_tls": "MAIN_TLS_ENABLE = yes\n"
+         "MAIN_TLS_CERTIFICATE = /etc/exim4/tls/chain.pem\nMAIN_TLS_PRIVATEKEY = /etc/exim4/tls/server.key\n"},
+        ["sed -i -e \"s/^dc_use_split_config=.*/dc_use_split_config='true'/\""
+         " -e \"s/^dc_local_interfaces=.*/dc_local_interfaces='127.0.0.1'/\" /etc/exim4/update-exim4.conf.conf",
+         "update-exim4.conf"], None),
 }

@@ -1,44 +1,57 @@
 """The agent on a store of certificates without responses, beside a loop of openssl ocsp."""
 
 import os
+import shutil
 import subprocess
 import time
 
-from .common import Unmeasured, clean_environment, run
+from .common import Responder, Running, Unmeasured, clean_environment, run
 
 
 def measure(bench, _sites):
     count, sample = bench.count("certificates"), bench.count("openssl loop")
     store = bench.path("agent")
-    os.mkdir(store)
-    responder = subprocess.Popen([bench.built("responder"), store, str(count)],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        url = responder.stdout.readline().strip()
-        if not url:
-            raise Unmeasured("the responder did not start")
+    with Responder(bench, store, count) as (keeping, closing):
         leaves = sorted(os.listdir(os.path.join(store, "certs")))[:sample]
         loop = measured([["openssl", "ocsp", "-issuer", "issuer.pem", "-cert", f"certs/{leaf}",
-                          "-url", url, "-no_nonce", "-CAfile", "issuer.pem",
+                          "-url", keeping, "-no_nonce", "-CAfile", "issuer.pem",
                           "-respout", os.path.join(bench.work, leaf)] for leaf in leaves], store)
-        ours = measured([[bench.built("staplegun"), "agent", "--once", "--quiet",
-                          "--dir", store]], store)
-    finally:
-        responder.stdin.close()
-        responder.wait()
-    fetched = len(os.listdir(os.path.join(store, "staples")))
-    if fetched != count:
-        raise Unmeasured(f"the agent has {fetched} of {count} responses")
-    rates = {"agent": count / ours["wall"], "loop": sample / loop["wall"]}
+        floor = measured([[bench.built("floor"), f"certs/{leaves[0]}", "issuer.pem", keeping,
+                           str(count)]], store)
+        other = bench.path("agent-closed")
+        shutil.copytree(store, other)
+        ours = fetched(bench, store, count)
+        closed = fetched(bench, other, count, "--responder", f"{keeping}={closing}")
+    rates = {"agent": count / ours["wall"], "closed": count / closed["wall"],
+             "loop": sample / loop["wall"]}
     bench.row("agent", f"{count:,} certificates, first fetch", rates["agent"], "fetches/s")
+    bench.row("agent", "the same, each connection closed", rates["closed"], "fetches/s")
     bench.row("agent", f"loop of openssl ocsp, {sample} of them", rates["loop"], "fetches/s")
-    times = rates["agent"] / rates["loop"]
-    bench.row("agent", "agent over loop", times, "times", "at least 10", times >= 10)
-    bench.row("agent", "CPU for a fetch", ours["cpu"] / count * 1e6, "µs")
+    for name, what, goal in (("agent", "agent over loop", 25),
+                             ("closed", "agent over loop, each connection closed", 10)):
+        times = rates[name] / rates["loop"]
+        bench.row("agent", what, times, "times", f"at least {goal}", times >= goal)
+    cost, least = (one["cpu"] / count * 1e6 for one in (ours, floor))
+    bench.row("agent", "CPU for a fetch", cost, "µs", "at most 200", cost <= 200)
+    bench.row("agent", "CPU for a fetch, each connection closed", closed["cpu"] / count * 1e6,
+              "µs")
+    bench.row("agent", "CPU for one exchange and one verification", least, "µs")
+    bench.row("agent", "CPU for a fetch, over those", cost / least, "times")
     bench.row("agent", "CPU for a fetch of the loop", loop["cpu"] / sample * 1e6, "µs")
     bench.row("agent", "peak resident memory", ours["peak"] / 1024, "MiB", "under 64",
               ours["peak"] < 64 * 1024)
     revocations(bench)
+    loads(bench)
+
+
+def fetched(bench, store, count, *options):
+    """An agent that fetches all of them and ends."""
+    used = measured([[bench.built("staplegun"), "agent", "--once", "--quiet", "--dir", store,
+                      *options]], store)
+    there = len(os.listdir(os.path.join(store, "staples")))
+    if there != count:
+        raise Unmeasured(f"the agent has {there} of {count} responses")
+    return used
 
 
 def revocations(bench):
@@ -46,11 +59,24 @@ def revocations(bench):
     count, store = bench.count("revocations"), bench.path("revocations")
     os.mkdir(store)
     said = run([bench.built("revocation"), bench.built("staplegun"), store, str(count)])
+    rows(bench, "agent", f"{count:,} revoked at once, told to withdrawn", said, 10)
+
+
+def loads(bench):
+    """How long it takes from a program's load of a certificate to the request for it."""
+    count, store = bench.count("certificates loaded"), bench.path("loads")
+    os.mkdir(store)
+    with Running([bench.built("staplegun"), "agent", "--quiet", "--dir", store]):
+        said = run([bench.built("loaded"), store, str(count)])
+    rows(bench, "agent", f"{count:,} loaded one by one, load to request", said, 50)
+
+
+def rows(bench, part, what, said, limit):
+    """What a program said: the median, what 99 % are below, and the longest."""
     median, nearly_all, longest = (int(word) / 1000 for word in said.split())
-    what = f"{count:,} revoked at once, told to withdrawn"
-    bench.row("agent", f"{what}, median", median, "ms")
-    bench.row("agent", f"{what}, 99 %", nearly_all, "ms", "under 10", nearly_all < 10)
-    bench.row("agent", f"{what}, longest", longest, "ms")
+    bench.row(part, f"{what}, median", median, "ms")
+    bench.row(part, f"{what}, 99 %", nearly_all, "ms", f"at most {limit}", nearly_all <= limit)
+    bench.row(part, f"{what}, longest", longest, "ms")
 
 
 def measured(commands, cwd):

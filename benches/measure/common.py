@@ -28,6 +28,12 @@ COUNTS = {
     "certificates":  (10_000,             20),
     "openssl loop":  (100,                3),
     "revocations":   (1_000,              20),
+    "certificates loaded": (300,          5),
+    "many certificates": (100_000,        20),
+    #                 agents, certificates, seconds of a response's life
+    "fleet":         ((20, 200, 100),     (3, 10, 6)),
+    "fleet fetches": (2_000,              20),
+    "fleet rounds":  (8,                  2),
 }
 
 
@@ -113,6 +119,45 @@ def per_step(counts, spent):
     with concurrent.futures.ThreadPoolExecutor(len(counts)) as pool:
         first, second = pool.map(spent, counts)
     return (second - first) / (counts[1] - counts[0])
+
+
+class Running:
+    """A program that runs in the background, and is told to end with the block."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __enter__(self):
+        self.child = subprocess.Popen(self.command, env=clean_environment(),
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        return self.child
+
+    def __exit__(self, *_):
+        self.child.terminate()
+        self.child.wait()
+
+
+class Responder:
+    """Certificates in a store that is made here, and their responder: its two addresses, of
+    which the second closes each connection."""
+
+    def __init__(self, bench, store, count, *options):
+        os.mkdir(store)
+        self.command = [bench.built("responder"), store, str(count), *options]
+
+    def __enter__(self):
+        self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True)
+        addresses = self.child.stdout.readline().split()
+        if len(addresses) != 2:
+            self.__exit__()
+            raise Unmeasured("the responder did not start")
+        return addresses
+
+    def __exit__(self, *_):
+        self.child.stdin.close()
+        self.child.stdout.close()
+        self.child.wait()
 
 
 def clean_environment(**more):

@@ -17,11 +17,6 @@ HELD = 16
 SLACK = 64
 
 
-def measure(bench, sites):
-    chosen(bench, sites)
-    memory(bench, sites)
-
-
 def of_libc(shared, function):
     """Whether an instruction count says where blocks and strings lie, not what was done."""
     return shared.startswith("libc.so") and BY_ADDRESS.search(function)
@@ -63,7 +58,10 @@ def memory(bench, sites):
     def heap(manner, more):
         options, environment = manners[manner]
         command = command_for(bench, site, "tls1.3", ["--ask", "--open", *options, *more])
-        return int(run(command(count), **environment).split()[2])
+        stapled, _, spent = map(int, run(command(count), **environment).split())
+        if stapled != count:
+            raise Unmeasured(f"{manner}, open: {stapled} of {count} handshakes were stapled")
+        return spent
 
     of_context = heap("map", []) - heap("native", [])
     bench.row("connections", "open, the context's certificate, map over native", of_context,

@@ -8,7 +8,7 @@ import time
 from .common import Unmeasured, clean_environment, run
 
 
-def measure(bench, sites):
+def others(bench, sites):
     empty = empty_object(bench)
     store = sites["P-256"].store
 
@@ -23,7 +23,6 @@ def measure(bench, sites):
     over = statistics.median(shim - nothing for nothing, shim in pairs)
     bench.row("loading", f"/bin/true, median of {len(pairs)} pairs, over empty", over, "µs",
               "at most 300", over <= 300)
-    instructions(bench, sites)
     trace = bench.path("trace")
     run(["strace", "-o", trace, "-E", f"LD_PRELOAD={bench.library}",
          "-E", f"STAPLEGUN_DIR={store}", "/bin/true"])

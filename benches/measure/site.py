@@ -14,15 +14,18 @@ KEYS = {
 class Site:
     """A certification authority and a server's certificate for one kind of key."""
 
-    def __init__(self, bench, kind):
-        self.directory = bench.path(kind)
+    def __init__(self, bench, kind, directory=None):
+        self.directory = bench.path(directory or kind)
         os.mkdir(self.directory)
         self.mint(KEYS[kind])
-        key = self.openssl("x509", "-in", "leaf.pem", "-noout", "-fingerprint", "-sha256")
-        key = key.strip().split("=")[1].replace(":", "").lower()
         os.mkdir(self.store)
-        run([bench.built("examples/publish"), self.store, key, self.response,
-             str(int(time.time()) + 86400)])
+        run([bench.built("examples/publish"), self.store, self.fingerprint("leaf"),
+             self.response, str(int(time.time()) + 86400)])
+
+    def fingerprint(self, name):
+        """The key of a certificate in the live map."""
+        key = self.openssl("x509", "-in", f"{name}.pem", "-noout", "-fingerprint", "-sha256")
+        return key.strip().split("=")[1].replace(":", "").lower()
 
     def mint(self, new_key):
         self.openssl("req", "-x509", *new_key, "-nodes", "-keyout", "ca.key", "-out", "ca.pem",

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{add, agent, check, fetch, libcrypto, probe, remove, run, status};
+use crate::enable::{self, disable};
+use crate::{add, agent, check, fetch, fleet, libcrypto, probe, remove, run, scan, status};
 
 const AFTER_HELP: &str = "\
 Exit status: that of the command, which its own --help tells; 64 the command line is wrong (125 of \
@@ -23,6 +24,8 @@ pub struct Staplegun {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what of this machine speaks TLS, what it staples, and what to do next
+    Scan(scan::Args),
     /// Start a program that staples
     Run(run::Args),
     /// Keep a valid response for every certificate of a store
@@ -35,6 +38,12 @@ pub enum Command {
     Remove(remove::Args),
     /// Show what a store holds and what went wrong
     Status(status::Args),
+    /// Show what a fleet shares, and whether it judges well
+    Fleet(fleet::Args),
+    /// Bring the library into services of systemd
+    Enable(enable::Args),
+    /// Take the library out of services again
+    Disable(disable::Args),
     /// Tell whether a program can be reached, and why not
     Check(check::Args),
     /// Tell what a client sees of a server's staple
@@ -47,12 +56,16 @@ impl Command {
     /// `run` starts (125, as env(1) and nohup(1) have it).
     pub fn status_of_errors(&self) -> u8 {
         match self {
+            Self::Scan(_) => scan::FAILED,
             Self::Run(_) => run::FAILED,
             Self::Agent(_) => agent::FAILED,
             Self::Fetch(_) => fetch::FAILED,
             Self::Add(_) => add::FAILED,
             Self::Remove(_) => remove::FAILED,
             Self::Status(_) => status::FAILED,
+            Self::Fleet(_) => fleet::FAILED,
+            Self::Enable(_) => enable::FAILED,
+            Self::Disable(_) => disable::FAILED,
             Self::Check(_) => check::FAILED,
             Self::Probe(_) => probe::FAILED,
         }
@@ -61,12 +74,16 @@ impl Command {
     /// Does what was asked, and returns the exit status.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Scan(args) => scan::run(args, enable::prospect),
             Self::Run(args) => run::run(args),
-            Self::Agent(args) => agent::run(args),
+            Self::Agent(args) => agent::run(args, status::json),
             Self::Fetch(args) => fetch::run(args),
             Self::Add(args) => add::run(args),
             Self::Remove(args) => remove::run(args),
             Self::Status(args) => status::run(args),
+            Self::Fleet(args) => fleet::run(args),
+            Self::Enable(args) => enable::run(args),
+            Self::Disable(args) => disable::run(args),
             Self::Check(args) => check::run(args),
             Self::Probe(args) => probe::run(args),
         }

@@ -10,9 +10,10 @@ use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
 use staplegun_store::{Key, name, spool};
 
-use crate::agent::{Place, list};
+use crate::agent::Place;
 use crate::complain::complain;
 use crate::fetch::{Issuers, Subject};
+use crate::naming;
 
 const AFTER_HELP: &str = "\
 A program that loads a certificate again brings it back.
@@ -51,7 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let layout = args.place.layout()?;
     let files = Files::of_anybody(layout.lasting());
     let (mut paths, mut keys, mut is_all) = (Vec::new(), Vec::new(), true);
-    let listed = list::read(&layout)?;
+    let listed = naming::all(&layout)?;
     for which in &args.which {
         let before = (paths.len(), keys.len());
         if let Some(key) = which.to_str().and_then(name::to_key) {
@@ -83,7 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     keys.dedup();
     if !paths.is_empty() {
         // First, so that the agent finds none of them there again.
-        list::remove(&layout, &paths)?;
+        naming::remove(&layout, &paths)?;
     }
     remove(&layout, &files, &keys)?;
     Ok(match is_all {
@@ -140,7 +141,7 @@ fn remove(layout: &Layout, files: &Files, keys: &[Key]) -> anyhow::Result<()> {
                     what: What::Remove,
                 }));
             }
-            match files.apply(&changes).into_iter().next() {
+            match files.apply(&changes).failed.into_iter().next() {
                 Some(failed) => Err(failed.error.into()),
                 None => Ok(()),
             }

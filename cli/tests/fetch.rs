@@ -355,6 +355,41 @@ fn the_agents_configuration_says_whom_to_ask_and_how_to_judge() {
 }
 
 #[test]
+fn what_stands_in_file_and_store_is_weighed_as_the_agents_configuration_says() {
+    let scene = scene();
+    let config = scene
+        .directory
+        .write("agent.toml", "[timing]\nlife-without-next-update = 86400\n");
+    let file = scene.directory.join("out.der");
+    let words = [
+        "--json",
+        "--config",
+        config.to_str().expect("UTF-8"),
+        "-o",
+        file.to_str().expect("UTF-8"),
+    ];
+    let fetch = |response: Response| {
+        let der = response.der();
+        scene.responder.set(Behaviour::Answer(der.clone()));
+        let told = scene.fetch(&words);
+        let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+        let word = |what: &str| told[0][what].as_str().map(str::to_owned);
+        (der, word("output"), word("stored"))
+    };
+    let good = |at| Response::good(&scene.leaf, &scene.ca).this_update(at);
+    // Without nextUpdate, it lives for an hour by default, and for a day here.
+    let (newer, written, kept) = fetch(good(-7_200).next_update(None));
+    assert_eq!(
+        (written, kept),
+        (Some("written".into()), Some("kept".into()))
+    );
+    let (_, written, kept) = fetch(good(-10_800).next_update(7_200));
+    let outweighed = || Some("outweighed".into());
+    assert_eq!((written, kept), (outweighed(), outweighed()));
+    assert_eq!(std::fs::read(&file).ok(), Some(newer));
+}
+
+#[test]
 fn the_agents_proxy_is_asked() {
     let scene = scene();
     let leaf = scene

@@ -10,10 +10,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __GLIBC__
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *block, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
+#else
+#include <dlfcn.h>
+
+/* musl's own, which has no other name; its dlsym allocates nothing. */
+#define NEXT(ours, theirs, parameters, arguments)                                          \
+    static void *ours parameters                                                           \
+    {                                                                                      \
+        static void *(*next) parameters;                                                   \
+        if (!next) {                                                                       \
+            *(void **)&next = dlsym(RTLD_NEXT, theirs);                                    \
+        }                                                                                  \
+        return next arguments;                                                             \
+    }
+NEXT(__libc_malloc, "malloc", (size_t size), (size))
+NEXT(__libc_calloc, "calloc", (size_t count, size_t size), (count, size))
+NEXT(__libc_realloc, "realloc", (void *block, size_t size), (block, size))
+NEXT(__libc_memalign, "aligned_alloc", (size_t alignment, size_t size), (alignment, size))
+#endif
 
 static uintptr_t shim_start, shim_end;
 static unsigned long wanted, counted, failed;

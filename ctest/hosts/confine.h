@@ -18,6 +18,9 @@ void confine_to_read_and_write(void);
 /* From here on every call kills that names a file, or opens, lists or connects one. */
 void confine_from_files(void);
 
+/* From here on no page can be had that the kernel wipes on fork, as before Linux 4.14. */
+void confine_from_wiping(void);
+
 /* How a process ends that one of them kills. */
 #define KILLED "signal 31"
 

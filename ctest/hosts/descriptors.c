@@ -92,7 +92,10 @@ static const char *to_a_connection(const struct host *host)
 static const char *nothing_open(const struct host *host)
 {
     host_open(host);
-    closefrom(0);
+    /* close_range, which musl and glibc before 2.34 have no function for. */
+    if (syscall(436, 0, ~0U, 0) != 0) {
+        broken("close_range");
+    }
     exit(strcmp(load_and_staple(), host->expected) == 0 ? 7 : 8);
 }
 

@@ -16,7 +16,8 @@ static void after_cleanup(void)
 {
     /* 1.1.0 and later refuse by now; earlier ones have no clean-up at exit. */
     const char *answer = direct_staple(getenv("HOSTS_PKI"));
-    int good = strcmp(answer, "no context") == 0 || strcmp(answer, early_staple) == 0;
+    int good = strcmp(answer, "no context") == 0 || strcmp(answer, "no initialisation") == 0
+               || strcmp(answer, early_staple) == 0;
     printf(good ? "pass\tafter OpenSSL's clean-up\n" : "fail\tafter OpenSSL's clean-up: %s\n",
            answer);
 }

@@ -2,17 +2,23 @@
  * A certificate that a callback gives to its connections is held by their context, so that
  * it is not hashed in each handshake: also where that makes no SSL itself, because a
  * client's name led to it, and where the SSLs of others come between. It is freed with it.
+ * And it costs no memory for each connection.
  *
  *     held IMAGE PKI alone|preloaded
  */
 #define _GNU_SOURCE
 #include "material.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 
 enum {
     /* More than a context ever holds. */
     CONNECTIONS = 20,
+    /* What libssl itself has for a chain of its own is less than that. */
+    MORE = 8192,
     /* CRYPTO_EX_INDEX_X509 of 1.1.0 and later. */
     CLASS_X509 = 3
 };
@@ -81,6 +87,43 @@ static void choose_another(const struct material *server)
     }
 }
 
+/* musl does not tell what is allocated. */
+#ifdef __GLIBC__
+/* What so many connections have on the heap that stay open, each. */
+static long open_connections(struct pair *pair)
+{
+    struct peers open[CONNECTIONS];
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < CONNECTIONS; i++) {
+        peers_new(&open[i], pair->client, pair->server);
+        set_status_type(open[i].client, TYPE_OCSP);
+        check_text("a connection that stays open", peers_handshake(&open[i]), "done");
+    }
+    long spent = (long)(mallinfo2().uordblks - before);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        peers_free(&open[i]);
+    }
+    return spent / CONNECTIONS;
+}
+
+/* A certificate of its own costs a connection no memory of ours. */
+static void check_memory(const struct material *server)
+{
+    struct pair pair = {new_context(TLS1_2), server_context(TLS1_2, "server")};
+    open_connections(&pair);
+    long of_context = open_connections(&pair);
+    L.SSL_CTX_free(pair.server);
+    chosen = *server;
+    pair.server = server_context(TLS1_2, "other");
+    set_certificate_callback(the_host, pair.server, choose, NULL);
+    open_connections(&pair);
+    long own = open_connections(&pair);
+    check(own < of_context + MORE, "the memory of a connection",
+          "%ld bytes, and %ld with the context's certificate", own, of_context);
+    pair_free(&pair);
+}
+#endif
+
 int main(int count, char **arguments)
 {
     struct host host = host_begin(count, arguments);
@@ -110,5 +153,8 @@ int main(int count, char **arguments)
     check_held("by a name", named_context);
 
     pair_free(&pair);
+#ifdef __GLIBC__
+    check_memory(&server);
+#endif
     return 0;
 }

@@ -47,9 +47,24 @@ static void free_old_locks(void)
     }
 }
 
+/* musl opens the file anew for each, which some hosts forbid themselves; it unloads nothing. */
+static void *handle_of(const struct host *host)
+{
+#ifdef __GLIBC__
+    return dlopen(host->image, RTLD_NOW | RTLD_LOCAL);
+#else
+    static void *handle;
+    handle = handle ? handle : dlopen(host->image, RTLD_NOW | RTLD_LOCAL);
+    return handle;
+#endif
+}
+
 void host_open(const struct host *host)
 {
     libssl_open(host->image, host->preloaded ? SHIM_PRELOADED : NULL, ROUTE_MACRO);
+#ifndef __GLIBC__
+    handle_of(host);
+#endif
     if (libssl_version() < 0x010100) {
         free_old_locks();
         /* As a program must that forks while threads use 1.0.2. */
@@ -60,7 +75,7 @@ void host_open(const struct host *host)
 
 any_function host_function_if_any(const struct host *host, const char *name)
 {
-    void *image = dlopen(host->image, RTLD_NOW | RTLD_LOCAL);
+    void *image = handle_of(host);
     /* A function that the image lacks is none of its programs', although the shim has it. */
     void *found = image ? dlsym(image, name) : NULL;
     if (found && host->preloaded && dlsym(RTLD_DEFAULT, name)) {

@@ -109,10 +109,6 @@ static X509_STORE *store_with_issuer(void)
 
 static int add_to_store(SSL_CTX *ctx)
 {
-    if (libssl_version() < 0x010100) {
-        /* Its stores do not say what they have in memory. */
-        return -1;
-    }
     X509_STORE *store
         = FUNCTION(X509_STORE * (*)(const SSL_CTX *), "SSL_CTX_get_cert_store")(ctx);
     int (*add)(X509_STORE *, X509 *)

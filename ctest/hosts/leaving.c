@@ -266,6 +266,14 @@ static void meanwhile(void)
 static void without_map(void)
 {
     next_connection(0);
+    static char text[1 << 16];
+    FILE *file = fopen(getenv("STAPLEGUN_LOG"), "r");
+    if (file) {
+        text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+        fclose(file);
+    }
+    check(!the_host->preloaded || strstr(text, "'staplegun add FILE'"), "what the log says", "%s",
+          text);
 }
 
 static const char *in_child(const struct host *host)
@@ -306,6 +314,24 @@ static void of_client(void)
     double took = seconds() - before;
     check(took < WAIT_SECONDS, "a client's certificate, time", "%.3f s", took);
     check_spooled("a client's certificate", 0);
+    L.SSL_CTX_free(ctx);
+
+    /* Of a method for both: the connection tells. */
+    int (*use_certificate)(SSL *, const char *, int)
+        = (int (*)(SSL *, const char *, int))host_function(the_host, "SSL_use_certificate_file");
+    ctx = new_context(TLS1_2);
+    SSL *ssl = L.SSL_new(ctx);
+    L.SSL_set_connect_state(ssl);
+    if (use_certificate(ssl, file, 1) != 1) {
+        broken(file);
+    }
+    check_spooled("the certificate of a client's connection", 0);
+    L.SSL_set_accept_state(ssl);
+    if (use_certificate(ssl, file, 1) != 1) {
+        broken(file);
+    }
+    check_is_left("the same of a server's connection");
+    L.SSL_free(ssl);
     L.SSL_CTX_free(ctx);
 }
 

@@ -66,6 +66,13 @@ static const char *shakes_hands(const struct host *host)
     return pair_staple(&pair);
 }
 
+/* Nobody can tell whether this is the process that loaded the certificate. */
+static const char *cannot_tell_a_child(const struct host *host)
+{
+    confine_from_wiping();
+    return shakes_hands(host);
+}
+
 static const char *makes_a_context(const struct host *host)
 {
     load(host);
@@ -130,6 +137,7 @@ int main(int count, char **arguments)
         int own_namespace;
     } cases[] = {
         {"first", "a first handshake that may look at no file", shakes_hands, 0},
+        {"unable", "a first handshake where the kernel wipes no page", cannot_tell_a_child, 0},
         {"context", "one more context that may look at no file", makes_a_context, 0},
         {"known", "a known certificate from memory, where no file may be looked at",
          loads_what_it_has, 0},

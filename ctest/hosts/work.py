@@ -22,6 +22,11 @@ class Work:
         self.home = self.make("home")
         self.maps = {}
 
+    def copy(self, directory):
+        """The same once more, for what runs beside it."""
+        shutil.copytree(self.directory, directory, symlinks=True)
+        return Work(directory, self.shim, self.program)
+
     def make(self, name):
         path = self.path(name)
         os.makedirs(path, exist_ok=True)
@@ -117,6 +122,30 @@ class Work:
                         "-respout", path["alone-2.der"]], check=True, capture_output=True)
         return f"{os.path.getsize(path['alone-2.der'])} bytes"
 
+    def mint_renewed(self):
+        """The server's certificate as it is renewed again and again: the names, and the
+        directory of their responses."""
+        pki, names = self.pki, [f"renewed-{number}" for number in range(8)]
+        responses = self.make("pki/renewed")
+        with open(os.path.join(pki, "renewed.index"), "w") as index:
+            index.writelines(f"V\t491231235959Z\t\t{0x4000 + number:x}\tunknown\t/CN={name}\n"
+                             for number, name in enumerate(names))
+        for number, name in enumerate(names):
+            for command in (
+                    ["x509", "-req", "-in", "server.csr", "-days", "30", "-CA", "intermediate.crt",
+                     "-CAkey", "intermediate.key", "-set_serial", hex(0x4000 + number),
+                     "-extfile", "server.ext", "-out", f"{name}.pem"],
+                    ["ocsp", "-issuer", "intermediate.crt", "-cert", f"{name}.pem", "-index",
+                     "renewed.index", "-CA", "intermediate.crt", "-rsigner", "intermediate.crt",
+                     "-rkey", "intermediate.key", "-ndays", "5",
+                     "-respout", os.path.join(responses, f"{name}.der")]):
+                subprocess.run(["openssl", *command], check=True, capture_output=True, cwd=pki)
+            with open(os.path.join(pki, f"{name}.pem"), "a") as chain:
+                with open(os.path.join(pki, "intermediate.crt")) as issuer:
+                    chain.write(issuer.read())
+            shutil.copy(os.path.join(pki, "server.key"), os.path.join(pki, f"{name}.key"))
+        return names, responses
+
     def with_map_and_spool(self, name, **more):
         """A store whose live map has a response for another certificate, and its spool."""
         store = self.make(name)
@@ -127,13 +156,45 @@ class Work:
     def from_file(self, **more):
         return {"STAPLEGUN_RESPONSE": os.path.join(self.pki, "staple.der"), **more}
 
-    def publish(self, store, *size):
+    def publish(self, store, *size, name="server", response="second"):
         """Puts "second" into the store's live map, for the server's certificate."""
-        pem = os.path.join(self.pki, "server.crt")
+        pem = os.path.join(self.pki, f"{name}.crt")
         der = subprocess.run(["openssl", "x509", "-in", pem, "-outform", "DER"],
                              check=True, stdout=subprocess.PIPE).stdout
         run([self.program, store, hashlib.sha256(der).hexdigest(),
-                    os.path.join(self.pki, "second.der"), FAR, *size])
+                    os.path.join(self.pki, f"{response}.der"), FAR, *size])
+
+    def with_chain(self):
+        """A store whose live map has responses for the server and the intermediate, and for
+        "deep", between whom and the intermediate is another one, for which it has none."""
+        if "chain" in self.maps:
+            return {"STAPLEGUN_DIR": self.maps["chain"]}
+        store = self.maps["chain"] = self.make("whole-chain")
+        with open(os.path.join(self.pki, "deep.index"), "w") as index:
+            index.write("V\t491231235959Z\t\t5002\tunknown\t/CN=deep.test\n")
+        for name, issuer, serial, extensions in (
+                ("below", "intermediate", "0x5001", "intermediate.ext"),
+                ("deep", "below", "0x5002", "server.ext")):
+            for command in (
+                    ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-subj", f"/CN={name}.test", "-keyout", f"{name}.key", "-out", f"{name}.csr"],
+                    ["x509", "-req", "-in", f"{name}.csr", "-days", "30", "-CA", f"{issuer}.crt",
+                     "-CAkey", f"{issuer}.key", "-set_serial", serial, "-extfile", extensions,
+                     "-out", f"{name}.crt"]):
+                subprocess.run(["openssl", *command], check=True, capture_output=True,
+                               cwd=self.pki)
+        subprocess.run(["openssl", "ocsp", "-issuer", "below.crt", "-cert", "deep.crt", "-index",
+                        "deep.index", "-CA", "below.crt", "-rsigner", "below.crt", "-rkey",
+                        "below.key", "-ndays", "5", "-respout", "deep.der"],
+                       check=True, capture_output=True, cwd=self.pki)
+        with open(os.path.join(self.pki, "deep.pem"), "w") as chain:
+            for part in ("deep", "below", "intermediate"):
+                with open(os.path.join(self.pki, f"{part}.crt")) as certificate:
+                    chain.write(certificate.read())
+        self.publish(store)
+        self.publish(store, name="intermediate", response="intermediate")
+        self.publish(store, name="deep", response="deep")
+        return {"STAPLEGUN_DIR": store}
 
     def from_map(self, size=None):
         """A store whose live map holds "second" for the server's certificate."""

@@ -14,6 +14,10 @@ import sys
 import tarfile
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "..", "tools"))
+sys.dont_write_bytecode = True
+
+import cache as caches  # noqa: E402
 
 # The suites are those of the release as it was published: a security update mends the
 # package and moves its source away, and a suite is compared with itself only.
@@ -37,11 +41,7 @@ def must(command, **more):
 
 
 def cache():
-    base = os.environ.get("STAPLEGUN_CACHE")
-    if not base:
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        base = os.path.join(home, "staplegun")
-    return os.path.join(os.path.abspath(base), "judges")
+    return caches.directory("judges")
 
 
 def unpack(archive, wanted, into):

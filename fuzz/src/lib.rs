@@ -17,12 +17,19 @@ mod complain;
 #[path = "../../cli/src/fetch/mod.rs"]
 mod fetch;
 #[allow(dead_code, unused_imports)]
+#[path = "../../cli/src/fleet/mod.rs"]
+mod fleet;
+#[allow(dead_code, unused_imports)]
+#[path = "../../cli/src/libc_version.rs"]
+mod libc_version;
+#[allow(dead_code, unused_imports)]
 #[path = "../../cli/src/libcrypto.rs"]
 mod libcrypto;
 
 pub mod answer;
 pub mod certificate;
 pub mod certificate_file;
+pub mod entries;
 pub mod headers;
 pub mod known;
 pub mod map;
@@ -36,10 +43,11 @@ pub mod take;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this crate.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("answer", answer::run),
     ("certificate", certificate::run),
     ("certificate_file", certificate_file::run),
+    ("entries", entries::run),
     ("headers", headers::run),
     ("map", map::run),
     ("notes", notes::run),

@@ -70,10 +70,11 @@ impl From<NotDer> for CertificateError {
     }
 }
 
-/// What of a certificate is signed, and how (RFC 5280, 4.1.1). Borrows from its DER.
+/// What of a certificate or response is signed, and how (RFC 5280, 4.1.1; RFC 6960, 4.2.1).
+/// Borrows from its DER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signed<'a> {
-    /// The DER of tbsCertificate: what is signed.
+    /// The DER of tbsCertificate or tbsResponseData: what is signed.
     pub signed: &'a [u8],
     /// The content octets of the signature algorithm's object identifier.
     pub algorithm: &'a [u8],
@@ -138,13 +139,40 @@ pub(crate) fn outer(der: &[u8]) -> Result<[Element<'_>; 3], CertificateError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     sha256: [u8; 32],
-    serial: Vec<u8>,
-    issuer_name: Vec<u8>,
-    subject_name: Vec<u8>,
-    public_key_bits: Vec<u8>,
+    parts: Parts,
     not_before: UnixTime,
     not_after: UnixTime,
     extensions: Extensions,
+}
+
+/// Octets of a certificate, side by side: there may be very many, and each would have a
+/// place of its own in memory else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
+    octets: Box<[u8]>,
+    /// The lengths of all but the last one.
+    lengths: [usize; 3],
+}
+
+impl Parts {
+    fn new(serial: &[u8], issuer_name: &[u8], subject_name: &[u8], public_key_bits: &[u8]) -> Self {
+        let octets = [serial, issuer_name, subject_name, public_key_bits].concat();
+        Self {
+            octets: octets.into_boxed_slice(),
+            lengths: [serial, issuer_name, subject_name].map(<[u8]>::len),
+        }
+    }
+
+    /// In the order of [`Parts::new`].
+    fn all(&self) -> [&[u8]; 4] {
+        let mut rest: &[u8] = &self.octets;
+        let [serial, issuer_name, subject_name] = self.lengths.map(|length| {
+            let (part, after) = rest.split_at_checked(length).unwrap_or_default();
+            rest = after;
+            part
+        });
+        [serial, issuer_name, subject_name, rest]
+    }
 }
 
 impl Certificate {
@@ -187,10 +215,7 @@ impl Certificate {
         tbs.end("tbsCertificate")?;
         Ok(Certificate {
             sha256: Sha256::digest(der).into(),
-            serial: serial.to_vec(),
-            issuer_name: issuer_name.to_vec(),
-            subject_name: subject_name.to_vec(),
-            public_key_bits: key_bits.to_vec(),
+            parts: Parts::new(serial, issuer_name, subject_name, key_bits),
             not_before,
             not_after,
             extensions,
@@ -204,28 +229,32 @@ impl Certificate {
 
     /// The content octets of the serial number's DER, as certIDs compare them.
     pub fn serial(&self) -> &[u8] {
-        &self.serial
+        let [serial, ..] = self.parts.all();
+        serial
     }
 
     /// The serial number in lower-case hexadecimal, for logs.
     pub fn serial_hex(&self) -> String {
-        hex(&self.serial)
+        hex(self.serial())
     }
 
     /// The DER of the issuer's Name, as it stands in the certificate.
     pub fn issuer_name(&self) -> &[u8] {
-        &self.issuer_name
+        let [_, issuer_name, ..] = self.parts.all();
+        issuer_name
     }
 
     /// The DER of the subject's Name, as it stands in the certificate.
     pub fn subject_name(&self) -> &[u8] {
-        &self.subject_name
+        let [.., subject_name, _] = self.parts.all();
+        subject_name
     }
 
     /// The content of the BIT STRING subjectPublicKey, without the number of
     /// unused bits: what issuerKeyHash hashes (RFC 6960, 4.1.1).
     pub fn public_key_bits(&self) -> &[u8] {
-        &self.public_key_bits
+        let [.., public_key_bits] = self.parts.all();
+        public_key_bits
     }
 
     /// The addresses of the OCSP responders (http and https only), in the
@@ -283,25 +312,25 @@ impl Certificate {
 
     /// Whether issuer and subject are the same name, as in a root.
     pub fn is_self_issued(&self) -> bool {
-        name::same(&self.issuer_name, &self.subject_name)
+        name::same(self.issuer_name(), self.subject_name())
     }
 
     /// Whether `issuer` has the name that this certificate gives its issuer.
     /// Names are compared as RFC 5280, 7.1 wants for ASCII: whatever the string
     /// type, the case and the spacing.
     pub fn names_as_issuer(&self, issuer: &Certificate) -> bool {
-        name::same(&self.issuer_name, &issuer.subject_name)
+        name::same(self.issuer_name(), issuer.subject_name())
     }
 
     /// A short text for logs: the common name, else the first DNS name, else
     /// the last other part of the subject, else the serial number. At most 64
     /// characters on one line, without control characters.
     pub fn display_subject(&self) -> String {
-        name::common_name(&self.subject_name)
+        name::common_name(self.subject_name())
             .map(|text| printable(&text, MAX_DISPLAY))
             .or_else(|| self.extensions.first_dns_name.clone())
             .or_else(|| {
-                name::last_value(&self.subject_name).map(|text| printable(&text, MAX_DISPLAY))
+                name::last_value(self.subject_name()).map(|text| printable(&text, MAX_DISPLAY))
             })
             .unwrap_or_else(|| {
                 let serial = self.serial_hex();

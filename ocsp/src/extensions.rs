@@ -104,6 +104,8 @@ impl Extensions {
                 && addresses.len() < MAX_URIS
                 && !addresses.iter().any(|known| known == uri)
             {
+                // One is usual: certificates are kept by the hundred thousand.
+                addresses.reserve_exact(1);
                 addresses.push(uri.to_owned());
             }
         }

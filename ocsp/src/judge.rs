@@ -91,7 +91,7 @@ impl Judged {
     }
 
     /// The moment from which on a good response is newer than this one.
-    fn as_of(&self) -> UnixTime {
+    pub fn as_of(&self) -> UnixTime {
         match self.verdict {
             Verdict::Good => self.validity.from,
             // Only what was known to be correct after it can undo a revocation.

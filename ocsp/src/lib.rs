@@ -56,6 +56,7 @@ pub use identity::{CertId, HashAlgorithm, Identity};
 pub use judge::{Judged, Policy, Refusal, Signatures, Verdict, better, judge};
 pub use response::{Response, Signer};
 pub use single::{Single, Status};
+pub use text::printable;
 pub use time::UnixTime;
 pub use unstapled::Unstapled;
 pub use validity::Validity;

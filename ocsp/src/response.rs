@@ -1,7 +1,7 @@
 //! Responses: what they are, whom they are about, who signed (RFC 6960, 4.2).
 
-use crate::asn1::{Cursor, NotDer, Tag, TagNumber, generalized_time};
-use crate::certificate::Certificate;
+use crate::asn1::{Cursor, Element, NotDer, Tag, TagNumber, bits, generalized_time};
+use crate::certificate::{Certificate, Signed};
 use crate::fault::{ErrorStatus, Fault};
 use crate::identity::{CertId, Difference, Identity};
 use crate::single::{self, EXTENSION_NONCE, Single, Status, for_each_extension};
@@ -17,6 +17,8 @@ const TYPE_BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 1];
 #[derive(Clone, Debug)]
 pub struct Response<'a> {
     der: &'a [u8],
+    /// tbsResponseData, signatureAlgorithm and signature.
+    signed: [Element<'a>; 3],
     responder_id: ResponderId<'a>,
     produced_at: UnixTime,
     singles: Vec<(CertId<'a>, Single)>,
@@ -121,8 +123,8 @@ impl<'a> Response<'a> {
         let mut basic = input.take(Tag::Sequence, "BasicOCSPResponse")?.inside();
         input.end("BasicOCSPResponse")?;
         let data = basic.take(Tag::Sequence, "tbsResponseData")?;
-        basic.take(Tag::Sequence, "signatureAlgorithm")?;
-        basic.take(Tag::BitString, "signature")?;
+        let algorithm = basic.take(Tag::Sequence, "signatureAlgorithm")?;
+        let signature = basic.take(Tag::BitString, "signature")?;
         let mut certificates = Vec::new();
         if let Some(certs) = basic.explicit(TagNumber::N0, Tag::Sequence, "certs")? {
             let mut certs = certs.inside();
@@ -132,6 +134,7 @@ impl<'a> Response<'a> {
         }
         basic.end("BasicOCSPResponse")?;
 
+        let signed = [data, algorithm, signature];
         let mut data = data.inside();
         if let Some(version) = data.explicit(TagNumber::N0, Tag::Integer, "version")?
             && version.content != [0]
@@ -156,6 +159,7 @@ impl<'a> Response<'a> {
         data.end("tbsResponseData")?;
         Ok(Response {
             der,
+            signed,
             responder_id,
             produced_at,
             singles,
@@ -167,6 +171,18 @@ impl<'a> Response<'a> {
     /// The whole response, as it was given.
     pub fn der(&self) -> &'a [u8] {
         self.der
+    }
+
+    /// What of it is signed, and how; None if that is not DER. Verifies nothing.
+    pub fn signed(&self) -> Option<Signed<'a>> {
+        let [data, algorithm, signature] = self.signed;
+        let part = "signatureAlgorithm";
+        let identifier = algorithm.inside().take(Tag::ObjectIdentifier, part).ok()?;
+        Some(Signed {
+            signed: data.raw,
+            algorithm: identifier.content,
+            signature: bits(signature, "signature").ok()?,
+        })
     }
 
     /// Who says that it signed the response.

@@ -13,7 +13,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// At most `limit` characters on one line: control characters become `?`, so
 /// that no certificate can write lines or escapes into a log.
-pub(crate) fn printable(bytes: &[u8], limit: usize) -> String {
+pub fn printable(bytes: &[u8], limit: usize) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
         .take(limit)

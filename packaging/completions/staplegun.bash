@@ -25,8 +25,17 @@ _staplegun() {
             staplegun,check)
                 cmd="staplegun__subcmd__check"
                 ;;
+            staplegun,disable)
+                cmd="staplegun__subcmd__disable"
+                ;;
+            staplegun,enable)
+                cmd="staplegun__subcmd__enable"
+                ;;
             staplegun,fetch)
                 cmd="staplegun__subcmd__fetch"
+                ;;
+            staplegun,fleet)
+                cmd="staplegun__subcmd__fleet"
                 ;;
             staplegun,help)
                 cmd="staplegun__subcmd__help"
@@ -40,6 +49,9 @@ _staplegun() {
             staplegun,run)
                 cmd="staplegun__subcmd__run"
                 ;;
+            staplegun,scan)
+                cmd="staplegun__subcmd__scan"
+                ;;
             staplegun,status)
                 cmd="staplegun__subcmd__status"
                 ;;
@@ -52,8 +64,17 @@ _staplegun() {
             staplegun__subcmd__help,check)
                 cmd="staplegun__subcmd__help__subcmd__check"
                 ;;
+            staplegun__subcmd__help,disable)
+                cmd="staplegun__subcmd__help__subcmd__disable"
+                ;;
+            staplegun__subcmd__help,enable)
+                cmd="staplegun__subcmd__help__subcmd__enable"
+                ;;
             staplegun__subcmd__help,fetch)
                 cmd="staplegun__subcmd__help__subcmd__fetch"
+                ;;
+            staplegun__subcmd__help,fleet)
+                cmd="staplegun__subcmd__help__subcmd__fleet"
                 ;;
             staplegun__subcmd__help,help)
                 cmd="staplegun__subcmd__help__subcmd__help"
@@ -67,6 +88,9 @@ _staplegun() {
             staplegun__subcmd__help,run)
                 cmd="staplegun__subcmd__help__subcmd__run"
                 ;;
+            staplegun__subcmd__help,scan)
+                cmd="staplegun__subcmd__help__subcmd__scan"
+                ;;
             staplegun__subcmd__help,status)
                 cmd="staplegun__subcmd__help__subcmd__status"
                 ;;
@@ -77,7 +101,7 @@ _staplegun() {
 
     case "${cmd}" in
         staplegun)
-            opts="-h -V --help --version run agent fetch add remove status check probe help"
+            opts="-h -V --help --version scan run agent fetch add remove status fleet enable disable check probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -91,12 +115,16 @@ _staplegun() {
             return 0
             ;;
         staplegun__subcmd__add)
-            opts="-h --directory --dir --config --help"
+            opts="-h --renewed --wait --directory --dir --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -117,7 +145,7 @@ _staplegun() {
             return 0
             ;;
         staplegun__subcmd__agent)
-            opts="-h --directory --dir --config --user --fill --once --watch-pid --responder --metrics-file --metrics-port --quiet --verbose --help"
+            opts="-h --directory --dir --config --user --fill --once --watch-pid --responder --fleet --metrics-file --metrics-port --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -147,6 +175,10 @@ _staplegun() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --fleet)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --metrics-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -171,6 +203,42 @@ _staplegun() {
             case "${prev}" in
                 --pid)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lib)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        staplegun__subcmd__disable)
+            opts="-h --all --dry-run --restart --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        staplegun__subcmd__enable)
+            opts="-h --dry-run --restart --client --lib --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --client)
+                    COMPREPLY=($(compgen -W "off report verify require" -- "${cur}"))
                     return 0
                     ;;
                 --lib)
@@ -226,8 +294,38 @@ _staplegun() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        staplegun__subcmd__fleet)
+            opts="-h --json --fleet --directory --dir --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --fleet)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         staplegun__subcmd__help)
-            opts="run agent fetch add remove status check probe help"
+            opts="scan run agent fetch add remove status fleet enable disable check probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -282,7 +380,49 @@ _staplegun() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        staplegun__subcmd__help__subcmd__disable)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        staplegun__subcmd__help__subcmd__enable)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         staplegun__subcmd__help__subcmd__fetch)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        staplegun__subcmd__help__subcmd__fleet)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -339,6 +479,20 @@ _staplegun() {
             return 0
             ;;
         staplegun__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        staplegun__subcmd__help__subcmd__scan)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -472,13 +626,59 @@ _staplegun() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        staplegun__subcmd__status)
-            opts="-h --json --directory --dir --help"
+        staplegun__subcmd__scan)
+            opts="-h --probe --timeout --warn-before --lib --json --directory --dir --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --probe)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warn-before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lib)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        staplegun__subcmd__status)
+            opts="-h --json --watch --directory --dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -1,12 +1,13 @@
 //! One writer and one reader of a record, in every order.
 
+mod orders;
+
 use std::mem::MaybeUninit;
-// Not loom's: it counts the executions themselves.
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
+use orders::in_every_order;
 use staplegun_proof::slots::{Miss, Slots};
 
 const KEY: [u8; 32] = [7; 32];
@@ -46,23 +47,9 @@ fn check(read: Result<u8, Miss>, published: std::ops::RangeInclusive<u8>) {
     }
 }
 
-/// Runs a model in every order, and says how many there were: thousands, or the two
-/// threads do not meet.
-fn in_every_order(model: impl Fn() + Send + Sync + 'static) {
-    let count = std::sync::Arc::new(AtomicUsize::new(0));
-    let counted = count.clone();
-    loom::model(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        model();
-    });
-    let count = count.load(Ordering::Relaxed);
-    println!("{count} orders");
-    assert!(count > 1000, "{count}");
-}
-
 #[test]
 fn a_reader_gets_one_whole_response_while_the_writer_publishes_two_more() {
-    in_every_order(|| {
+    in_every_order(None, || {
         let words = words();
         publish(&Slots::new(&words).expect("enough words"), 1);
         let shared = words.clone();
@@ -80,7 +67,7 @@ fn a_reader_gets_one_whole_response_while_the_writer_publishes_two_more() {
 
 #[test]
 fn after_a_withdrawal_nothing_that_was_withdrawn_is_read() {
-    in_every_order(|| {
+    in_every_order(None, || {
         let words = words();
         publish(&Slots::new(&words).expect("enough words"), 1);
         let shared = words.clone();

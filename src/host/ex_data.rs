@@ -6,7 +6,7 @@
 
 use std::ffi::{c_int, c_long, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering, fence};
 
 use super::guard;
 use super::library::Library;
@@ -120,6 +120,9 @@ pub unsafe fn record<'a, T: Record>(stored: *mut c_void) -> Option<&'a T> {
 /// could.
 pub fn install<'a, T: Record>(value: T, set: impl FnOnce(*mut c_void) -> bool) -> Option<&'a T> {
     let block = Block::allocate(value)?;
+    // libssl stores the pointer plainly, and another thread may find it in a shared context: what
+    // it points to is there before.
+    fence(Ordering::Release);
     if !set(block.cast()) {
         // SAFETY: `allocate` made it with the global allocator, and nobody has it.
         drop(unsafe { Box::from_raw(block) });

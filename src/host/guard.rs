@@ -20,7 +20,12 @@ pub fn contained<R>(fallback: R, work: impl FnOnce() -> R) -> R {
 }
 
 fn without_panics<R>(fallback: R, work: impl FnOnce() -> R) -> R {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(fallback)
+    let done = catch_unwind(AssertUnwindSafe(work));
+    #[cfg(staplegun_own_unwinder)]
+    if done.is_err() {
+        super::unwinder::panic_ended();
+    }
+    done.unwrap_or(fallback)
 }
 
 unsafe extern "C" {

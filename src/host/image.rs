@@ -3,6 +3,8 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{self, NonNull};
 
+use super::handle;
+
 /// A shared object (or the executable) in this process: where it lies, and a
 /// handle that keeps it loaded for good.
 pub struct Image {
@@ -21,7 +23,10 @@ struct Found {
     address: usize,
     start: usize,
     end: usize,
+    /// What is added to the addresses in its file.
+    base: usize,
     name: *const libc::c_char,
+    is_executable: bool,
     /// Whether the loader has it before this library: executables, what was preloaded
     /// before us, and what was there when we were opened.
     before_us: bool,
@@ -34,7 +39,10 @@ impl Found {
             address,
             start: 0,
             end: 0,
+            base: 0,
             name: ptr::null(),
+            // The first one that the loader shows.
+            is_executable: true,
             before_us: true,
         };
         // SAFETY: `visit` matches the type that dl_iterate_phdr asks for, and
@@ -54,23 +62,13 @@ impl Image {
     /// Takes the loader's lock: for the first sight of an image only.
     pub fn holding(address: usize) -> Option<Image> {
         let search = Found::holding(address)?;
-        // The executable has an empty name and is had by NULL. RTLD_NOLOAD loads
-        // nothing: it adds the reference that keeps libssl where our table says.
-        // SAFETY: the loader's name is a C string that lives as long as the
-        // image, which the caller is using.
-        let handle = unsafe {
-            let name = if *search.name == 0 {
-                ptr::null()
-            } else {
-                search.name
-            };
-            libc::dlopen(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD)
-        };
+        // SAFETY: the caller is using the image.
+        let handle = unsafe { handle::of(search.base, search.name) };
         clear_dlerror();
         Some(Image {
             start: search.start,
             length: search.end - search.start,
-            handle: NonNull::new(handle)?,
+            handle: handle?,
         })
     }
 
@@ -109,17 +107,12 @@ impl Image {
 /// came to us because it asked for the next one. The image is not pinned.
 pub fn symbol_of_holder(address: usize, name: &CStr) -> Option<NonNull<c_void>> {
     let holder = Found::holding(address)?;
-    // SAFETY: the loader's name is a C string that lives as long as the image, whose code
-    // is calling; RTLD_NOLOAD loads nothing; the handle is closed here.
+    if holder.is_executable {
+        return None;
+    }
+    // SAFETY: the image's code is calling; the handle is closed here.
     let found = unsafe {
-        if *holder.name == 0 {
-            return None;
-        }
-        let handle = NonNull::new(libc::dlopen(
-            holder.name,
-            libc::RTLD_LAZY | libc::RTLD_NOLOAD,
-        ));
-        handle.and_then(|handle| {
+        handle::of(holder.base, holder.name).and_then(|handle| {
             let found = NonNull::new(libc::dlsym(handle.as_ptr(), name.as_ptr()));
             libc::dlclose(handle.as_ptr());
             found
@@ -171,8 +164,10 @@ unsafe extern "C" fn visit(
     }
     search.before_us &= !ours;
     if !hit {
+        search.is_executable = false;
         return 0;
     }
     (search.start, search.end, search.name) = (start, end, info.dlpi_name);
+    search.base = info.dlpi_addr as usize;
     1
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_int, c_long, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicBool;
 
 use once_cell::race::OnceBox;
 
@@ -20,6 +21,10 @@ pub struct OpenSsl {
     /// None where it cannot be had: for good, since each try costs time and indices.
     bound: OnceBox<Option<Bound>>,
     reasons: OnceBox<Reasons>,
+    /// Whether it is known to keep whatever bytes it is given as a response.
+    pub keeps_any_bytes: AtomicBool,
+    /// Whether it is known to hold a response for each certificate of a chain.
+    pub holds_several: AtomicBool,
 }
 
 /// What a libssl is bound to, and what we have in it.
@@ -91,6 +96,8 @@ impl Library {
                 ssl,
                 bound: OnceBox::new(),
                 reasons: OnceBox::new(),
+                keeps_any_bytes: AtomicBool::new(false),
+                holds_several: AtomicBool::new(false),
             }),
             image,
         })
@@ -230,6 +237,12 @@ impl Ready {
     /// getters and `SSL_get_tlsext_status_type` must be supplied.
     pub fn before_1_1(&self) -> bool {
         self.lib.ssl.OPENSSL_init_ssl.is_none()
+    }
+
+    /// Whether this OpenSSL takes a response for each certificate of a chain (3.6 and later),
+    /// as far as its libcrypto tells. An SSL knows it for sure.
+    pub fn takes_lists(&self) -> bool {
+        self.crypto.X509_STORE_CTX_set_ocsp_resp.is_some()
     }
 
     /// This library's number for our own reasons, with their strings loaded.

@@ -7,16 +7,16 @@
 //! as long as malloc gives what it is asked for.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+
+use crate::shared::reserve::Reserve;
 
 /// Bytes in reserve. A certificate of usual size is parsed in some 10 KiB.
 const RESERVE: usize = 1024 * 1024;
 
 #[global_allocator]
-static ALLOCATOR: Allocator<RESERVE> = Allocator(Reserve::new());
+static ALLOCATOR: Allocator<RESERVE> = Allocator(Reserve::new(AtomicU64::new(0)));
 
 /// A box, or None for want of memory.
 pub fn try_box<T>(value: T) -> Option<Box<T>> {
@@ -129,100 +129,12 @@ unsafe impl<const SIZE: usize> GlobalAlloc for Allocator<SIZE> {
     }
 }
 
-/// Blocks are handed out one behind the other; when the last has come back, all of it
-/// is free again. No lock, so that a fork finds it whole.
-#[repr(align(16))]
-struct Reserve<const SIZE: usize> {
-    bytes: UnsafeCell<[MaybeUninit<u8>; SIZE]>,
-    /// How many bytes are handed out, and above them how many blocks.
-    used: AtomicU64,
-}
-
-/// One block, in `used`.
-const BLOCK: u64 = 1 << 32;
-
-// SAFETY: the bytes are only reached through blocks, each handed out to one caller.
-unsafe impl<const SIZE: usize> Sync for Reserve<SIZE> {}
-
-impl<const SIZE: usize> Reserve<SIZE> {
-    const fn new() -> Self {
-        Reserve {
-            bytes: UnsafeCell::new([MaybeUninit::uninit(); SIZE]),
-            used: AtomicU64::new(0),
-        }
-    }
-
-    /// A block, or NULL if too little is left.
-    fn take(&self, layout: Layout) -> *mut u8 {
-        let start = self.bytes.get().cast::<u8>();
-        let mut found = ptr::null_mut();
-        let taken = self
-            .used
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |used| {
-                let free = start.wrapping_add((used % BLOCK) as usize);
-                let from = (used % BLOCK) as usize + free.align_offset(layout.align());
-                let end = from.checked_add(layout.size()).filter(|&end| end <= SIZE)?;
-                found = start.wrapping_add(from);
-                Some((used / BLOCK + 1) * BLOCK + end as u64)
-            });
-        if taken.is_ok() {
-            found
-        } else {
-            ptr::null_mut()
-        }
-    }
-
-    fn is_short(&self) -> bool {
-        self.used.load(Ordering::Relaxed) % BLOCK > SIZE as u64 / 2
-    }
-
-    fn holds(&self, block: *const u8) -> bool {
-        let start = self.bytes.get() as usize;
-        (start..start + SIZE).contains(&(block as usize))
-    }
-
-    /// One block came back.
-    fn give_back(&self) {
-        let _ = self
-            .used
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |used| {
-                let left = used - BLOCK;
-                Some(if left < BLOCK { 0 } else { left })
-            });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn layout(size: usize, align: usize) -> Layout {
         Layout::from_size_align(size, align).expect("a layout")
-    }
-
-    #[test]
-    fn blocks_of_the_reserve_do_not_overlap_and_are_aligned() {
-        let reserve = Reserve::<256>::new();
-        let first = reserve.take(layout(3, 1)) as usize;
-        let second = reserve.take(layout(64, 32)) as usize;
-        assert!(second >= first + 3 && second.is_multiple_of(32));
-        assert!(reserve.holds(second as *const u8));
-        assert!(!reserve.holds(ptr::from_ref(&reserve).wrapping_add(1).cast()));
-    }
-
-    #[test]
-    fn a_reserve_gives_no_more_than_it_has_and_is_whole_again_when_all_came_back() {
-        let reserve = Reserve::<256>::new();
-        let all = reserve.take(layout(128, 1));
-        assert!(!all.is_null() && !reserve.is_short());
-        assert!(!reserve.take(layout(128, 1)).is_null() && reserve.is_short());
-        assert!(reserve.take(layout(1, 1)).is_null());
-        assert!(reserve.take(layout(usize::MAX / 4, 1)).is_null());
-        reserve.give_back();
-        assert!(reserve.take(layout(1, 1)).is_null());
-        reserve.give_back();
-        assert!(!reserve.is_short());
-        assert_eq!(reserve.take(layout(256, 1)), all);
     }
 
     #[test]
@@ -234,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_block_of_the_reserve_moves_out_of_it_when_it_grows_and_keeps_its_bytes() {
-        let allocator = Allocator::<256>(Reserve::new());
+        let allocator = Allocator::<256>(Reserve::new(AtomicU64::new(0)));
         let block = allocator.0.take(layout(4, 1));
         // SAFETY: the block has 4 bytes, the moved one 1,000, released here.
         unsafe {
@@ -242,7 +154,10 @@ mod tests {
             let moved = allocator.realloc(block, layout(4, 1), 1000);
             assert!(!allocator.0.holds(moved));
             assert_eq!(std::slice::from_raw_parts(moved, 4), [1, 2, 3, 4]);
-            assert_eq!(allocator.0.used.load(Ordering::Relaxed), 0);
+            assert!(
+                !allocator.0.take(layout(256, 1)).is_null(),
+                "it is whole again"
+            );
             allocator.dealloc(moved, layout(1000, 1));
         }
     }

@@ -8,6 +8,7 @@ mod ex_data;
 mod fault;
 mod functions;
 pub mod guard;
+mod handle;
 mod image;
 pub mod library;
 pub mod library_context;
@@ -23,6 +24,8 @@ pub mod session;
 pub mod ssl;
 pub mod tables;
 pub mod types;
+#[cfg(staplegun_own_unwinder)]
+mod unwinder;
 pub mod x509;
 
 pub use ex_data::Record;

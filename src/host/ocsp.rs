@@ -1,8 +1,10 @@
-//! The host's libcrypto verifies an OCSP response.
+//! OCSP responses in the host's libcrypto: it verifies them, and holds those that libssl takes
+//! as a list.
 
-use std::ffi::{c_long, c_uchar, c_ulong};
+use std::ffi::{c_int, c_long, c_uchar, c_ulong, c_void};
 use std::ptr::{self, NonNull};
 
+use super::tables::Crypto;
 use super::x509::X509Ref;
 
 /// X509_V_FLAG_PARTIAL_CHAIN: an intermediate may be the anchor.
@@ -54,5 +56,103 @@ pub fn verifies(issuer: X509Ref<'_>, signer: X509Ref<'_>, der: &[u8]) -> Option<
         }
         free_response(response);
         Some(verified)
+    }
+}
+
+/// An OCSP_RESPONSE of our own.
+pub struct Decoded {
+    crypto: &'static Crypto,
+    ptr: NonNull<c_void>,
+}
+
+impl Decoded {
+    /// Decodes a response. None, mostly with an error queued, if it is none, for want of
+    /// memory, or if this libcrypto has no OCSP.
+    pub fn from_der(crypto: &'static Crypto, der: &[u8]) -> Option<Decoded> {
+        let parse = crypto.d2i_OCSP_RESPONSE?;
+        // Without it nothing is made, for nothing could be freed.
+        crypto.OCSP_RESPONSE_free?;
+        let length = c_long::try_from(der.len()).ok()?;
+        let mut start: *const c_uchar = der.as_ptr();
+        // SAFETY: the parser reads no further than `length`; what it makes is ours.
+        let ptr = unsafe { parse(ptr::null_mut(), &raw mut start, length) };
+        NonNull::new(ptr).map(|ptr| Decoded { crypto, ptr })
+    }
+}
+
+impl Drop for Decoded {
+    fn drop(&mut self) {
+        if let Some(free) = self.crypto.OCSP_RESPONSE_free {
+            // SAFETY: it is ours, and of this libcrypto.
+            unsafe { free(self.ptr.as_ptr()) };
+        }
+    }
+}
+
+/// A STACK_OF(OCSP_RESPONSE) of our own.
+pub struct ResponseList {
+    crypto: &'static Crypto,
+    ptr: NonNull<c_void>,
+}
+
+impl ResponseList {
+    /// An empty one with room for so many. None for want of memory.
+    pub fn new(crypto: &'static Crypto, room: usize) -> Option<ResponseList> {
+        let new = crypto.OPENSSL_sk_new_reserve?;
+        // SAFETY: without a function that compares it has no preconditions.
+        let ptr = unsafe { new(ptr::null(), c_int::try_from(room).ok()?) };
+        NonNull::new(ptr).map(|ptr| ResponseList { crypto, ptr })
+    }
+
+    /// Appends a response. False for want of memory.
+    pub fn push(&mut self, response: Decoded) -> bool {
+        let pushed = self.append(response.ptr.as_ptr());
+        if pushed {
+            // It is the stack's.
+            std::mem::forget(response);
+        }
+        pushed
+    }
+
+    /// Appends so many places without a response. False for want of memory.
+    pub fn push_gaps(&mut self, count: usize) -> bool {
+        (0..count).all(|_| self.append(ptr::null_mut()))
+    }
+
+    fn append(&mut self, element: *mut c_void) -> bool {
+        // SAFETY: the stack is ours; it takes any pointer, also NULL.
+        unsafe { (self.crypto.OPENSSL_sk_push)(self.ptr.as_ptr(), element) > 0 }
+    }
+
+    /// Gives the stack away; whoever takes it frees it, and what is in it.
+    pub fn into_raw(self) -> *mut c_void {
+        let ptr = self.ptr.as_ptr();
+        std::mem::forget(self);
+        ptr
+    }
+
+    /// Takes over a stack.
+    ///
+    /// # Safety
+    /// `ptr` must be a stack of responses of this libcrypto that belongs to the caller.
+    pub unsafe fn from_raw(crypto: &'static Crypto, ptr: NonNull<c_void>) -> ResponseList {
+        ResponseList { crypto, ptr }
+    }
+}
+
+impl Drop for ResponseList {
+    fn drop(&mut self) {
+        let crypto = self.crypto;
+        // SAFETY: the stack is ours, and each element a response of ours or NULL, which the
+        // function takes.
+        unsafe {
+            for at in 0..(crypto.OPENSSL_sk_num)(self.ptr.as_ptr()) {
+                let response = (crypto.OPENSSL_sk_value)(self.ptr.as_ptr(), at);
+                if let Some(free) = crypto.OCSP_RESPONSE_free {
+                    free(response);
+                }
+            }
+            (crypto.OPENSSL_sk_free)(self.ptr.as_ptr());
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Origin {
 }
 
 /// This process's number, which none of its ancestors has; 0 where that is not known.
-pub fn number() -> u32 {
+fn number() -> u32 {
     let Some(page) = page() else { return 0 };
     match page.load(Ordering::Relaxed) {
         0 => {
@@ -64,6 +64,12 @@ pub fn number() -> u32 {
         }
         known => known,
     }
+}
+
+/// Who has a claim: as [`number`], but never 0. Before there is a page it is who makes it, so
+/// that one thread's claim from before is another one's later on.
+pub fn claimant() -> u32 {
+    number().max(FIRST)
 }
 
 /// Whether this is a child of the process that first loaded a certificate or made a
@@ -83,35 +89,6 @@ pub fn has_started() -> bool {
 /// The process makes its first SSL.
 pub fn starts() {
     HAS_STARTED.store(true, Ordering::Relaxed);
-}
-
-/// What only one thread at a time may do, and nobody waits for. What a process was doing
-/// when it forked does not hold up its child.
-#[derive(Debug, Default)]
-pub struct Claim(AtomicU32);
-
-/// A claim that is held until this is dropped.
-pub struct Claimed<'c>(&'c AtomicU32);
-
-impl Claim {
-    /// The claim, unless another thread of this process has it.
-    pub fn take(&self) -> Option<Claimed<'_>> {
-        let mine = number().wrapping_add(1).max(1);
-        let holder = self.0.load(Ordering::Relaxed);
-        if holder == mine {
-            return None;
-        }
-        let taken = self
-            .0
-            .compare_exchange(holder, mine, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then_some(Claimed(&self.0))
-    }
-}
-
-impl Drop for Claimed<'_> {
-    fn drop(&mut self) {
-        self.0.store(0, Ordering::Release);
-    }
 }
 
 fn page() -> Option<&'static AtomicU32> {
@@ -157,24 +134,33 @@ fn make_page() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::claim::{Claim, Claimed};
+
+    fn take(claim: &Claim) -> Option<Claimed<'_>> {
+        claim.take(claimant())
+    }
 
     #[test]
     fn a_claim_is_had_once_and_is_free_again_when_it_is_dropped() {
         let claim = Claim::default();
-        let held = claim.take();
-        assert!(held.is_some() && claim.take().is_none());
+        let held = take(&claim);
+        assert!(held.is_some() && take(&claim).is_none());
         drop(held);
-        assert!(claim.take().is_some());
+        assert!(take(&claim).is_some());
     }
 
     #[test]
     fn a_claim_that_a_forked_parent_held_is_free_for_its_child() {
-        let claim = Claim::default();
-        let held = claim.take();
         // What a child inherits is its parent's number, which is not its own.
-        claim.0.store(number().wrapping_add(7), Ordering::Relaxed);
-        assert!(claim.take().is_some());
-        std::mem::forget(held);
+        let claim = Claim::had_by(claimant().wrapping_add(7));
+        assert!(take(&claim).is_some());
+    }
+
+    #[test]
+    fn a_claim_from_before_the_page_still_holds_when_there_is_one() {
+        // Taken when there was none, which no test of this process can see any more.
+        let claim = Claim::had_by(FIRST);
+        assert!(Origin::here().is_here() && take(&claim).is_none());
     }
 
     #[test]

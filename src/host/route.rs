@@ -18,6 +18,7 @@ use super::guard;
 use super::image;
 use super::library::Library;
 use super::types::{SSL, SSL_CTX, SSL_METHOD};
+use crate::shared::at_once::AtOnce;
 
 /// More images than any process was seen with; further ones take longer to find.
 const PLACES: usize = 16;
@@ -71,18 +72,8 @@ pub unsafe fn early_if_of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
 }
 
 /// The real SSL_new for contexts of the libssl that was met first, as long as a call is only
-/// to be handed on: in fewer instructions than a look into the table. It is open while
-/// `length` is not 0; what stands beside it never changes once it was open. The entry reads
-/// it by code of its own, in this order.
-#[repr(C)]
-pub struct SslNewAtOnce {
-    start: AtomicUsize,
-    length: AtomicUsize,
-    function: AtomicPtr<c_void>,
-}
-
-/// The one there is.
-pub static SSL_NEW_AT_ONCE: SslNewAtOnce = SslNewAtOnce {
+/// to be handed on: in fewer instructions than a look into the table.
+pub static SSL_NEW_AT_ONCE: AtOnce = AtOnce {
     start: AtomicUsize::new(0),
     length: AtomicUsize::new(0),
     function: AtomicPtr::new(ptr::null_mut()),
@@ -90,18 +81,16 @@ pub static SSL_NEW_AT_ONCE: SslNewAtOnce = SslNewAtOnce {
 
 /// From now on calls of SSL_new are handed on at once, if `library` was met first.
 pub fn hand_on_ssl_new(library: &'static Library) {
-    let (at_once, [first, ..]) = (&SSL_NEW_AT_ONCE, &TABLE.places);
+    let [first, ..] = &TABLE.places;
     if known(first).is_some_and(|first| ptr::eq(first, library)) {
         let function = library.ssl_new as *mut c_void;
-        at_once.function.store(function, Ordering::Relaxed);
-        at_once.start.store(library.start(), Ordering::Relaxed);
-        at_once.length.store(library.length(), Ordering::SeqCst);
+        SSL_NEW_AT_ONCE.open(function, library.start(), library.length());
     }
 }
 
 /// The next call of SSL_new is not handed on at once.
 pub fn look_at_ssl_new() {
-    SSL_NEW_AT_ONCE.length.store(0, Ordering::SeqCst);
+    SSL_NEW_AT_ONCE.close();
 }
 
 /// The library that made `ssl`.

@@ -2,11 +2,13 @@
 
 use std::ffi::{c_int, c_long, c_uchar, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::Ordering;
 
 use super::buffer::Buffer;
 use super::ctx::SslCtx;
 use super::ex_data::{self, Record};
 use super::library::{Library, Ready};
+use super::ocsp::ResponseList;
 use super::types::{self, SSL};
 use super::x509::{X509Ref, X509Stack};
 
@@ -104,6 +106,18 @@ impl Ssl {
         let state = self.host.lib.ssl.SSL_get_state;
         // SAFETY: the handle's SSL is valid.
         state.is_none_or(|state| unsafe { state(self.ptr.as_ptr()) } != TLS_ST_BEFORE)
+    }
+
+    /// Whether it speaks TLS 1.3, over QUIC too, where libssl tells that (3.6 and later).
+    pub fn is_tls13(&self) -> bool {
+        const TLS1_3_VERSION: c_int = 0x304;
+        const OSSL_QUIC1_VERSION: c_int = 1;
+        let version = self.host.lib.ssl.SSL_version;
+        version.is_some_and(|version| {
+            // SAFETY: the handle's SSL is valid.
+            let version = unsafe { version(self.ptr.as_ptr()) };
+            matches!(version, TLS1_3_VERSION | OSSL_QUIC1_VERSION)
+        })
     }
 
     /// Whether the handshake resumed a session.
@@ -224,6 +238,48 @@ impl Ssl {
             drop(NonNull::new(start).map(|start| Buffer::from_raw(crypto, start, length)));
         }
         false
+    }
+
+    /// Whether libssl holds several responses. One that does is asked once.
+    pub fn holds_several(&self) -> bool {
+        let holds_several = &self.host.lib.holds_several;
+        if !holds_several.load(Ordering::Relaxed) {
+            if self.response_count().is_none() {
+                return false;
+            }
+            holds_several.store(true, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Gives libssl a response for each certificate of the chain, if it
+    /// [holds several](Ssl::holds_several).
+    pub fn hand_over_list(&self, list: ResponseList) -> bool {
+        let stack = list.into_raw();
+        // SAFETY: libssl, which knows the command, takes ownership of the stack; if it did
+        // not, that is still ours.
+        unsafe {
+            if self.ctrl(types::SET_OCSP_RESP_EX, 0, stack) == 1 {
+                return true;
+            }
+            let crypto = self.host.crypto;
+            drop(NonNull::new(stack).map(|stack| ResponseList::from_raw(crypto, stack)));
+        }
+        false
+    }
+
+    /// Whether libssl has the response that it was handed in this handshake. From 3.6 on it
+    /// decodes what it is given, and says nothing if it cannot. Others are asked once.
+    pub fn took_response(&self) -> bool {
+        let keeps_any = &self.host.lib.keeps_any_bytes;
+        if keeps_any.load(Ordering::Relaxed) {
+            return true;
+        }
+        let count = self.response_count();
+        if count.is_none() {
+            keeps_any.store(true, Ordering::Relaxed);
+        }
+        count.is_none_or(|count| count > 0)
     }
 
     /// What we remember of it, if anything.

@@ -100,6 +100,7 @@ function_table! {
             OSSL_QUIC_client_method: fn() -> *const SSL_METHOD;
             OSSL_QUIC_client_thread_method: fn() -> *const SSL_METHOD;
             SSL_session_reused: fn(*const SSL) -> c_int;
+            SSL_version: fn(*const SSL) -> c_int;
             SSL_get_state or SSL_state: fn(*const SSL) -> c_int;
             SSL_CTX_get_ciphers: fn(*const SSL_CTX) -> *mut c_void;
             SSL_CIPHER_get_handshake_digest: fn(*const c_void) -> *const c_void;
@@ -201,6 +202,9 @@ function_table! {
             OCSP_RESPONSE_free: fn(*mut c_void);
             OCSP_response_get1_basic: fn(*mut c_void) -> *mut c_void;
             OCSP_BASICRESP_free: fn(*mut c_void);
+            OPENSSL_sk_new_reserve: fn(*const c_void, c_int) -> *mut c_void;
+            // Tells that this OpenSSL is 3.6 or later, and has OCSP.
+            X509_STORE_CTX_set_ocsp_resp: fn(*mut c_void, *mut c_void);
             OCSP_basic_verify: fn(*mut c_void, *mut c_void, *mut c_void, c_ulong) -> c_int;
         }
     }

@@ -59,6 +59,8 @@ pub struct Subject<'a> {
     pub library: LibraryContext,
     /// How its issuer is found.
     pub find_issuer: FindIssuer<'a>,
+    /// What the program has given for its chain, in DER.
+    pub find_chain: &'a dyn Fn() -> Vec<Vec<u8>>,
 }
 
 impl Subject<'_> {

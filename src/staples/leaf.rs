@@ -6,7 +6,7 @@
 //! its key at each step, and gets nothing where another key stands by then.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use staplegun_ocsp::{Certificate, Identity, Judged};
@@ -16,6 +16,7 @@ use crate::host::memory::try_box;
 use crate::host::process::Origin;
 use crate::host::x509::X509Ref;
 use crate::log;
+use crate::shared::tenancy::Tenancy;
 use crate::verify::Unverified;
 
 use super::candidates::Candidate;
@@ -25,11 +26,8 @@ use super::watch::Watch;
 /// One leaf, or room for one.
 #[derive(Default)]
 pub struct Leaf {
-    /// 0: none yet. Odd while the key changes.
-    version: AtomicU64,
-    key: [AtomicU64; 4],
-    /// How many contexts hold a certificate that is this leaf.
-    users: AtomicU32,
+    /// Whose it is, and how many contexts hold a certificate that is this leaf.
+    tenancy: Tenancy,
     /// The response that files gave.
     pub(super) published: Published,
     /// When a handshake is to look at what waits in memory, in seconds since 1970.
@@ -176,84 +174,57 @@ impl Leaf {
     /// Whether this is the leaf `key`.
     #[inline]
     pub fn is(&self, key: &Key) -> bool {
-        let (first, _) = key.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-        self.key[0].load(Ordering::Relaxed) == u64::from_ne_bytes(*first)
-            && self.key().is_some_and(|own| own == *key)
+        self.tenancy.is(key)
     }
 
     /// The SHA-256 of the leaf: its key in the live map. None if there is none now.
     #[inline]
     pub fn key(&self) -> Option<Key> {
-        let version = self.version.load(Ordering::Acquire);
-        let key = self.key_in_use();
-        fence(Ordering::Acquire);
-        let valid = version != 0 && version & 1 == 0;
-        (valid && self.version.load(Ordering::Relaxed) == version).then_some(key)
+        self.tenancy.key()
     }
 
     /// The key of a leaf that is in use all the while, and so cannot change.
     #[inline]
     pub fn key_in_use(&self) -> Key {
-        let mut key: Key = [0; 32];
-        for (part, word) in key.as_chunks_mut::<8>().0.iter_mut().zip(&self.key) {
-            *part = word.load(Ordering::Relaxed).to_ne_bytes();
-        }
-        key
+        self.tenancy.key_in_use()
     }
 
     /// Whether no leaf ever stood here.
     pub(super) fn is_new(&self) -> bool {
-        self.version.load(Ordering::Relaxed) == 0
+        self.tenancy.is_new()
     }
 
     /// Whether no context holds a certificate that is this leaf.
     pub(super) fn is_idle(&self) -> bool {
-        self.users.load(Ordering::Relaxed) == 0
+        self.tenancy.is_idle()
     }
 
     /// A context holds a certificate that is the leaf `key`. False if another stands here.
     pub fn begin_use(&self, key: &Key) -> bool {
-        // Against `become_leaf`: one of the two sees the other.
-        self.users.fetch_add(1, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        let done = self.is(key);
-        if !done {
-            self.end_use();
-        }
-        done
+        self.tenancy.begin_use(key)
     }
 
     /// It does no longer.
     pub fn end_use(&self) {
-        self.users.fetch_sub(1, Ordering::SeqCst);
+        self.tenancy.end_use();
     }
 
     /// Makes this the leaf `key`, loaded by the process `origin`, unless it is in use.
     pub(super) fn become_leaf(&self, key: &Key, origin: Origin) -> Option<MutexGuard<'_, Work>> {
         let mut work = self.work.try_lock().ok()?;
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version | 1, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        if self.users.load(Ordering::SeqCst) > 0 {
-            self.version.store(version, Ordering::Release);
-            return None;
-        }
-        *work = Work {
-            key: *key,
-            origin,
-            ..Work::default()
-        };
-        self.published.forget();
-        self.next_step.store(0, Ordering::Relaxed);
-        self.set_told(Told::Nothing);
-        self.last_outcome.store(i64::MIN, Ordering::Relaxed);
-        self.last_complaint.store(0, Ordering::Relaxed);
-        for (word, part) in self.key.iter().zip(key.as_chunks::<8>().0) {
-            word.store(u64::from_ne_bytes(*part), Ordering::Relaxed);
-        }
-        let after = (version | 1).wrapping_add(1).max(2);
-        self.version.store(after, Ordering::Release);
-        Some(work)
+        let changed = self.tenancy.change(key, || {
+            *work = Work {
+                key: *key,
+                origin,
+                ..Work::default()
+            };
+            self.published.forget();
+            self.next_step.store(0, Ordering::Relaxed);
+            self.set_told(Told::Nothing);
+            self.last_outcome.store(i64::MIN, Ordering::Relaxed);
+            self.last_complaint.store(0, Ordering::Relaxed);
+        });
+        changed.then_some(work)
     }
 
     /// What is to be found out about the leaf `key`, for one thread at a time. None if

@@ -175,5 +175,13 @@ mod tests {
             "a leaf that nobody uses kept its place"
         );
         assert!(used.work(&key(0)).is_none() && !used.begin_use(&key(0)));
+
+        // There is an end to it, where all are in use.
+        let places: usize = SIZES.iter().sum();
+        let in_use = (120_000..180_000)
+            .filter_map(|number| load(number)?.0.begin_use(&key(number)).then_some(()))
+            .count();
+        assert!((1..=places).contains(&in_use));
+        assert!((180_000..190_000).all(|number| load(number).is_none()));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use once_cell::race::OnceBox;
 use staplegun_store::Key;
 use staplegun_store::layout::Layout;
-use staplegun_store::map::Reader;
+use staplegun_store::map::{Reader, Trusted};
 use staplegun_store::slots::{Copied, Miss};
 
 use crate::config::{self, Config};
@@ -22,6 +22,14 @@ pub fn layout(config: &Config) -> Layout {
         .directory
         .as_deref()
         .map_or_else(Layout::system, Layout::at)
+}
+
+/// Who was told where the store lies trusts what is mounted there.
+fn trusted(config: &Config) -> Trusted {
+    match config.directory {
+        Some(_) => Trusted::ReadOnlyMounts,
+        None => Trusted::Owners,
+    }
 }
 
 /// Whether the map was looked for.
@@ -48,7 +56,7 @@ pub fn open() {
         return;
     }
     SOUGHT.store(true, Ordering::Relaxed);
-    match Reader::open(&layout(config).map(), config.map_max) {
+    match Reader::open_by(&layout(config).map(), config.map_max, trusted(config)) {
         Ok(reader) => {
             if let Some(reader) = try_box(reader) {
                 // Another thread may have been first; one mapping is enough.

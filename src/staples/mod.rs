@@ -13,15 +13,18 @@ mod signatures;
 pub mod source;
 mod watch;
 
+use std::mem::MaybeUninit;
+
 use staplegun_ocsp::Refusal;
 use staplegun_ocsp::time::Rfc3339;
 use staplegun_store::Key;
-use staplegun_store::slots::Miss;
+use staplegun_store::slots::{Copied, Miss};
 
 use crate::config::Level;
 use crate::host::buffer::{Buffer, Space};
 use crate::host::guard;
 use crate::host::output;
+use crate::host::tables::Crypto;
 use crate::host::x509::X509Ref;
 use crate::log;
 
@@ -90,6 +93,47 @@ pub fn from_map(x509: X509Ref<'_>, key: &Key) -> Option<Buffer> {
     let found = map::read(key, output::seconds(), space).ok()?;
     // SAFETY: a read that succeeds has written so many bytes.
     Some(unsafe { found.buffer.assume_filled(found.length) })
+}
+
+/// How many bytes of a response are read without asking for memory.
+const ON_THE_STACK: usize = 4096;
+
+/// Where a response is read to that is only looked at.
+enum Room<'s> {
+    Stack(&'s mut [MaybeUninit<u8>]),
+    Heap(Space),
+}
+
+impl AsMut<[MaybeUninit<u8>]> for Room<'_> {
+    fn as_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        match self {
+            Room::Stack(bytes) => bytes,
+            Room::Heap(space) => space.as_mut(),
+        }
+    }
+}
+
+/// Lends `with` the response that the live map has for the certificate `key` at `now`.
+pub fn lend_from_map<R>(
+    crypto: &'static Crypto,
+    key: &Key,
+    now: i64,
+    with: impl FnOnce(&[u8]) -> R,
+) -> Option<R> {
+    let mut stack = [MaybeUninit::uninit(); ON_THE_STACK];
+    let mut stack = Some(stack.as_mut_slice());
+    // Asked again only where the agent was writing just then.
+    let room = |length| match stack.take_if(|stack| length <= stack.len()) {
+        Some(stack) => Some(Room::Stack(stack)),
+        None => Space::new(crypto, length).map(Room::Heap),
+    };
+    let Copied {
+        mut buffer, length, ..
+    } = map::read(key, now, room).ok()?;
+    let bytes = buffer.as_mut().get(..length)?;
+    // SAFETY: a read that succeeds has written so many bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<u8>(), bytes.len()) };
+    Some(with(bytes))
 }
 
 /// Whether what the program staples by itself is worth judging: only a log that

@@ -1,13 +1,15 @@
 //! Telling the agent which certificates are in use: each leaf is left in the spool once
-//! per process, never within a handshake. One whose response the live map keeps fresh is
-//! known to the agent.
+//! per process, when it is loaded; one that a handshake meets first, at the next SSL_new. One
+//! whose response the live map keeps fresh is known to the agent.
 
+use std::iter;
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use staplegun_ocsp::unstapled::Unstapled;
-use staplegun_store::{Key, spool};
+use staplegun_store::Key;
+use staplegun_store::spool::{self, MAX_FILE};
 
 use crate::config;
 use crate::host::output;
@@ -20,6 +22,9 @@ use super::map;
 
 /// At most so many certificates are left by one process.
 const MAX_LEFT: u32 = 1000;
+
+/// At most so many certificates of a chain are left with a leaf, besides its issuer.
+pub const MAX_CHAIN: usize = 8;
 
 /// How often the map is looked at while a load waits for it.
 const POLL: Duration = Duration::from_millis(10);
@@ -41,7 +46,7 @@ pub fn leaf(subject: &Subject<'_>, mut work: MutexGuard<'_, Work>, files: bool) 
     if told == Told::Leaf && work.issuer.is_none() {
         return;
     }
-    let now = leave(subject.leaf, &subject.key, &work);
+    let now = leave(subject.leaf, &subject.key, &work, &(subject.find_chain)());
     if now == Told::Leaf {
         subject.look_soon();
     }
@@ -62,7 +67,7 @@ pub fn deferred(leaf: &'static Leaf, key: &Key) -> bool {
         return true;
     }
     if map::is_mapped() && config::may_open() {
-        leave(leaf, key, &work);
+        leave(leaf, key, &work, &[]);
     } else {
         leaf.set_told(Told::Failed);
         let name = work.name();
@@ -74,14 +79,14 @@ pub fn deferred(leaf: &'static Leaf, key: &Key) -> bool {
     true
 }
 
-/// Leaves it. What the agent was told then.
-fn leave(leaf: &'static Leaf, key: &Key, work: &Work) -> Told {
-    let told = try_to_leave(leaf, key, work);
+/// Leaves it, with what is known of the `chain`. What the agent was told then.
+fn leave(leaf: &'static Leaf, key: &Key, work: &Work, chain: &[Vec<u8>]) -> Told {
+    let told = try_to_leave(leaf, key, work, chain);
     leaf.set_told(told);
     told
 }
 
-fn try_to_leave(leaf: &'static Leaf, key: &Key, work: &Work) -> Told {
+fn try_to_leave(leaf: &'static Leaf, key: &Key, work: &Work, chain: &[Vec<u8>]) -> Told {
     /// How many were left.
     static LEFT: AtomicU32 = AtomicU32::new(0);
     let Some(facts) = work.known_facts() else {
@@ -101,15 +106,27 @@ fn try_to_leave(leaf: &'static Leaf, key: &Key, work: &Work) -> Told {
         say_not_left(name, &"this process has left as many as it may");
         return Told::All;
     }
-    let certificates = [Some(facts.der.as_slice()), issuer];
-    let count = certificates.iter().flatten().count();
-    let certificates: [&[u8]; 2] = certificates.map(Option::unwrap_or_default);
+    // Without the issuer the rest is of no use.
+    let rest = chain.iter().map(Vec::as_slice);
+    let rest = rest.filter(|der| issuer.is_some_and(|issuer| issuer != *der));
+    let mut certificates: [&[u8]; 2 + MAX_CHAIN] = [&[]; 2 + MAX_CHAIN];
+    let all = iter::once(facts.der.as_slice()).chain(issuer).chain(rest);
+    let mut left = MAX_FILE;
+    for (place, der) in certificates.iter_mut().zip(all) {
+        // Leaf and issuer are refused by the spool if they are too long.
+        let fits = left.checked_sub(der.len());
+        if fits.is_none() && Some(der) != issuer && der != facts.der {
+            break;
+        }
+        (*place, left) = (der, fits.unwrap_or(0));
+    }
+    let count = certificates.iter().filter(|der| !der.is_empty()).count();
     let certificates = certificates.get(..count).unwrap_or_default();
     match spool::publish(&map::layout(config::get()).spool(), key, certificates) {
         Ok(()) => {
             LEFT.fetch_add(1, Ordering::Relaxed);
             log::debug!("{name} was left for the agent");
-            if count == 2 { Told::All } else { Told::Leaf }
+            issuer.map_or(Told::Leaf, |_| Told::All)
         }
         Err(reason) => {
             say_not_left(name, &reason);

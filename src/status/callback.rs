@@ -51,7 +51,13 @@ unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void
         // SAFETY: the program's callback and argument.
         return unsafe { client_callback(&handle, program, argument) };
     }
-    // A server's part sees to the error queue by itself.
+    // A server's part sees to the error queue by itself. Mostly there is nothing in between.
+    if let (None, Some(ctx), Some(context)) = (program, &ctx, context) {
+        return guard::contained_with_errno_kept(SSL_TLSEXT_ERR_NOACK, || {
+            server::before_program(&handle, false);
+            server::after_program(&handle, ctx, context, SSL_TLSEXT_ERR_NOACK)
+        });
+    }
     let sound = guard::contained_with_errno_kept(false, || {
         server::before_program(&handle, program.is_some());
         true

@@ -2,6 +2,7 @@
 //! one. Files are looked at when it is loaded, while they can still be read.
 
 use std::path::Path;
+use std::sync::MutexGuard;
 
 use staplegun_store::Key;
 
@@ -11,12 +12,13 @@ use crate::host::ctx::SslCtx;
 use crate::host::guard;
 use crate::host::process::Origin;
 use crate::host::ssl::Ssl;
-use crate::host::x509::{X509Ref, X509Store};
+use crate::host::x509::{OwnedX509, X509Ref, X509Store};
 use crate::staples::file::Subject;
-use crate::staples::leaf::{Leaf, Told};
+use crate::staples::leaf::{Leaf, Told, Work};
 use crate::staples::leaves::Loaded;
 use crate::staples::{self, Outcome, leaves, map, publish};
 
+use super::chain;
 use super::context::Context;
 use super::deferred;
 use super::issuer::Search;
@@ -27,20 +29,24 @@ pub fn loaded_into_context(ctx: &SslCtx, path: Option<&Path>) {
         return;
     }
     if let Some((context, x509)) = Context::of(ctx).zip(ctx.certificate()) {
+        if !context.client_only {
+            chain::known(ctx, context);
+        }
         loaded(&Place::of_context(ctx, context), x509, path);
     }
 }
 
 /// The program loaded a certificate into an SSL, and not within a handshake: there nothing
-/// is done about it, and what is presented in the end is met.
+/// is done about it, and what is presented in the end is met. A client's is nobody's business.
 pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
-    if !config::get().staples() {
+    if !config::get().staples() || !ssl.is_server() {
         return;
     }
     let Some((ctx, x509)) = ssl.context().zip(ssl.certificate()) else {
         return;
     };
     if let Some(context) = Context::of(&ctx) {
+        chain::known_of_ssl(ssl, context);
         loaded(&Place::of_ssl(ssl, &ctx, context), x509, path);
     }
 }
@@ -83,18 +89,30 @@ fn loaded(place: &Place<'_>, x509: X509Ref<'_>, path: Option<&Path>) {
 /// The program told a context something that may be, or lead to, an issuer: leaves that
 /// wait for theirs are completed. `files` tells whether it may be in files, and `store` where
 /// the program wants chains to be completed from, if it has just said so: most versions of
-/// libssl do not tell it later.
+/// libssl do not tell it later. What was read in a leaf is decoded again: the X509 that the
+/// context holds may belong to a library context that its program has freed.
 pub fn issuers_of_context_changed(ctx: &SslCtx, files: bool, store: Option<X509Store<'_>>) {
     let Some(context) = Context::get(ctx) else {
         return;
     };
+    if config::get().staples() && !context.client_only {
+        chain::known(ctx, context);
+    }
     let place = Place {
         store,
         ..Place::of_context(ctx, context)
     };
-    for (x509, leaf) in context.certificates.all() {
-        if let Some(key) = leaf.key() {
-            complete(&place, leaf, key, x509.as_ref(), files);
+    let crypto = ctx.host().crypto;
+    for (leaf, key) in context.certificates.leaves() {
+        let Some(work) = leaf.work(&key).filter(|work| work.issuer.is_none()) else {
+            continue;
+        };
+        // Who has not been read waits for nothing.
+        let der = work.known_facts().map(|facts| facts.der.as_slice());
+        let decoded = der
+            .and_then(|der| (context.library).within(crypto, || OwnedX509::from_der(crypto, der)));
+        if let Some(x509) = decoded {
+            complete(&place, (leaf, key), work, x509.as_ref(), files);
         }
     }
 }
@@ -110,6 +128,9 @@ pub fn issuers_of_ssl_changed(ssl: &Ssl, store: Option<X509Store<'_>>) {
     let Some(context) = Context::get(&ctx).filter(|known| !known.client_only) else {
         return;
     };
+    if !shakes_hands {
+        chain::known_of_ssl(ssl, context);
+    }
     let Some(Presented { x509, key, leaf }) = presented(ssl, &ctx, context) else {
         return;
     };
@@ -118,9 +139,12 @@ pub fn issuers_of_ssl_changed(ssl: &Ssl, store: Option<X509Store<'_>>) {
         store,
         ..Place::of_ssl(ssl, &ctx, context)
     };
+    let Some(mut work) = leaf.work(&key) else {
+        return;
+    };
     if !shakes_hands {
-        complete(&place, leaf, key, x509, false);
-    } else if let Some(mut work) = leaf.work(&key) {
+        complete(&place, (leaf, key), work, x509, false);
+    } else {
         place.with_subject(leaf, key, x509, |subject| {
             if subject.complete(&mut work, false) {
                 deferred::tell(leaf, &key, leaf.told());
@@ -129,11 +153,14 @@ pub fn issuers_of_ssl_changed(ssl: &Ssl, store: Option<X509Store<'_>>) {
     }
 }
 
-fn complete(place: &Place<'_>, leaf: &'static Leaf, key: Key, x509: X509Ref<'_>, files: bool) {
+fn complete(
+    place: &Place<'_>,
+    (leaf, key): (&'static Leaf, Key),
+    mut work: MutexGuard<'_, Work>,
+    x509: X509Ref<'_>,
+    files: bool,
+) {
     let files = files && config::may_open();
-    let Some(mut work) = leaf.work(&key) else {
-        return;
-    };
     place.with_subject(leaf, key, x509, |subject| {
         if subject.complete(&mut work, files) && config::may_open() {
             publish::leaf(subject, work, false);
@@ -238,6 +265,17 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// Where to look for what belongs to a leaf, without files.
+    fn search(&self) -> Search<'a> {
+        Search {
+            ssl: self.ssl,
+            ctx: Some(self.ctx),
+            store: self.store,
+            path: None,
+            files: false,
+        }
+    }
+
     /// Does `work` with a leaf as it is met here.
     fn with_subject<R>(
         &self,
@@ -248,11 +286,9 @@ impl<'a> Place<'a> {
     ) -> R {
         let find_issuer = |path: Option<&Path>, files| {
             let search = Search {
-                ssl: self.ssl,
-                ctx: Some(self.ctx),
-                store: self.store,
                 path,
                 files,
+                ..self.search()
             };
             search.issuer_of(x509)
         };
@@ -262,6 +298,7 @@ impl<'a> Place<'a> {
             x509,
             library: self.context.library,
             find_issuer: &find_issuer,
+            find_chain: &|| self.search().chain(),
         })
     }
 }

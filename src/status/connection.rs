@@ -130,13 +130,14 @@ impl Connection {
         }
     }
 
-    /// Gives libssl a response of ours. The program's stays what it sees. A list that
-    /// it set stays altogether.
-    pub fn staple(&self, ssl: &Ssl, response: Buffer) -> bool {
+    /// Gives libssl what is ours, by `hand_over`. The program's stays what it sees. A list
+    /// that it set stays altogether.
+    #[inline(always)]
+    pub fn staple(&self, hand_over: impl FnOnce() -> bool) -> bool {
         if self.only_in_libssl.get() {
             return false;
         }
-        let done = ssl.hand_over_response(response);
+        let done = hand_over();
         self.ours_in_libssl.set(done);
         done
     }

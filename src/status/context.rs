@@ -17,6 +17,7 @@ use crate::staples;
 
 use super::callback;
 use super::certificates::Certificates;
+use super::chain::Intermediates;
 use super::connection::Connection;
 
 /// The record of an SSL_CTX. Threads that shake hands read it while another
@@ -42,6 +43,8 @@ pub struct Context {
     pub client_only: bool,
     /// The certificates that were loaded into it.
     pub certificates: Certificates,
+    /// The certificates of their chains.
+    pub intermediates: Intermediates,
 }
 
 impl Record for Context {
@@ -114,7 +117,7 @@ impl Context {
         // of a process that forked meanwhile does not count in its child.
         static ADOPTING: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
         let address = ctx.address();
-        let mine = (address as u64).rotate_left(16) ^ u64::from(process::number());
+        let mine = (address as u64).rotate_left(16) ^ u64::from(process::claimant());
         let place = ADOPTING
             .get((address >> 6) % ADOPTING.len())
             .filter(|_| !new);
@@ -139,6 +142,7 @@ impl Context {
                 held_for_connections: AtomicU32::new(0),
                 client_only: ctx.is_client_only(),
                 certificates: Certificates::default(),
+                intermediates: Intermediates::default(),
             })
         });
         if let Some((place, Ok(_))) = place.zip(claim) {

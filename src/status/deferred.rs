@@ -13,6 +13,7 @@ use crate::host::library::Library;
 use crate::host::memory::try_box;
 use crate::host::process::{self, Origin};
 use crate::host::route;
+use crate::shared::pending::Pending;
 use crate::staples::file::Subject;
 use crate::staples::leaf::{Leaf, Told};
 use crate::staples::{leaves, publish};
@@ -31,10 +32,11 @@ const MAX_HELD: u32 = 16;
 
 /// The first words of the keys of certificates that a handshake met first.
 static MET: [AtomicU64; MAX_MET] = [const { AtomicU64::new(0) }; MAX_MET];
-static WAITING: [AtomicPtr<Deferred>; MAX_WAITING] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; MAX_WAITING];
-/// Whether anything is to be done at the next SSL_new. The first one is noted.
-static PENDING: AtomicBool = AtomicBool::new(true);
+/// What is to be done at the next SSL_new. The first one is noted.
+static PENDING: Pending<Deferred, MAX_WAITING> = Pending::new(
+    AtomicBool::new(true),
+    [const { AtomicPtr::new(ptr::null_mut()) }; MAX_WAITING],
+);
 
 /// A leaf that the agent is to be told of.
 struct Deferred {
@@ -44,18 +46,12 @@ struct Deferred {
 
 /// Whether SSL_new has more to do than to hand on.
 pub fn is_pending() -> bool {
-    PENDING.load(Ordering::SeqCst)
+    PENDING.is_any()
 }
 
 /// SSL_new is handed on at once from now on, unless something waits.
 pub fn hand_on_if_done(library: &'static Library) {
-    if !is_pending() {
-        route::hand_on_ssl_new(library);
-        // A handshake in another thread may have put something down meanwhile.
-        if is_pending() {
-            route::look_at_ssl_new();
-        }
-    }
+    PENDING.hand_on_if_done(|| route::hand_on_ssl_new(library), route::look_at_ssl_new);
 }
 
 /// A leaf that a handshake meets and no load has shown. None if it was met before and there
@@ -110,45 +106,20 @@ pub fn met(subject: &Subject<'_>, context: &Context) {
 }
 
 fn put(deferred: Deferred) -> bool {
-    let Some(deferred) = try_box(deferred).map(Box::into_raw) else {
-        return false;
-    };
-    let done = WAITING.iter().any(|place| {
-        let swap = place.compare_exchange(
-            ptr::null_mut(),
-            deferred,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
-        swap.is_ok()
-    });
-    if done {
-        PENDING.store(true, Ordering::SeqCst);
-        route::look_at_ssl_new();
-    } else {
-        // SAFETY: it was made here, and nobody has it.
-        drop(unsafe { Box::from_raw(deferred) });
-    }
-    done
+    try_box(deferred).is_some_and(|deferred| PENDING.put(deferred, route::look_at_ssl_new))
 }
 
 /// The program makes an SSL: what waits is done now. The first one ends the time in which
 /// a load may wait.
 pub fn do_all() {
-    if !PENDING.swap(false, Ordering::SeqCst) {
+    if !PENDING.begin() {
         return;
     }
     process::starts();
-    for place in &WAITING {
-        let waiting = place.swap(ptr::null_mut(), Ordering::Acquire);
-        if waiting.is_null() {
-            continue;
-        }
-        // SAFETY: `put` made it, and only this thread has it now.
-        let waiting = unsafe { *Box::from_raw(waiting) };
+    for waiting in PENDING.take() {
         // Another thread is at work on it: the next SSL finds it again.
         if !publish::deferred(waiting.leaf, &waiting.key) {
-            put(waiting);
+            put(*waiting);
         }
     }
 }

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use crate::config;
 use crate::host::ctx::SslCtx;
+use crate::host::memory::try_push;
 use crate::host::ssl::Ssl;
-use crate::host::x509::{self, OwnedX509, X509Ref, X509Store};
+use crate::host::x509::{self, OwnedX509, X509Ref, X509Stack, X509Store};
 use crate::log;
+use crate::staples::publish::MAX_CHAIN;
 use crate::staples::source::{self, Stamp};
 
 use super::configured_issuers;
@@ -50,11 +52,29 @@ impl Search<'_> {
         })
     }
 
-    fn in_chains(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+    fn chains(&self) -> [Option<X509Stack<'_>>; 3] {
         let of_ssl = self.ssl.and_then(Ssl::chain);
         let of_ctx = self.ctx.and_then(SslCtx::chain);
         let extra = self.ctx.and_then(SslCtx::extra_chain);
-        let chains = [of_ssl, of_ctx, extra];
+        [of_ssl, of_ctx, extra]
+    }
+
+    /// The first chain that the program set, as far as there is memory: each certificate in
+    /// DER.
+    pub fn chain(&self) -> Vec<Vec<u8>> {
+        let mut ders = Vec::new();
+        let chain = self.chains().into_iter().flatten().next();
+        for x509 in chain.iter().flat_map(X509Stack::iter).take(MAX_CHAIN) {
+            let der = x509.to_der(staplegun_ocsp::MAX_RESPONSE);
+            if !der.is_some_and(|der| try_push(&mut ders, der)) {
+                break;
+            }
+        }
+        ders
+    }
+
+    fn in_chains(&self, leaf: X509Ref<'_>) -> Option<OwnedX509> {
+        let chains = self.chains();
         let mut all = chains.iter().flatten().flat_map(|chain| chain.iter());
         all.find(|candidate| leaf.is_issued_by(*candidate))?
             .to_owned()

@@ -4,6 +4,7 @@ pub mod api;
 pub mod callback;
 pub mod certificate;
 pub mod certificates;
+mod chain;
 pub mod client;
 mod configured_issuers;
 pub mod connection;

@@ -11,11 +11,13 @@ use crate::host::types::{SSL_TLSEXT_ERR_NOACK, SSL_TLSEXT_ERR_OK, TLSEXT_STATUST
 use crate::staples;
 
 use super::certificate;
+use super::chain;
 use super::connection::Connection;
 use super::context::Context;
 
 /// Before the program's callback: libssl must hold what the program set, and
 /// not what we stapled in an earlier handshake, or earlier in this one.
+#[inline(always)]
 pub fn before_program(ssl: &Ssl, has_callback: bool) {
     let connection = match Connection::get(ssl) {
         None if has_callback && ssl.has_response() => Connection::of(ssl),
@@ -33,6 +35,7 @@ pub fn before_program(ssl: &Ssl, has_callback: bool) {
 }
 
 /// After it: what the handshake goes on with, given the program's answer.
+#[inline(always)]
 pub fn after_program(ssl: &Ssl, ctx: &SslCtx, context: &Context, answer: c_int) -> c_int {
     let may_staple = matches!(answer, SSL_TLSEXT_ERR_OK | SSL_TLSEXT_ERR_NOACK);
     if !config::get().staples() || !may_staple {
@@ -76,15 +79,23 @@ fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
     else {
         return false;
     };
-    let stapled = match Connection::get(ssl) {
-        None if context.staples_without_record() => ssl.hand_over_response(response),
-        None => Connection::of(ssl).is_some_and(|own| own.staple(ssl, response)),
-        Some(connection) => connection.staple(ssl, response),
-    };
-    // From 3.6 on libssl decodes what it is given, and says nothing if it cannot.
-    let taken = stapled && ssl.response_count().is_none_or(|count| count > 0);
+    if let Some(list) = chain::list(ssl, context, &response) {
+        return hand_over(ssl, context, || ssl.hand_over_list(list));
+    }
+    let stapled = hand_over(ssl, context, || ssl.hand_over_response(response));
+    let taken = stapled && ssl.took_response();
     if !taken {
         guard::forget_errors(ssl.host().crypto);
     }
     taken
+}
+
+/// Gives libssl what is ours, and remembers that it is.
+#[inline(always)]
+fn hand_over(ssl: &Ssl, context: &Context, hand_over: impl FnOnce() -> bool) -> bool {
+    match Connection::get(ssl) {
+        None if context.staples_without_record() => hand_over(),
+        None => Connection::of(ssl).is_some_and(|own| own.staple(hand_over)),
+        Some(connection) => connection.staple(hand_over),
+    }
 }

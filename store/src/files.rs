@@ -6,6 +6,9 @@
 //! | `staples/` | `<SHA-256>.der`       | the OCSPResponse, DER (RFC 6960)            |
 //! | `state/`   | `<SHA-256>.json`      | the agent's [`Notes`]                       |
 //!
+//! And what does not last, beside the live map: `live/<SHA-256>.der`, what may be stapled
+//! now, for software that reads files ([`live`]).
+//!
 //! Only the agent writes them. A file is written under another name, brought to
 //! the disk, renamed, and the directory brought to the disk: after a crash there is
 //! the old file or the new one ([`replace()`]). Symbolic links are not followed:
@@ -18,13 +21,16 @@ mod batch;
 mod directory;
 mod notes;
 mod replace;
+mod stamp;
 
-pub use batch::{Change, Failed, What, Which};
+pub use batch::{Applied, Change, Failed, What, Which};
 pub use directory::Directory;
 pub use notes::Notes;
 pub use replace::{Lasting, PUBLIC, behind_links, make_directory, replace, replace_for};
+pub use stamp::Stamp;
 
 use crate::Key;
+use crate::layout::Layout;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +63,17 @@ impl Files {
     /// agent, or to leave something there for it.
     pub fn of_anybody(lasting: &Path) -> Self {
         Self::with(lasting, false)
+    }
+
+    /// The same for one piece of work that reads much: each directory is opened once, so
+    /// that one that is made again meanwhile is not seen.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        Self {
+            certificates: self.certificates.held(),
+            staples: self.staples.held(),
+            state: self.state.held(),
+        }
     }
 
     fn with(lasting: &Path, is_own: bool) -> Self {
@@ -115,6 +132,12 @@ impl Files {
             .map(Some)
             .map_err(|error| FileError::new("understand", &self.state.path_of(key), error.into()))
     }
+}
+
+/// `live/`: what the live map serves. The time of a file's last change is the end of its
+/// validity ([`Directory::show`]).
+pub fn live(layout: &Layout) -> Directory {
+    Directory::new(layout.live(), "der", true)
 }
 
 /// What failed, on which file.

@@ -19,11 +19,10 @@ pub(crate) fn write_all(file: BorrowedFd, mut bytes: &[u8]) -> Result<(), Errno>
     Ok(())
 }
 
-/// Reads to the end of the file, but at most `limit` bytes.
+/// Reads to the end of the file, which should have `size` bytes, but at most `limit`.
 #[cfg(feature = "agent")]
-pub(crate) fn read_up_to(file: BorrowedFd, limit: usize) -> Result<Vec<u8>, Errno> {
+pub(crate) fn read_up_to(file: BorrowedFd, size: usize, limit: usize) -> Result<Vec<u8>, Errno> {
     // One byte more than the file should have, to see its end.
-    let size = usize::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(usize::MAX);
     let mut bytes = vec![0; size.saturating_add(1).min(limit)];
     let mut length = 0;
     loop {
@@ -39,6 +38,10 @@ pub(crate) fn read_up_to(file: BorrowedFd, limit: usize) -> Result<Vec<u8>, Errn
             Ok(count) => length += count,
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
+        }
+        if length == size {
+            // There was room for more.
+            break;
         }
     }
     bytes.truncate(length);

@@ -3,7 +3,7 @@
 //! | what                          | system-wide                | of a user                           |
 //! |-------------------------------|----------------------------|-------------------------------------|
 //! | `certs/`, `staples/`, `state/`| /var/lib/staplegun         | $XDG_STATE_HOME/staplegun, or ~/.local/state/staplegun |
-//! | `map.v1`, `spool/`            | /run/staplegun             | $XDG_RUNTIME_DIR/staplegun, or with the files above |
+//! | `map.v1`, `spool/`, `live/`   | /run/staplegun             | $XDG_RUNTIME_DIR/staplegun, or with the files above |
 //!
 //! STAPLEGUN_DIR puts everything into one directory.
 
@@ -66,6 +66,16 @@ impl Layout {
     /// The live map, see [`crate::map`]. Another format has another name.
     pub fn map(&self) -> PathBuf {
         self.runtime.join("map.v1")
+    }
+
+    /// What the live map serves, as plain files.
+    pub fn live(&self) -> PathBuf {
+        self.runtime.join("live")
+    }
+
+    /// The Unix socket where the agent serves its page.
+    pub fn http_socket(&self) -> PathBuf {
+        self.runtime.join("http.sock")
     }
 
     /// The drop box for certificates, see [`crate::spool`].

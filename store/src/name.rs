@@ -4,10 +4,13 @@ use crate::Key;
 
 /// The key as it stands in file names.
 pub fn of_key(key: &Key) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-    key.iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    let mut name = String::with_capacity(2 * key.len());
+    for byte in key {
+        for digit in [byte >> 4, byte & 15] {
+            name.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+    }
+    name
 }
 
 /// The key that `name` stands for; None unless it is 64 lower-case digits.

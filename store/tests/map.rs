@@ -29,6 +29,30 @@ fn read(reader: &Reader, number: u64) -> Result<Vec<u8>, Miss> {
 }
 
 #[test]
+fn how_full_it_is_follows_what_is_in_it() {
+    let scratch = Scratch::new();
+    let mut writer = open(&scratch.map());
+    let empty = writer.fill();
+    assert_eq!(empty.entries, 0);
+    assert!(empty.used > 8 * empty.buckets, "{empty:?}");
+    for number in 0..10 {
+        put(&mut writer, number, 1, 1_000);
+    }
+    let ten = writer.fill();
+    assert_eq!(ten.entries, 10);
+    // Two responses fit into a record.
+    assert!(
+        (20_000..30_000).contains(&(ten.used - empty.used)),
+        "{ten:?}"
+    );
+    drop(writer);
+    let mut writer = open(&scratch.map());
+    assert_eq!(writer.fill(), ten, "what an earlier writer left");
+    assert!((0..10).all(|number| writer.remove(&key(number))));
+    assert_eq!(writer.fill(), empty, "what is free is not in use");
+}
+
+#[test]
 fn each_miss_has_its_reason() {
     let scratch = Scratch::new();
     let mut writer = open(&scratch.map());

@@ -1,4 +1,4 @@
-//! A temporary directory that every user may enter, because the servers of the
+//! Temporary directories that every user may enter, because the servers of the
 //! tests run as users other than the one who runs the tests.
 
 use std::fs;
@@ -8,21 +8,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// A directory of mode 0755 in the system's temporary directory, removed with
-/// all it holds when dropped.
+/// A directory of mode 0755, removed with all it holds when dropped.
 #[derive(Debug)]
 pub struct Directory(PathBuf);
 
 impl Directory {
-    /// Makes a new, empty directory.
+    /// Makes a new, empty directory where the system has temporary ones.
     pub fn new() -> Self {
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// The same in memory, as `/run` is.
+    pub fn in_memory() -> Self {
+        Self::within(Path::new("/dev/shm"))
+    }
+
+    fn within(parent: &Path) -> Self {
         loop {
             let name = format!(
                 "staplegun-test-{}-{}",
                 std::process::id(),
                 NEXT.fetch_add(1, Ordering::Relaxed)
             );
-            let path = std::env::temp_dir().join(name);
+            let path = parent.join(name);
             match fs::create_dir(&path) {
                 Ok(()) => {
                     set_mode(&path, 0o755);

@@ -3,6 +3,7 @@
 
 mod apache;
 mod dovecot;
+mod exim;
 mod gunicorn;
 mod haproxy;
 mod lighttpd;
@@ -23,6 +24,7 @@ mod vsftpd;
 
 pub use apache::{Apache, Mpm};
 pub use dovecot::{Dovecot, Login};
+pub use exim::Exim;
 pub use gunicorn::Gunicorn;
 pub use haproxy::{HaProxy, HaProxyService};
 pub use lighttpd::Lighttpd;
@@ -81,10 +83,17 @@ pub trait Host {
     }
 }
 
-/// The first of the paths that exists; a panic says which package is missing.
+/// The first of the paths that exists; a panic says which package is missing. A file of
+/// that name in the directory that STAPLEGUN_SERVERS names comes before it.
 fn installed(paths: &[&str], package: &str) -> PathBuf {
-    let found = paths.iter().map(Path::new).find(|path| path.exists());
-    found.map(Path::to_owned).unwrap_or_else(|| {
+    let others = std::env::var_os("STAPLEGUN_SERVERS");
+    let others = others.iter().flat_map(|directory| {
+        let names = paths.iter().filter_map(|path| Path::new(path).file_name());
+        names.map(|name| Path::new(directory).join(name))
+    });
+    let found = others.chain(paths.iter().map(PathBuf::from));
+    let mut found = found.filter(|path| path.exists());
+    found.next().unwrap_or_else(|| {
         panic!(
             "none of {} exists; install the Debian package {package}, \
              or all that the tests need with: tools/debian-packages",

@@ -197,6 +197,8 @@ pub struct Handshake {
     pub staple: Option<Vec<u8>>,
     /// The fatal alert, as s_client names it.
     pub alert: Option<String>,
+    /// In TLS 1.3, what is stapled for each of the other certificates that were sent.
+    pub chain: Vec<Option<Vec<u8>>>,
     /// What s_client wrote, without the dump of the messages.
     pub output: String,
 }
@@ -219,6 +221,7 @@ impl Handshake {
             })
             .map(|(_, name)| name.to_owned());
         let staple = messages(&output).find_map(|message| staple_in(&message));
+        let chain = messages(&output).find_map(|message| chain_in(&message));
         let output: String = output
             .lines()
             .filter(|line| dumped_bytes(line).is_none())
@@ -232,6 +235,7 @@ impl Handshake {
         Self {
             completed,
             staple,
+            chain: chain.unwrap_or_default(),
             alert,
             output,
         }
@@ -299,21 +303,41 @@ fn dumped_bytes(line: &str) -> Option<Vec<u8>> {
 }
 
 fn staple_in(message: &Message) -> Option<Vec<u8>> {
-    let mut body = Reader(message.bytes.get(4..)?);
     if message.title.ends_with(", CertificateStatus") {
-        return certificate_status(body);
+        return certificate_status(Reader(message.bytes.get(4..)?));
     }
-    if message.title.starts_with("TLS 1.3") && message.title.ends_with(", Certificate") {
-        body.vector(1)?; // certificate_request_context
-        let mut leaf = Reader(body.vector(3)?);
-        leaf.vector(3)?; // cert_data
-        let mut extensions = Reader(leaf.vector(2)?);
-        while let Some(kind) = extensions.number(2) {
-            let data = extensions.vector(2)?;
-            const STATUS_REQUEST: usize = 5;
-            if kind == STATUS_REQUEST {
-                return certificate_status(Reader(data));
-            }
+    staple_of_entry(&mut entries(message)?)
+}
+
+fn chain_in(message: &Message) -> Option<Vec<Option<Vec<u8>>>> {
+    let mut entries = entries(message)?;
+    staple_of_entry(&mut entries);
+    let mut chain = Vec::new();
+    while !entries.0.is_empty() {
+        chain.push(staple_of_entry(&mut entries));
+    }
+    Some(chain)
+}
+
+/// The certificates in a message of TLS 1.3, each with its extensions.
+fn entries(message: &Message) -> Option<Reader<'_>> {
+    if !(message.title.starts_with("TLS 1.3") && message.title.ends_with(", Certificate")) {
+        return None;
+    }
+    let mut body = Reader(message.bytes.get(4..)?);
+    body.vector(1)?; // certificate_request_context
+    Some(Reader(body.vector(3)?))
+}
+
+/// What is stapled for the next certificate, which is taken.
+fn staple_of_entry(entries: &mut Reader) -> Option<Vec<u8>> {
+    entries.vector(3)?; // cert_data
+    let mut extensions = Reader(entries.vector(2)?);
+    while let Some(kind) = extensions.number(2) {
+        let data = extensions.vector(2)?;
+        const STATUS_REQUEST: usize = 5;
+        if kind == STATUS_REQUEST {
+            return certificate_status(Reader(data));
         }
     }
     None

@@ -9,10 +9,19 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// How long to wait before asking again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
+/// The same, or the seconds that STAPLEGUN_TEST_LIMIT says, where an emulator needs more.
+fn limit() -> Duration {
+    let told = std::env::var("STAPLEGUN_TEST_LIMIT").ok();
+    told.map_or(LIMIT, |seconds| {
+        Duration::from_secs(seconds.parse().expect("a number of seconds"))
+    })
+}
+
 /// Asks `condition` again and again until it has an answer, and panics with
 /// `what` when [`LIMIT`] is over.
 pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LIMIT;
+    let limit = limit();
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(answer) = condition() {
             return answer;
@@ -20,7 +29,7 @@ pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         assert!(
             Instant::now() < deadline,
             "waited {} seconds in vain until {what}",
-            LIMIT.as_secs()
+            limit.as_secs()
         );
         std::thread::sleep(PAUSE);
     }

@@ -10,6 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use staplegun_testkit::hosts::{Exim, Node};
+
+/// What has a row and is no Debian package.
+pub const NODE: &str = "node (npm)";
+
+/// What is not installed, but unpacked.
+pub const EXIM: &str = "exim4-daemon-light";
+
 /// A row of the table.
 pub struct Row {
     pub name: &'static str,
@@ -157,6 +165,15 @@ fn without_version(row: &str) -> &str {
 
 /// The package, which may have its version in its name, and so another name in each Debian.
 fn version(package: &str) -> String {
+    if package == NODE {
+        let program = Node::projects_executable();
+        let output = Command::new(program).arg("--version").output();
+        let output = output.expect("it can be run").stdout;
+        return format!("node {}", String::from_utf8_lossy(&output).trim());
+    }
+    if package == EXIM {
+        return format!("{EXIM} {}", Exim::version());
+    }
     let base = package.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
     let output = Command::new("dpkg-query")
         .args(["-W", "-f", "${db:Status-Abbrev} ${Package} ${Version}\n"])

@@ -2,8 +2,8 @@
 //! makes, and the spool.
 
 use std::fs;
-use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
@@ -30,6 +30,8 @@ impl LiveMap {
         let writer = Writer::open(&layout.map(), SIZE, lock).expect("a new map");
         fs::create_dir(layout.spool()).expect("a new directory");
         set_mode(&layout.spool(), 0o1733);
+        fs::create_dir(layout.live()).expect("a new directory");
+        set_mode(&layout.live(), 0o755);
         Self { directory, writer }
     }
 
@@ -48,6 +50,31 @@ impl LiveMap {
         let now = now.expect("it is after 1970").as_secs().cast_signed();
         let put = self.writer.put(&key, der, 0, now + HOUR);
         put.expect("there is room");
+    }
+
+    /// Shows a response for the site's certificate as a file.
+    pub fn show(&self, site: &Site, der: &[u8]) {
+        let live = Layout::at(self.directory.path()).live();
+        let (new, file) = (live.join(".new"), site.leaf.sha256_hex() + ".der");
+        fs::write(&new, der).expect("it is ours");
+        set_mode(&new, 0o644);
+        let end = SystemTime::now() + Duration::from_secs(HOUR.unsigned_abs());
+        let opened = fs::File::options().write(true).open(&new);
+        let dated = opened.and_then(|opened| opened.set_modified(end));
+        dated.expect("it is ours");
+        fs::rename(new, live.join(file)).expect("it is ours");
+    }
+
+    /// Takes that file away.
+    pub fn hide(&self, site: &Site) {
+        let live = Layout::at(self.directory.path()).live();
+        let file = live.join(site.leaf.sha256_hex() + ".der");
+        fs::remove_file(file).expect("it is there");
+    }
+
+    /// The store that it is of.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Whether the server left the site's certificate in the spool.

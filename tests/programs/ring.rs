@@ -125,6 +125,106 @@ pub fn hold_unreached(
     }
 }
 
+/// Holds one that the library does not reach to what a script of ours does in it, from the
+/// agent's files.
+pub fn hold_by_script<H: Host>(case: &Case<H>) {
+    needs_root();
+    let host = &case.host;
+    let (site, map) = (Site::with(&leaf()), LiveMap::new());
+    let server = host.start(&site, &map.shim());
+    host.client(&server, &site).handshake().assert_no_staple();
+    assert!(map.was_told_of(&site));
+    drop(server);
+
+    let first = site.good().der();
+    map.show(&site, &first);
+    let server = host.start(&site, &map.shim());
+    for tls in Tls::ALL {
+        let client = host.client(&server, &site).tls(tls);
+        client.handshake().assert_stapled(&first);
+        if full() {
+            let verdict = gnutls::visit(host, &server, &site, tls);
+            assert!(verdict.accepted, "{}", verdict.words);
+        }
+    }
+    confinement::assert_seen(&server, &case.confined);
+    let renewed = site.good().this_update(-60).der();
+    map.show(&site, &renewed);
+    wait::until("the new response is stapled", || {
+        let staple = host.client(&server, &site).handshake().staple;
+        assert!(staple.is_some(), "a handshake without a staple");
+        (staple.as_ref() == Some(&renewed)).then_some(())
+    });
+    drop(server);
+
+    if let Own::File(host, file) = &case.own {
+        let own = site.good().this_update(-7_200).der();
+        site.write(file, &own);
+        let server = host.start(&site, &map.shim());
+        host.client(&server, &site).handshake().assert_stapled(&own);
+    }
+    if full() {
+        judges_can_tell(host);
+        contract::staples_nothing_by_itself(host);
+        let cells = ["yes, by node.cjs", "yes", "cannot", "yes", "no", "wins"];
+        let cells = cells.into_iter().map(str::to_owned);
+        document::hold(&Row {
+            name: case.name,
+            package: case.package,
+            cells: [case.confined.words()].into_iter().chain(cells).collect(),
+        });
+    }
+}
+
+/// Holds one that the library does not reach to what it does with the agent's file for its
+/// certificate, which it looks at for each connection.
+pub fn hold_by_file(
+    name: &'static str,
+    package: &'static str,
+    host: &impl Host,
+    confined: &Confinement,
+) {
+    needs_root();
+    let (site, map) = (Site::with(&leaf()), LiveMap::new());
+    let shim = Shim::absent().env("STAPLEGUN_DIR", map.directory());
+    let first = site.good().der();
+    map.show(&site, &first);
+    let server = host.start(&site, &shim);
+    let renewed = site.good().this_update(-60).der();
+    for response in [&first, &renewed] {
+        map.show(&site, response);
+        for tls in Tls::ALL {
+            let client = host.client(&server, &site).tls(tls);
+            client.handshake().assert_stapled(response);
+            if full() {
+                let verdict = gnutls::visit(host, &server, &site, tls);
+                assert!(verdict.accepted, "{}", verdict.words);
+            }
+        }
+    }
+    confinement::assert_seen(&server, confined);
+    // As when it is revoked.
+    map.hide(&site);
+    host.client(&server, &site).handshake().assert_no_staple();
+    if full() {
+        judges_can_tell(host);
+        let cells = [
+            "yes, the agent's file",
+            "yes",
+            "-",
+            "no",
+            "no",
+            "is that file",
+        ];
+        let cells = cells.into_iter().map(str::to_owned);
+        document::hold(&Row {
+            name,
+            package,
+            cells: [confined.words()].into_iter().chain(cells).collect(),
+        });
+    }
+}
+
 /// Plainly, gnutls-cli refuses the must-staple certificate.
 fn judges_can_tell(host: &impl Host) {
     if !gnutls::can_visit(host) {

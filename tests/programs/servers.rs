@@ -1,14 +1,16 @@
 //! One test for each server.
 
 use staplegun_testkit::hosts::{
-    Apache, Dovecot, Gunicorn, HaProxy, HaProxyService, Lighttpd, Login, MariaDb, Memcached,
+    Apache, Dovecot, Exim, Gunicorn, HaProxy, HaProxyService, Lighttpd, Login, MariaDb, Memcached,
     Mosquitto, Mpm, Nginx, Node, OpensslServer, Postfix, Postgres, Python, Redis, Squid, Stunnel,
     Unbound, Valkey, Vsftpd,
 };
+use staplegun_testkit::{Host, Site, Tls};
 
 use crate::confinement::user;
 use crate::document;
-use crate::ring::{Case, Own, hold, hold_unreached};
+use crate::live_map::LiveMap;
+use crate::ring::{Case, Own, hold, hold_by_file, hold_by_script, hold_unreached};
 
 #[test]
 fn vsftpd() {
@@ -46,6 +48,15 @@ fn dovecot_with_its_login_in_a_chroot() {
         from_file: true,
         own: Own::Nothing,
     });
+}
+
+/// Unpacked, since it cannot be installed beside Postfix.
+#[test]
+fn exim() {
+    if document::suite().is_some() {
+        return;
+    }
+    hold_by_file("Exim (GnuTLS)", document::EXIM, &Exim, &user("nobody"));
 }
 
 #[test]
@@ -317,12 +328,10 @@ fn openssl_s_server() {
     });
 }
 
-/// Where another than Debian's is installed it must be left alone.
+/// The machine's, where that is Debian's.
 #[test]
 fn node() {
     if !Node::uses_the_systems_openssl() {
-        let why = "OpenSSL is inside the program";
-        hold_unreached("Node.js (the project's build)", "nodejs", &Node::new(), why);
         return;
     }
     hold(Case {
@@ -332,5 +341,40 @@ fn node() {
         confined: user("nobody"),
         from_file: true,
         own: Own::File(Node::new().own_response("own.der"), "own.der"),
+    });
+}
+
+/// Where the library reaches Node.js, the script leaves everything to it.
+#[test]
+fn node_with_the_library_and_the_script() {
+    if !Node::uses_the_systems_openssl() {
+        return;
+    }
+    let (site, mut map) = (Site::new(), LiveMap::new());
+    let ours = site.good().der();
+    map.publish(&site, &ours);
+    map.show(&site, &site.good().this_update(-60).der());
+    let host = Node::new().with_script();
+    let server = host.start(&site, &map.shim());
+    for tls in Tls::ALL {
+        let client = host.client(&server, &site).tls(tls);
+        client.handshake().assert_stapled(&ours);
+    }
+}
+
+/// The same build in each Debian.
+#[test]
+fn node_with_an_openssl_of_its_own() {
+    if document::suite().is_some() {
+        return;
+    }
+    let host = Node::of_the_project();
+    hold_by_script(&Case {
+        name: "Node.js (the project's build)",
+        package: document::NODE,
+        own: Own::File(host.clone().own_response("own.der"), "own.der"),
+        host,
+        confined: user("nobody"),
+        from_file: false,
     });
 }

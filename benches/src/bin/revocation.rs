@@ -13,21 +13,18 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fs;
-use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use der::Decode;
+use staplegun_benches::{Agent, Connections, respond, told};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::Reader;
 use staplegun_store::slots::Miss;
 use staplegun_store::{Key, name};
-use staplegun_testkit::responder::Request;
 use staplegun_testkit::{Identity, Response, Spec};
-use x509_ocsp::OcspRequest;
 
 /// Each is asked for again after this, so that all are revoked together.
 const SETTINGS: &str = "[timing]\nlongest-refresh = 1.0\n";
@@ -44,23 +41,6 @@ type Done<T> = Result<T, Box<dyn Error>>;
 /// A certificate's key and its serial number.
 type Leaf = (Key, Vec<u8>);
 
-struct Scene {
-    issuer: Identity,
-    /// Of this leaf only the serial number counts, which is replaced.
-    leaf: Identity,
-    said: Said,
-}
-
-/// Ended with this.
-struct Agent(Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn main() -> Done<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [staplegun, directory, count] = words.as_slice() else {
@@ -71,17 +51,24 @@ fn main() -> Done<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let url = format!("http://{}/", listener.local_addr()?);
     let waiting = mint(&issuer, &url, directory, count.parse()?)?;
-    let scene = Arc::new(Scene {
-        leaf: issuer.issue(&Spec::server()),
-        issuer,
-        said: Said::default(),
-    });
-    let answering = Arc::clone(&scene);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let scene = Arc::clone(&answering);
-            std::thread::spawn(move || serve(&stream, &scene));
+    // Of this leaf only the serial number counts, which is replaced.
+    let leaf = issuer.issue(&Spec::server());
+    let said = Arc::new(Said::default());
+    let saying = Arc::clone(&said);
+    respond(listener, Connections::Kept, move |serial| {
+        let response = Response::good(&leaf, &issuer).serial(serial);
+        let lock = || saying.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lock().contains_key(serial) {
+            lock().insert(serial.to_vec(), None);
+            return response.this_update(-7200).der();
         }
+        let der = response.revoked().der();
+        let told = Instant::now();
+        lock()
+            .entry(serial.to_vec())
+            .or_default()
+            .get_or_insert(told);
+        der
     });
     let config = directory.join("agent.toml");
     fs::write(&config, SETTINGS)?;
@@ -94,8 +81,8 @@ fn main() -> Done<()> {
         .spawn()?;
     let _agent = Agent(agent);
     let withdrawn = watch(directory, waiting)?;
-    let said = scene.said.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut times: Vec<u128> = withdrawn
+    let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    let times: Vec<u128> = withdrawn
         .iter()
         .filter_map(|(serial, at)| Some((serial, at, said.get(serial)?.as_ref()?)))
         .map(|(_, at, told)| at.saturating_duration_since(*told).as_micros())
@@ -103,54 +90,8 @@ fn main() -> Done<()> {
     if times.len() != withdrawn.len() {
         return Err("one was withdrawn that was not revoked".into());
     }
-    times.sort_unstable();
-    let at = |part: usize| times.get((times.len() * part).div_ceil(100).max(1) - 1);
-    let all = [at(50), at(99), times.last()].map(|time| time.copied().unwrap_or(0));
-    println!("{} {} {}", all[0], all[1], all[2]);
+    println!("{}", told(times));
     Ok(())
-}
-
-fn serve(mut stream: &TcpStream, scene: &Scene) {
-    while let Ok(request) = Request::read(stream) {
-        let Some(serial) = serial(&request) else {
-            return;
-        };
-        let is_known = {
-            let mut said = scene.said.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_known = said.contains_key(&serial);
-            said.entry(serial.clone()).or_default();
-            is_known
-        };
-        let response = Response::good(&scene.leaf, &scene.issuer).serial(&serial);
-        let body = match is_known {
-            false => response.this_update(-7200).der(),
-            true => response.revoked().der(),
-        };
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/ocsp-response\r\n\
-             Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        if is_known {
-            let mut said = scene.said.lock().unwrap_or_else(PoisonError::into_inner);
-            said.entry(serial)
-                .or_default()
-                .get_or_insert_with(Instant::now);
-        }
-        if stream
-            .write_all(&[head.as_bytes(), &body].concat())
-            .is_err()
-        {
-            return;
-        }
-    }
-}
-
-/// The serial number that is asked about.
-fn serial(request: &Request) -> Option<Vec<u8>> {
-    let request = OcspRequest::from_der(&request.der()?).ok()?;
-    let first = request.tbs_request.request_list.into_iter().next()?;
-    Some(first.req_cert.serial_number.as_bytes().to_vec())
 }
 
 /// The keys of the certificates, with their serial numbers.

@@ -67,7 +67,7 @@ impl Addresses {
 }
 
 /// `HOST:PORT`, where the port may follow from the scheme.
-fn host_and_port(url: &str) -> String {
+pub fn host_and_port(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = rest[..end].rsplit('@').next().unwrap_or_default();

@@ -33,7 +33,8 @@ impl Daemon {
             };
             let now = clock::now();
             let is_first = watched.notes.last_attempt.is_none();
-            let heed = if std::mem::take(&mut watched.at_once) || is_first {
+            let at_once = std::mem::take(&mut watched.at_once);
+            let heed = if at_once || is_first {
                 Duration::ZERO
             } else {
                 longest_heeded(watched.known.as_ref(), now, &self.settings.limits())
@@ -47,7 +48,8 @@ impl Daemon {
                 heed,
             };
             self.roster.begin(&key);
-            pool.add(&responder.url, question);
+            // What was never asked for is not in need of anything: the fleet may have it.
+            self.ask(responder.url, question, at_once && !is_first, pool);
         }
     }
 

@@ -1,131 +1,141 @@
-//! Responses that others left in `staples/`. None of them is believed: they are judged, on
-//! the thread that empties the spool, as an answer of a responder is.
+//! Responses that others left in `staples/`, and what became of the agent's own there: what
+//! follows from what the thread found that looks at the files.
 
 use std::sync::Arc;
 
-use staplegun_ocsp::Policy;
 use staplegun_store::{Key, name};
 
 use super::clock;
 use super::daemon::Daemon;
 use super::expiry;
-use super::fill::said;
 use super::outcome::Origin;
-use super::stamp;
-use crate::fetch::{self, Kind, Staple, Subject};
+use super::staples::{Found, Look, Looked, Looker};
+use crate::fetch::{self, Kind, Staple};
 
-/// A response that somebody brought, to be judged.
-#[derive(Debug)]
-pub struct Brought {
-    subject: Arc<Subject>,
-    der: Vec<u8>,
-}
-
-/// What it is worth.
-#[derive(Debug)]
-pub struct Judged {
-    key: Key,
-    judgement: Result<Staple, Kind>,
-}
-
-impl Brought {
-    /// Judges it, which takes cryptography. None if the certificate's issuer is not known.
-    pub fn judge(self, policy: &Policy) -> Option<Judged> {
-        let issuer = self.subject.issuer()?;
-        Some(Judged {
-            key: self.subject.key(),
-            judgement: fetch::judge(&self.der, issuer, clock::now(), policy),
-        })
-    }
-}
+/// How many files are looked at between two looks at what else happens.
+const AT_ONCE: usize = 16;
 
 impl Daemon {
-    /// Looks whether the response in `staples/` is what the agent wrote there: somebody may
-    /// have brought a better one, or it was damaged or removed. What is to be judged is
-    /// given back; [`Daemon::judged`] follows.
-    pub(super) fn look_at_response(&mut self, key: &Key) -> Option<Brought> {
-        // What is being written takes its place anyway.
-        if self.keeper.is_writing_response(key) {
-            return None;
+    /// Has some of the files in `staples/` looked at that may have changed; what comes of it
+    /// is told to [`Daemon::looked`].
+    pub(super) fn look_at_some_dropped(&mut self, looker: &mut Looker) {
+        if looker.is_busy() {
+            return;
         }
-        let stamp = stamp::of_response(&self.layout, key);
-        let watched = self.roster.get_mut(key)?;
-        // Without an issuer nothing can be told of it: it waits for him.
-        if watched.stamp == stamp || watched.subject.issuer().is_none() {
-            return None;
-        }
-        let files = self.keeper.files();
-        let found = match files.map_or(Ok(None), |files| files.staples.read(key)) {
-            Ok(found) => found,
-            Err(error) if error.is_for_good() => said(Err(error)),
-            Err(error) => {
-                // It may tell a revocation: it stays, and is looked at again.
-                if watched.unread != stamp {
-                    tracing::error!(
-                        cause = "store",
-                        "{error}; the agent's user must be able to read it: chmod 644"
-                    );
-                }
-                watched.unread = stamp;
-                return None;
+        let mut keys = Vec::new();
+        while keys.len() < AT_ONCE
+            && let Some(key) = self.dropped.pop_first()
+        {
+            // What is being written takes its place anyway, and is looked at then.
+            if !self.keeper.is_writing_response(&key) {
+                keys.push(key);
             }
-        };
-        watched.stamp = stamp;
-        watched.refused_but_at = None;
-        let known = watched.known.as_ref();
-        if found.as_deref() == known.map(|known| known.der.as_slice()) {
-            return None;
         }
-        let subject = Arc::clone(&watched.subject);
-        let brought = found.map(|der| Brought { subject, der });
-        if brought.is_none() {
-            self.restore(key);
+        self.know_what_was_written();
+        let looks: Vec<Look> = keys.iter().filter_map(|key| self.look_at(key)).collect();
+        if !looks.is_empty() {
+            looker.look(Arc::clone(&self.manner), looks);
         }
-        brought
     }
 
-    /// A response that was brought has been judged. Since then the certificate may have
-    /// gone, or another response have come: it is weighed against what is known now.
-    pub(super) fn judged(&mut self, judged: Judged) {
-        let Judged { key, judgement } = judged;
+    /// Whatever lay there before: what the agent wrote needs no judgement.
+    fn know_what_was_written(&mut self) {
+        for (key, stamp) in self.keeper.take_written() {
+            if let Some(watched) = self.roster.get_mut(&key) {
+                watched.stamp = Some(stamp);
+                watched.refused_but_at = None;
+            }
+        }
+    }
+
+    fn look_at(&mut self, key: &Key) -> Option<Look> {
+        let watched = self.roster.get_mut(key)?;
+        // Without an issuer nothing can be told of it: it waits for him.
+        watched.subject.issuer()?;
+        Some(Look {
+            subject: Arc::clone(&watched.subject),
+            seen: watched.stamp,
+            in_use: watched.known.as_ref().map(|known| known.der.clone()),
+        })
+    }
+
+    /// A file in `staples/` is another one than was seen last: somebody may have brought a
+    /// better response, or it was damaged or removed. Since it was looked at the certificate
+    /// may have gone, or another response have come: it is weighed against what is known now.
+    pub(super) fn looked(&mut self, looked: Looked) {
+        let Looked { key, stamp, found } = looked;
+        // What is to be looked at once more is told then.
+        let Some(watched) = self
+            .roster
+            .get_mut(&key)
+            .filter(|_| !self.dropped.contains(&key))
+        else {
+            return;
+        };
+        if let Found::Unreadable(error) = &found {
+            // It may tell a revocation: it stays, and is looked at again.
+            if watched.unread.as_deref() != stamp.as_ref() {
+                tracing::error!(
+                    cause = "store",
+                    "{error}; the agent's user must be able to read it: chmod 644"
+                );
+            }
+            watched.unread = stamp.map(Box::new);
+            return;
+        }
+        watched.stamp = stamp;
+        watched.refused_but_at = None;
+        match found {
+            Found::InUse | Found::Unreadable(_) => {}
+            Found::Nothing => self.restore(&key, None),
+            Found::Response(der, judgement) => {
+                let known = watched.known.as_ref();
+                if known.is_none_or(|known| known.der != der) {
+                    self.judged(&key, judgement);
+                    self.restore(&key, Some(&der));
+                }
+            }
+        }
+    }
+
+    fn judged(&mut self, key: &Key, judgement: Result<Staple, Kind>) {
         match judgement {
             Ok(staple) => {
-                if let Err(full) = self.accept(&key, staple, Origin::File) {
-                    tracing::error!(key = %name::of_key(&key), cause = "map", "{full}");
+                if let Err(full) = self.accept(key, staple, Origin::File) {
+                    tracing::error!(key = %name::of_key(key), cause = "map", "{full}");
                 }
             }
             Err(Kind::Early { staple, fault }) => {
-                tracing::info!(key = %name::of_key(&key), "kept until its time comes: {fault}");
-                self.keep_until_its_time(&key, *staple);
+                tracing::info!(key = %name::of_key(key), "kept until its time comes: {fault}");
+                self.keep_until_its_time(key, staple);
             }
             Err(kind) => {
-                if let Some(watched) = self.roster.get_mut(&key) {
+                if let Some(watched) = self.roster.get_mut(key) {
                     watched.refused_but_at = expiry::refused_but_at(&kind, clock::now());
                 }
                 let failure = fetch::Failure::at("", kind);
                 tracing::warn!(
-                    key = %name::of_key(&key),
+                    key = %name::of_key(key),
                     cause = failure.cause(),
                     "refused the response in staples/: {failure}"
                 );
             }
         }
-        self.restore(&key);
     }
 
-    /// Puts what is in use back into `staples/`, unless it lies there or the file
-    /// that was judged has been replaced meanwhile: then that one is judged first.
-    fn restore(&mut self, key: &Key) {
+    /// Puts what is in use back into `staples/`, unless that is what is `there`.
+    fn restore(&mut self, key: &Key, there: Option<&[u8]>) {
+        // What is being written takes its place anyway.
+        if self.keeper.is_writing_response(key) {
+            return;
+        }
         if let Some(watched) = self.roster.get_mut(key)
             && let Some(known) = &watched.known
-            && watched.stamp == stamp::of_response(&self.layout, key)
         {
-            let files = self.keeper.files();
-            let there = files.and_then(|files| said(files.staples.read(key)));
             let wanted = Some(known.der.as_slice()).filter(|der| !der.is_empty());
-            let early = watched.early.as_ref().map(|early| early.der.clone());
+            let early = watched.early.as_ref().map(|early| early.der.as_slice());
             match wanted {
-                wanted if there.as_deref() == wanted => {}
+                wanted if there == wanted => {}
                 // It is taken when its time has come, by the next agent too.
                 _ if there == early => {}
                 Some(der) => self.keeper.write_response(key, der),

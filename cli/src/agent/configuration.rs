@@ -9,7 +9,7 @@ use crate::complain::complain;
 use crate::fetch::{Manner, Override};
 
 /// The option that names it.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Configuration {
     /// The configuration of the agent [default: /etc/staplegun/agent.toml for the system's store]
     #[arg(long = "config", value_name = "FILE")]
@@ -51,11 +51,11 @@ impl Configuration {
     ///
     /// # Errors
     ///
-    /// As [`Configuration::for_command`]; if libcrypto gives no store.
+    /// As [`Configuration::for_command`].
     pub fn manner(&self, is_system: bool, overrides: &[Override]) -> anyhow::Result<Manner> {
         let mut settings = self.for_command(is_system)?;
         settings.responder = [overrides, &settings.responder].concat();
-        let (trust, mistakes) = settings.trust()?;
+        let (trust, mistakes) = settings.trust();
         tell(&mistakes);
         Ok(settings.manner(trust))
     }

@@ -1,28 +1,44 @@
 //! What the agent counts, for its metrics.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counted by the thread that empties the spool.
-pub type SpoolRefused = Arc<AtomicU64>;
+/// How often something failed, by cause: one of the stable words, of which there are some
+/// dozens.
+pub type Causes = BTreeMap<&'static str, u64>;
 
 /// Counts since the start.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Fetches that brought a response that counts.
     pub fetched: u64,
-    /// Fetches that failed, by cause.
-    pub failed: BTreeMap<&'static str, u64>,
+    /// Fetches that failed.
+    pub failed: Causes,
     /// Files in the spool that were thrown away.
     pub spool_refused: SpoolRefused,
     /// Revocations that were met.
     pub revocations: u64,
 }
 
-impl Counters {
-    /// Counts a failed fetch.
-    pub fn fail(&mut self, cause: &'static str) {
-        *self.failed.entry(cause).or_insert(0) += 1;
+/// Counted by the thread that empties the spool.
+#[derive(Clone, Debug, Default)]
+pub struct SpoolRefused(Arc<Mutex<Causes>>);
+
+impl SpoolRefused {
+    /// One more.
+    pub fn count(&self, cause: &'static str) {
+        let mut causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        count(&mut causes, cause);
     }
+
+    /// All of them.
+    pub fn get(&self) -> Causes {
+        let causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        causes.clone()
+    }
+}
+
+/// One more.
+pub fn count(causes: &mut Causes, cause: &'static str) {
+    *causes.entry(cause).or_insert(0) += 1;
 }

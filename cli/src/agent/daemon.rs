@@ -2,38 +2,41 @@
 //! changes anything.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use staplegun_ocsp::UnixTime;
 use staplegun_store::Key;
+use staplegun_store::files::Stamp;
 use staplegun_store::layout::Layout;
 
+use super::chains::Chains;
 use super::clock;
 use super::counters::Counters;
 use super::decision::overslept as has_overslept;
-use super::event::Event;
+use super::event::{Event, Wanted};
+use super::figures;
 use super::forgiving::Mistake;
 use super::inbox::Inbox;
 use super::keeper::Keeper;
 use super::lister::{Again, Lister};
-use super::metrics;
 use super::metrics::Metrics;
 use super::pool::Pool;
+use super::responders::{self, Ledger};
 use super::roster::Roster;
 use super::settings::Settings;
 use super::shelf::Shelf;
-use super::stamp::Stamp;
+use super::staples::Looker;
 use super::systemd::Manager;
-use super::unreadable;
-use super::watch::{Changes, Watch};
+use super::watch::{Changes, Notices};
 use crate::fetch::{Issuers, Manner};
+use crate::fleet::Fleet;
 
 /// How long notices of changes are gathered before anything is looked at.
 const GATHERING: Duration = Duration::from_millis(50);
-/// How many files in `staples/` are looked at between two looks at what else happens.
-const DROPPED_AT_ONCE: usize = 16;
+/// How often it is looked whether the disk has done.
+const WRITING_PAUSE: Duration = Duration::from_millis(10);
 /// How often the file of the metrics is written at most, and which part of the time
 /// that may take.
 const METRICS_PAUSE: Duration = Duration::from_secs(1);
@@ -47,18 +50,22 @@ pub struct Daemon {
     pub(super) issuers: Arc<Issuers>,
     pub(super) keeper: Keeper,
     pub(super) roster: Roster,
+    pub(super) ledger: Ledger,
     pub(super) shelf: Shelf,
+    /// The chains whose intermediates are to be looked after, too.
+    pub(super) chains: Chains,
     pub(super) counters: Counters,
+    /// What other agents fetched, if there is a fleet.
+    pub(super) fleet: Option<Fleet>,
     /// Whose files in `staples/` are still to be looked at.
     pub(super) dropped: BTreeSet<Key>,
     /// What of the operator's list is to be read though it has not changed.
     pub(super) again: Again,
-    /// The directories in which it lies.
-    pub(super) directories: Vec<PathBuf>,
-    /// What of it cannot be read, for `staplegun status`.
-    pub(super) unreadable: unreadable::Note,
     /// The list's file as it was seen last; None: it was not looked at yet.
     pub(super) list: Option<Option<Stamp>>,
+    /// When everything was looked at last: that tells of a file of metrics that nobody writes
+    /// any more.
+    pub(super) swept: UnixTime,
     /// What is wrong with the configuration, for whoever looks at the service.
     complaint: Option<String>,
 }
@@ -73,8 +80,10 @@ pub struct Threads {
     pub inbox: Inbox,
     /// Reads what the operator named.
     pub lister: Lister,
-    /// Watches files; None if the kernel has no watches left.
-    pub watch: Option<Watch>,
+    /// Looks at the files in `staples/`.
+    pub looker: Looker,
+    /// What the watch tells of files; None if the kernel has no watches left.
+    pub notices: Option<Notices>,
     /// Serves and writes the metrics.
     pub metrics: Metrics,
     /// The service manager.
@@ -120,40 +129,44 @@ impl Daemon {
     ///
     /// A file of trusted issuers that cannot be read does not count, and is told with
     /// the other `mistakes` of the configuration.
-    ///
-    /// # Errors
-    ///
-    /// If libcrypto gives no store for the trusted issuers.
     pub fn new(
         layout: Layout,
         settings: Settings,
         mut mistakes: Vec<Mistake>,
         keeper: Keeper,
-    ) -> anyhow::Result<Self> {
-        let (trust, untrusted) = settings.trust()?;
+    ) -> Self {
+        let (trust, untrusted) = settings.trust();
         mistakes.extend(untrusted);
         for mistake in &mistakes {
             tracing::error!(cause = "configuration", "{mistake}; it does not count");
         }
-        Ok(Self {
+        Self {
             complaint: mistakes.first().map(|first| match mistakes.len() {
                 1 => format!("the configuration has a mistake: {first}"),
                 all => format!("the configuration has {all} mistakes, the first: {first}"),
             }),
             manner: Arc::new(settings.manner(trust)),
             issuers: Arc::default(),
-            unreadable: unreadable::Note::of(&layout),
             layout,
             settings,
             keeper,
             roster: Roster::default(),
+            ledger: Ledger::default(),
             shelf: Shelf::default(),
+            chains: Chains::default(),
             counters: Counters::default(),
+            fleet: None,
             dropped: BTreeSet::new(),
             again: Again::default(),
-            directories: Vec::new(),
             list: None,
-        })
+            swept: clock::now(),
+        }
+    }
+
+    /// Shows what may be stapled now in `live/`, if that is wanted.
+    pub fn show_live(&mut self) {
+        let is_wanted = self.settings.live_files;
+        self.keeper.show_live(&self.layout, is_wanted);
     }
 
     /// Works until it is time to end.
@@ -167,23 +180,33 @@ impl Daemon {
         };
         threads.manager.ready(self.complaint("filled the live map"));
         self.examine_again(&mut threads.inbox);
+        // What was stored is served whatever a configuration says that cannot be read.
+        if self.complaint.is_none() {
+            self.follow_chains(self.settings.intermediates);
+        }
         loop {
             self.look_where_due(&mut threads, &mut agenda);
-            self.take_some_dropped(&mut threads.inbox);
+            self.look_at_some_dropped(&mut threads.looker);
             self.start_due(&threads.pool);
+            self.chains.hand_over(&mut threads.inbox);
             let begun = Instant::now();
             if agenda.metrics.is_some_and(|at| at <= begun) {
                 threads.metrics.update(&self);
                 agenda.metrics = None;
                 agenda.metrics_pause = METRICS_PAUSE.max(begun.elapsed() * METRICS_PART);
             }
-            let is_reading = threads.inbox.is_busy() || threads.lister.is_busy();
-            let is_settled = !self.roster.is_asking() && !is_reading && self.dropped.is_empty();
-            if until == Until::Settled && is_settled {
-                threads.metrics.update(&self);
-                return;
+            let is_looking = threads.looker.is_busy() || !self.dropped.is_empty();
+            let is_reading = threads.inbox.is_busy() || threads.lister.is_busy() || is_looking;
+            let mut patience = self.patience(&agenda, &threads.looker);
+            if until == Until::Settled && !self.roster.is_asking() && !is_reading {
+                if !self.keeper.is_writing() {
+                    threads.metrics.update(&self);
+                    return;
+                }
+                // The disk may be slow, and tells nobody that it has done.
+                patience = patience.min(WRITING_PAUSE);
             }
-            let event = match threads.events.recv_timeout(self.patience(&agenda)) {
+            let event = match threads.events.recv_timeout(patience) {
                 Ok(event) => event,
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -191,6 +214,7 @@ impl Daemon {
             agenda.note_change();
             match event {
                 Event::Fetched { key, fetched } => self.fetched(&key, fetched.map(|it| *it)),
+                Event::Fleet(word) => self.heard(word, &threads.pool),
                 Event::Room {
                     key,
                     source,
@@ -200,22 +224,37 @@ impl Daemon {
                     let _ = answer.try_send(self.room(&key, source));
                 }
                 Event::Left(left) => self.let_in(*left),
-                Event::Judged(judged) => self.judged(*judged),
+                Event::Looked(looked) => {
+                    threads.looker.looked();
+                    looked.into_iter().for_each(|one| self.looked(one));
+                }
                 Event::Remove(key) => self.remove(&key),
                 Event::Listed(listed) => {
                     threads.lister.listed(&listed);
-                    if self.listed(*listed, threads.watch.as_mut()) {
+                    if self.listed(*listed) {
                         agenda.look_elsewhere(Instant::now() + GATHERING);
                     }
                 }
                 Event::Emptied(order) => threads.inbox.emptied(order),
+                Event::Spool => {
+                    // At once: a server may start with a certificate that is new.
+                    threads.notices.iter().for_each(Notices::take_spool);
+                    threads.inbox.look();
+                }
                 Event::Changed => {
                     agenda.look.get_or_insert(Instant::now() + GATHERING);
                 }
-                Event::Metrics(wanted) => {
+                Event::Tell(wanted, answer) => {
                     let begun = Instant::now();
+                    let text = match wanted {
+                        Wanted::Metrics => figures::render(&self),
+                        Wanted::Responders => {
+                            let fleet = self.fleet.as_ref().map(|it| &*it.counters);
+                            responders::json(&self.responders(), fleet)
+                        }
+                    };
                     // Who asked may have left.
-                    let _ = wanted.try_send((metrics::render(&self), begun.elapsed()));
+                    let _ = answer.try_send((text, begun.elapsed()));
                 }
                 Event::Reload => {
                     threads.manager.reloading();
@@ -248,10 +287,8 @@ impl Daemon {
         }
         agenda.look = None;
         agenda.note_change();
-        let mut changes = match &threads.watch {
-            Some(watch) => watch.take(),
-            None => Changes::default(),
-        };
+        let notices = threads.notices.as_ref();
+        let mut changes = notices.map_or_else(Changes::default, Notices::take);
         if is_sweep {
             changes = Changes::everything();
             self.sweep();
@@ -263,9 +300,8 @@ impl Daemon {
                 now + next.map_or(self.settings.sweep(), |it| it.min(self.settings.sweep()));
         }
         if std::mem::take(&mut agenda.elsewhere) || changes.elsewhere {
-            if self.look_elsewhere(threads) {
-                agenda.look_elsewhere(now + GATHERING);
-            }
+            let again = std::mem::take(&mut self.again);
+            threads.lister.look(Arc::clone(&self.manner), again);
             changes.spool = true;
         }
         if changes.spool {
@@ -278,48 +314,15 @@ impl Daemon {
         }
     }
 
-    /// Looks at some of the files in `staples/` that may have changed: a revocation that
-    /// comes meanwhile waits for no more.
-    fn take_some_dropped(&mut self, inbox: &mut Inbox) {
-        for _ in 0..DROPPED_AT_ONCE {
-            let Some(key) = self.dropped.pop_first() else {
-                return;
-            };
-            if let Some(brought) = self.look_at_response(&key) {
-                inbox.judge(brought);
-            }
-        }
-    }
-
-    /// True if it has to be looked there once more.
-    fn look_elsewhere(&mut self, threads: &mut Threads) -> bool {
-        // Before the look: what changes after it is told.
-        let directories = self.watched_directories();
-        let watch = threads.watch.as_mut();
-        let once_more = watch.is_some_and(|watch| watch.set(&directories));
-        let again = std::mem::take(&mut self.again);
-        threads.lister.look(Arc::clone(&self.manner), again);
-        once_more
-    }
-
-    pub(super) fn watched_directories(&self) -> Vec<PathBuf> {
-        let mut all = vec![
-            self.layout.spool(),
-            self.layout.runtime().to_owned(),
-            self.layout.lasting().to_owned(),
-            self.layout.lasting().join("staples"),
-        ];
-        all.extend(self.directories.iter().cloned());
-        all
-    }
-
     /// What is done from time to time, whatever happens.
     fn sweep(&mut self) {
         let (now, at) = (clock::now(), Instant::now());
+        self.swept = now;
         self.follow_the_clock(now, at);
         let roster = &self.roster;
         self.keeper
             .drop_expired(|key| roster.contains(key), now, at);
+        self.drop_idle_intermediates();
         let mut overslept = Vec::new();
         for (key, watched) in self.roster.iter() {
             let Some((known, due)) = watched.known.as_ref().zip(watched.waits_until()) else {
@@ -342,6 +345,7 @@ impl Daemon {
             self.roster.set_due(&key, Some(at));
         }
         self.take_early();
+        self.keeper.look_at_live();
     }
 
     /// What was passed over may be let in by the configuration as it is now.
@@ -352,8 +356,8 @@ impl Daemon {
     }
 
     /// How long nothing is to be done.
-    fn patience(&self, agenda: &Agenda) -> Duration {
-        if !self.dropped.is_empty() {
+    fn patience(&self, agenda: &Agenda, looker: &Looker) -> Duration {
+        if !self.dropped.is_empty() && !looker.is_busy() {
             return Duration::ZERO;
         }
         let times = [agenda.look, agenda.metrics, self.roster.next_due()];
@@ -372,7 +376,9 @@ impl Daemon {
         match read {
             Ok((settings, manner)) => {
                 self.manner = manner;
-                self.settings = settings;
+                let before = std::mem::replace(&mut self.settings, settings);
+                self.show_live();
+                self.follow_chains(before.intermediates);
                 self.complaint = None;
                 // There may be a responder now where there was none.
                 self.again.all = true;

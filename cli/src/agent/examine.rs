@@ -7,6 +7,7 @@ use std::sync::mpsc::{Sender, sync_channel};
 use staplegun_ocsp::Unstapled;
 use staplegun_store::spool::Taken;
 
+use super::chains::{Chain, HIGHEST};
 use super::clock;
 use super::event::Event;
 use super::modest;
@@ -76,6 +77,42 @@ impl Examiner {
         Some((subject, refusal))
     }
 
+    /// The intermediates of `chain` that are not looked after yet and name a responder, from
+    /// the leaf's issuer upwards: each is held against the issuer that signed it, and a
+    /// stranger's is trusted as his leaf was.
+    pub fn intermediates(&self, chain: &Chain) -> Vec<Subject> {
+        let (manner, source) = (&self.manner, chain.source());
+        let is_stranger = matches!(source, Source::User(_));
+        let mut found = Vec::new();
+        let mut next = chain.lowest();
+        for _ in 0..HIGHEST {
+            let Some(mut subject) = next.take().and_then(|der| chain.subject(der)) else {
+                break;
+            };
+            let leaf = &subject.leaf;
+            if !leaf.is_ca() || leaf.is_self_issued() || leaf.not_after() < clock::now() {
+                break;
+            }
+            // What is known was followed before.
+            let Some(Room::Free) = self.room(&subject, source) else {
+                break;
+            };
+            subject.find_issuer(&self.issuers);
+            if !subject.has_valid_issuer(clock::now()) {
+                subject.complete_from(&manner.trust, !is_stranger, &self.issuers);
+            }
+            if is_stranger && !(subject.issuer().is_some() && manner.trust.covers(&subject.ders()))
+            {
+                break;
+            }
+            next = subject.issuer().map(|issuer| issuer.by.der.clone());
+            if !responders_of(&subject, &manner.overrides).is_empty() {
+                found.push(subject);
+            }
+        }
+        found
+    }
+
     /// Asks the main thread. None if there is none.
     fn room(&self, subject: &Subject, source: Source) -> Option<Room> {
         let (answer, room) = sync_channel(1);
@@ -94,15 +131,17 @@ impl Examiner {
 ///
 /// # Errors
 ///
-/// Why there is none.
-pub fn unpack(taken: &Taken) -> Result<Subject, String> {
+/// Why there is none: one word, and a sentence.
+pub fn unpack(taken: &Taken) -> Result<Subject, (&'static str, String)> {
+    let none = |why: String| ("not_certificates", why);
     let ders = taken
         .certificates()
-        .ok_or("it does not hold certificates in DER")?;
+        .ok_or_else(|| none("it does not hold certificates in DER".to_owned()))?;
     let ders = ders.into_iter().map(<[u8]>::to_vec).collect();
-    let subject = Subject::unexamined(ders).map_err(|error| format!("{error:#}"))?;
+    let subject = Subject::unexamined(ders).map_err(|error| none(format!("{error:#}")))?;
     if subject.key() != taken.key {
-        return Err("it holds another certificate than its name says".to_owned());
+        let why = "it holds another certificate than its name says";
+        return Err(("other_certificate", why.to_owned()));
     }
     Ok(subject)
 }

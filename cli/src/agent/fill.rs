@@ -6,30 +6,35 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::{Judged, Policy, Validity, Verdict, better};
-use staplegun_store::files::{FileError, Files, Notes};
+use staplegun_store::files::{FileError, Files, Notes, Stamp};
 use staplegun_store::layout::Layout;
 use staplegun_store::slots::{State, Summary};
 use staplegun_store::{Key, name};
 
+use super::chains::Chain;
 use super::clock;
 use super::daemon::Daemon;
 use super::expiry;
 use super::known;
 use super::passed_over::PassedOver;
 use super::roster::{Source, Watched};
-use super::stamp::{self, Stamp};
+use super::stamp;
 use crate::fetch::{self, Issuers, Kind, Staple, Subject};
 
 /// Threads, at most.
 const THREADS: usize = 16;
-/// How many certificates they are ahead of the main thread, at most.
-const AHEAD: usize = 64;
+/// How many certificates they hand over at once, and how many times so many they are ahead
+/// of the main thread at most: to be woken takes longer than to take one in.
+const AT_ONCE: usize = 16;
+const AHEAD: usize = 4;
 
 /// One certificate of the store.
 struct Restored {
     subject: Subject,
     notes: Notes,
     stored: Stored,
+    /// What came along with it, if that is wanted.
+    chain: Option<Chain>,
     /// Which file that was.
     stamp: Option<Stamp>,
 }
@@ -48,9 +53,7 @@ struct Stored {
 impl Daemon {
     /// Reads what an earlier agent left, verifies it again, and fills the map.
     pub fn fill(&mut self) {
-        let Some(files) = self.keeper.files() else {
-            return;
-        };
+        let files = Files::new(self.layout.lasting()).at_once();
         let keys = files.certificates.keys().unwrap_or_else(|error| {
             tracing::error!(cause = "store", "{error}");
             Vec::new()
@@ -61,27 +64,28 @@ impl Daemon {
             layout: &self.layout.clone(),
             issuers: &self.issuers.clone(),
             policy: self.manner.policy,
+            intermediates: self.settings.intermediates,
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let parts: Vec<&[Key]> = keys.chunks(AT_ONCE).collect();
         let next = AtomicUsize::new(0);
         let mut stapled = 0usize;
         let mut passed_over = Vec::new();
         std::thread::scope(|scope| {
             let (sender, all_restored) = sync_channel(AHEAD);
             for _ in 0..threads.min(THREADS) {
-                let (sender, next, keys, reading) = (sender.clone(), &next, &keys, &reading);
+                let (sender, next, parts, reading) = (sender.clone(), &next, &parts, &reading);
                 scope.spawn(move || {
-                    while let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if let Some(restored) = reading.restore(key)
-                            && sender.send(restored).is_err()
-                        {
+                    while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let part = part.iter().filter_map(|key| reading.restore(key));
+                        if sender.send(part.collect::<Vec<_>>()).is_err() {
                             return;
                         }
                     }
                 });
             }
             drop(sender);
-            for restored in all_restored {
+            for restored in all_restored.into_iter().flatten() {
                 if restored.notes.passed_over.is_some() {
                     let Restored { subject, notes, .. } = restored;
                     passed_over.push(PassedOver { subject, notes });
@@ -105,6 +109,7 @@ impl Daemon {
             subject,
             notes,
             stored,
+            chain,
             stamp,
         } = restored;
         let staple = stored.staple;
@@ -126,11 +131,12 @@ impl Daemon {
         let known = known::recover(staple, &notes, in_map, now);
         let is_users = notes.left_by.is_some();
         self.roster.admit(subject, Source::Store, notes, at);
+        self.note_chain(chain);
         if let Some(watched) = self.roster.get_mut(&key) {
             // Judged now: looked at again only when somebody changes the file, or when
             // its time comes.
             watched.stamp = stamp;
-            watched.early = stored.early;
+            watched.early = stored.early.map(Box::new);
             watched.refused_but_at = stored.refused_but_at;
         }
         let Some(known) = known else {
@@ -178,6 +184,7 @@ struct Reading<'a> {
     layout: &'a Layout,
     issuers: &'a Issuers,
     policy: Policy,
+    intermediates: bool,
 }
 
 impl Reading<'_> {
@@ -190,6 +197,9 @@ impl Reading<'_> {
         let issuer = subject.issuer();
         let stamp = issuer.and_then(|_| stamp::of_response(self.layout, key));
         let stored = self.stored(key, &subject);
+        let source = notes.left_by.map_or(Source::Store, Source::User);
+        let is_followed = self.intermediates && notes.passed_over.is_none();
+        let chain = Chain::of(&subject, source).filter(|_| is_followed && !notes.intermediate);
         if notes.passed_over.is_none() {
             if notes.left_by.is_none() {
                 self.issuers.learn_of_root(&subject.ders());
@@ -200,6 +210,7 @@ impl Reading<'_> {
             subject,
             notes,
             stored,
+            chain,
             stamp,
         })
     }

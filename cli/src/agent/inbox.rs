@@ -3,23 +3,23 @@
 //! whether he is trusted. What is cheap comes first, what root left comes before all
 //! else, and each user has a budget of time.
 //!
-//! What else takes cryptography is done here, too, between two files of the spool:
-//! responses that were brought are judged, and trusted issuers are read again.
+//! Trusted issuers are read again here, too, between two files of the spool: that takes
+//! cryptography.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use staplegun_store::files::Notes;
 use staplegun_store::name;
 use staplegun_store::spool::{self, DropBox};
 
-use super::brought::Brought;
 use super::budget::{Budget, processor_time};
+use super::chains::{Chain, Stored};
 use super::counters::SpoolRefused;
+use super::errands::Errands;
 use super::event::Event;
 use super::examine::{Examiner, unpack};
 use super::passed_over::PassedOver;
@@ -27,7 +27,7 @@ use super::refusals::Refusals;
 use super::roster::Source;
 use super::sentence::Refusal;
 use super::settings::Settings;
-use crate::fetch::{Issuers, Manner, Subject, Trust};
+use crate::fetch::{Issuers, Manner, Subject};
 
 /// The pause between two looks at what is there.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -52,7 +52,8 @@ pub struct Left {
 enum Order {
     Look,
     Examine(Box<PassedOver>),
-    Judge(Box<Brought>),
+    Follow(Chain),
+    FollowStored(Box<Stored>),
     Configure,
 }
 
@@ -93,7 +94,7 @@ impl Inbox {
                 issuers: Arc::clone(issuers),
                 events: events.clone(),
             },
-            refused: Arc::clone(refused),
+            refused: refused.clone(),
             events: events.clone(),
             drop_box: None,
             is_failing: false,
@@ -121,9 +122,14 @@ impl Inbox {
         self.give(Order::Examine(Box::new(passed_over)));
     }
 
-    /// A response is to be judged: [`Event::Judged`].
-    pub fn judge(&mut self, brought: Brought) {
-        self.give(Order::Judge(Box::new(brought)));
+    /// The intermediates of a chain are to be examined.
+    pub fn follow(&mut self, chain: Chain) {
+        self.give(Order::Follow(chain));
+    }
+
+    /// The same for all chains of the store.
+    pub fn follow_stored(&mut self, stored: Stored) {
+        self.give(Order::FollowStored(Box::new(stored)));
     }
 
     /// The configuration is to be read again: [`Event::Configured`].
@@ -162,28 +168,9 @@ struct Thread {
     refusals: Refusals,
 }
 
-/// What is to be done.
-struct Agenda {
-    /// There may be something new in the spool, to be looked at then.
-    look: Option<Instant>,
-    /// What was passed over is examined again.
-    again: VecDeque<PassedOver>,
-    /// Responses are judged.
-    brought: VecDeque<Brought>,
-    /// How many orders there were, and how many the main thread knows to be done.
-    given: u64,
-    told: u64,
-}
-
 impl Thread {
     fn work(mut self, orders: &Receiver<Order>) {
-        let mut agenda = Agenda {
-            look: None,
-            again: VecDeque::new(),
-            brought: VecDeque::new(),
-            given: 0,
-            told: 0,
-        };
+        let mut agenda = Errands::default();
         let mut looked = None;
         let mut patience = None;
         loop {
@@ -202,7 +189,8 @@ impl Thread {
                         agenda.look.get_or_insert(next);
                     }
                     Order::Examine(passed_over) => agenda.again.push_back(*passed_over),
-                    Order::Judge(brought) => agenda.brought.push_back(*brought),
+                    Order::Follow(chain) => agenda.chains.push_back(chain),
+                    Order::FollowStored(stored) => agenda.stored = Some(*stored),
                     Order::Configure => self.configure(),
                 }
             }
@@ -213,12 +201,12 @@ impl Thread {
                 agenda.look = (!is_complete).then(|| now + PAUSE);
             }
             let mut is_over = !self.take_one();
-            if let Some(brought) = agenda.brought.pop_front() {
-                self.judge(brought);
-                is_over = false;
-            }
             if let Some(passed_over) = agenda.again.pop_front() {
                 self.examine_again(passed_over);
+                is_over = false;
+            }
+            if let Some(chain) = agenda.next_chain() {
+                chain.iter().for_each(|chain| self.follow(chain));
                 is_over = false;
             }
             // Who has spent his time has more to come.
@@ -241,7 +229,7 @@ impl Thread {
     }
 
     /// How long there is nothing to do; None: until there is an order.
-    fn patience(&self, agenda: &Agenda) -> Option<Duration> {
+    fn patience(&self, agenda: &Errands) -> Option<Duration> {
         let now = Instant::now();
         let look = agenda.look.map(|at| at.saturating_duration_since(now));
         let users = self.drop_box.iter().flat_map(DropBox::waiting);
@@ -283,7 +271,9 @@ impl Thread {
             }
         };
         let files = look.refused.len();
-        self.refused.fetch_add(files as u64, Ordering::Relaxed);
+        for one in &look.refused {
+            self.refused.count(one.why.cause);
+        }
         // One line for each look, whatever mischief was done.
         if let Some(first) = look.refused.first() {
             let why = &first.why;
@@ -304,8 +294,8 @@ impl Thread {
             None => return false,
             Some(Ok(taken)) => taken,
             Some(Err(refused)) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
                 let why = &refused.why;
+                self.refused.count(why.cause);
                 tracing::warn!(cause = "spool", first = ?refused.name, "refused what was left in the spool: {why}");
                 return true;
             }
@@ -322,7 +312,11 @@ impl Thread {
         }
         match unpack(&taken) {
             Ok(subject) => self.tell(subject, source, Notes::default()),
-            Err(why) => self.refuse(taken.uid, String::new(), name::of_key(&taken.key), why),
+            Err((cause, why)) => {
+                self.refused.count(cause);
+                let key = name::of_key(&taken.key);
+                self.refusals.add(taken.uid, String::new(), key, why);
+            }
         }
         if let Source::User(uid) = source {
             let spent = processor_time().saturating_sub(began);
@@ -331,17 +325,14 @@ impl Thread {
         true
     }
 
-    fn judge(&self, brought: Brought) {
-        if let Some(judged) = brought.judge(&self.examiner.manner.policy) {
-            // Without a main thread the process is ending.
-            let _ = self.events.send(Event::Judged(Box::new(judged)));
-        }
-    }
-
     fn configure(&mut self) {
         let read = || -> anyhow::Result<(Settings, Arc<Manner>)> {
             let settings = (self.reload)()?;
-            let manner = settings.manner(Trust::new(&settings.trusted_issuers)?);
+            let (trust, mistakes) = settings.trust();
+            if let Some(mistake) = mistakes.first() {
+                bail!("{mistake}");
+            }
+            let manner = settings.manner(trust);
             Ok((settings, Arc::new(manner)))
         };
         let read = read();
@@ -362,6 +353,28 @@ impl Thread {
         self.tell(subject, source, notes);
     }
 
+    /// Tells the main thread of the intermediates of a chain that are to be looked after.
+    fn follow(&mut self, chain: &Chain) {
+        let began = processor_time();
+        for subject in self.examiner.intermediates(chain) {
+            // Without a main thread the process is ending.
+            let _ = self.events.send(Event::Left(Box::new(Left {
+                subject,
+                source: chain.source(),
+                notes: Notes {
+                    intermediate: true,
+                    ..Notes::default()
+                },
+                refusal: None,
+                before: Notes::default(),
+            })));
+        }
+        if let Source::User(uid) = chain.source() {
+            let spent = processor_time().saturating_sub(began);
+            self.budget.charge(uid, spent, Instant::now());
+        }
+    }
+
     /// Examines a certificate, and tells the main thread what came of it.
     fn tell(&mut self, subject: Subject, source: Source, before: Notes) {
         let Some((subject, refusal)) = self.examiner.examine(subject, source) else {
@@ -371,13 +384,10 @@ impl Thread {
             && refusal.needs_operator()
             && before.passed_over.is_none()
         {
+            self.refused.count(refusal.cause());
             let certificate = subject.leaf.display_subject();
-            self.refuse(
-                uid,
-                certificate,
-                name::of_key(&subject.key()),
-                refusal.to_string(),
-            );
+            let (key, why) = (name::of_key(&subject.key()), refusal.to_string());
+            self.refusals.add(uid, certificate, key, why);
         }
         let notes = before.clone();
         // Without a main thread the process is ending.
@@ -388,10 +398,5 @@ impl Thread {
             refusal,
             before,
         })));
-    }
-
-    fn refuse(&mut self, uid: u32, certificate: String, key: String, why: String) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        self.refusals.add(uid, certificate, key, why);
     }
 }

@@ -6,13 +6,13 @@ use std::time::Instant;
 use staplegun_store::files::Notes;
 use staplegun_store::{Key, name};
 
+use super::chains::Chain;
 use super::clock;
 use super::daemon::Daemon;
 use super::inbox::Left;
 use super::lister::Listed;
 use super::roster::{Quota, Room, Source};
 use super::sentence::{Refusal, Standing};
-use super::watch::Watch;
 use crate::fetch::Subject;
 
 impl Daemon {
@@ -65,6 +65,8 @@ impl Daemon {
         }
         notes.passed_over = None;
         let (certificate, pem) = (subject.leaf.display_subject(), subject.to_pem());
+        let is_intermediate = notes.intermediate;
+        let chain = Chain::of(&subject, source).filter(|_| !is_intermediate);
         subject.let_go();
         let was_passed_over = before.passed_over.is_some();
         let named_by = notes.path.clone();
@@ -78,10 +80,12 @@ impl Daemon {
                 watched.notes.path = named_by;
             }
             // A stranger's is counted also if the agent ends before it has asked.
-            if was_passed_over || is_renamed || watched.notes.left_by.is_some() {
+            let is_strangers = watched.notes.left_by.is_some();
+            if was_passed_over || is_renamed || is_intermediate || is_strangers {
                 self.keeper.write_notes(&key, &watched.notes);
             }
         }
+        self.note_chain(chain);
         // A response for it may have been brought before it was known.
         self.dropped.insert(key);
     }
@@ -127,6 +131,7 @@ impl Daemon {
     /// The operator wants a certificate looked after no more: nothing is left of it.
     pub(super) fn remove(&mut self, key: &Key) {
         self.roster.remove(key);
+        self.forget_in_fleet(key);
         self.shelf.remove(key);
         self.keeper.forget(key);
         // Should it be named again, its file is read again.
@@ -136,20 +141,13 @@ impl Daemon {
 
     /// The operator's list was looked at. True if the directories have to be looked at once
     /// more.
-    pub(super) fn listed(&mut self, listed: Listed, watch: Option<&mut Watch>) -> bool {
-        let Listed {
-            unreadable,
-            directories,
-            list,
-            ..
-        } = listed;
-        self.unreadable.update(unreadable);
+    pub(super) fn listed(&mut self, listed: Listed) -> bool {
+        let Listed { list, is_new, .. } = listed;
         // Not at the start: then everything is asked for when it is due.
         let before = self.list.replace(list);
         if list.is_some() && before.is_some_and(|before| before != list) {
             self.ask_at_once();
         }
-        self.directories = directories;
-        watch.is_some_and(|watch| watch.set(&self.watched_directories()))
+        is_new
     }
 }

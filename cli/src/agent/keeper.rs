@@ -4,17 +4,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use staplegun_ocsp::UnixTime;
-use staplegun_store::files::{Files, Notes, What, Which, make_directory};
+use staplegun_store::files::{Files, Notes, Stamp, What, Which, make_directory};
 use staplegun_store::layout::Layout;
-use staplegun_store::map::{MapError, Writer, WriterLock};
+use staplegun_store::map::{Fill, MapError, Writer, WriterLock};
 use staplegun_store::slots::{State, Summary};
 use staplegun_store::{Key, name};
 
+use super::live::{self, Live};
 use super::scribe::Scribe;
 use crate::fetch::Staple;
 
@@ -25,6 +25,8 @@ pub struct Keeper {
     /// written while no other agent can have the lock that the map's writer holds.
     scribe: Option<Scribe>,
     writer: Writer,
+    /// Shows in files what the map serves, where that is wanted.
+    live: Option<Live>,
     /// See [`Files::ended_cleanly`].
     ended_cleanly: bool,
     /// Expired responses in the map that belong to no certificate, and since when that
@@ -80,6 +82,7 @@ impl Keeper {
         Ok(Self {
             scribe: None,
             writer,
+            live: None,
             ended_cleanly: false,
             strays: HashMap::new(),
         })
@@ -114,16 +117,43 @@ impl Keeper {
         Ok(())
     }
 
+    /// Shows from now on in `live/` what the map serves, or no longer.
+    pub fn show_live(&mut self, layout: &Layout, is_wanted: bool) {
+        match (is_wanted, &self.live) {
+            (true, Some(_)) => {}
+            (true, None) => match Live::start(layout) {
+                Ok(live) => self.live = Some(live),
+                Err(error) => tracing::error!(cause = "live", "cannot keep live/: {error:#}"),
+            },
+            (false, _) => {
+                self.live = None;
+                live::clear(layout);
+            }
+        }
+    }
+
+    /// Looks again whether `live/` is as it has to be.
+    pub fn look_at_live(&self) {
+        if let Some(live) = &self.live {
+            live.look();
+        }
+    }
+
+    /// The map's record of `key` has changed.
+    fn changed(&self, key: &Key) {
+        if let Some(live) = &self.live {
+            live.changed(key);
+        }
+    }
+
     /// Whether all that was known before the start was on the disk.
     pub fn ended_cleanly(&self) -> bool {
         self.ended_cleanly
     }
 
-    /// The files, to be read; None before they were opened.
-    pub fn files(&self) -> Option<Arc<Files>> {
-        self.scribe
-            .as_ref()
-            .map(|scribe| Arc::clone(scribe.files()))
+    /// Whether something has yet to be written.
+    pub fn is_writing(&self) -> bool {
+        self.scribe.as_ref().is_some_and(Scribe::is_busy)
     }
 
     /// Writes a certificate's PEM.
@@ -140,6 +170,13 @@ impl Keeper {
     pub fn is_writing_response(&self, key: &Key) -> bool {
         let scribe = self.scribe.as_ref();
         scribe.is_some_and(|scribe| scribe.is_pending(Which::Staple, key))
+    }
+
+    /// Which files the responses are that were written since this was asked, the latest
+    /// last.
+    pub fn take_written(&self) -> Vec<(Key, Stamp)> {
+        let scribe = self.scribe.as_ref();
+        scribe.map(Scribe::take_written).unwrap_or_default()
     }
 
     /// Lets the evidence of a revocation take the place of the good response, soon and
@@ -171,6 +208,7 @@ impl Keeper {
     /// Forgets a certificate and all that belongs to it.
     pub fn forget(&mut self, key: &Key) {
         self.writer.remove(key);
+        self.changed(key);
         for which in [Which::Certificate, Which::Staple, Which::Notes] {
             self.change(which, key, What::Remove);
         }
@@ -194,6 +232,7 @@ impl Keeper {
         let last = validity.until.saturating_sub(1);
         self.has_room(key, staple.der.len(), is_users)?;
         let put = self.writer.put(key, &staple.der, validity.from, last);
+        self.changed(key);
         put.map_err(NoRoom::Map)
     }
 
@@ -225,10 +264,17 @@ impl Keeper {
             let revoked = self.writer.revoke(key, der, validity.from, last);
             revoked.map_err(NoRoom::Map)
         };
-        if staples && revoke(der).is_ok() {
-            return Ok(());
-        }
-        revoke(&[])
+        let done = match staples && revoke(der).is_ok() {
+            true => Ok(()),
+            false => revoke(&[]),
+        };
+        self.changed(key);
+        done
+    }
+
+    /// How full the map is, and how many bytes it has.
+    pub fn fill(&self) -> (Fill, usize) {
+        (self.writer.fill(), self.writer.size())
     }
 
     /// What the map holds.
@@ -246,7 +292,10 @@ impl Keeper {
                 // There is room: it has a record.
                 let _ = self.withdraw(key, revoked, false, false);
             }
-            None => drop(self.writer.remove(key)),
+            None => {
+                self.writer.remove(key);
+                self.changed(key);
+            }
         }
     }
 

@@ -1,19 +1,13 @@
-//! The certificates that the operator named: a list of paths in the store, one a
-//! line, written by `staplegun add` and read by the agent.
+//! The certificates at the paths that the operator named.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-use staplegun_store::files::{Lasting, PUBLIC, make_directory, replace};
-use staplegun_store::layout::Layout;
+use staplegun_store::files::Stamp;
 
 use super::sentence;
-use super::stamp::Stamp;
 use crate::fetch::{Issuers, Subject, issuer_beside};
 
 /// The most files that are looked at in a directory that was named: more than one
@@ -21,108 +15,6 @@ use crate::fetch::{Issuers, Subject, issuer_beside};
 const MAX_FILES: usize = 65_536;
 /// How deep: one directory for each site is common.
 const MAX_DEPTH: usize = 2;
-
-/// Where the list lies.
-pub fn path(layout: &Layout) -> PathBuf {
-    layout.lasting().join("certificates")
-}
-
-/// The paths in the list; none if there is no list.
-///
-/// # Errors
-///
-/// If it cannot be read.
-pub fn read(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
-    let path = path(layout);
-    Ok(text(&path)
-        .with_context(|| format!("cannot read the list {}", path.display()))?
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(PathBuf::from)
-        .collect())
-}
-
-/// Adds absolute paths to the list, each once.
-///
-/// # Errors
-///
-/// If it cannot be written; then the old list stands.
-pub fn add(layout: &Layout, paths: &[PathBuf]) -> anyhow::Result<()> {
-    change(layout, |lines| {
-        for new in paths {
-            let line = new.display().to_string();
-            if !lines.iter().any(|known| known.trim() == line) {
-                lines.push(line);
-            }
-        }
-    })
-}
-
-/// Removes absolute paths from the list.
-///
-/// # Errors
-///
-/// If it cannot be written; then the old list stands.
-pub fn remove(layout: &Layout, paths: &[PathBuf]) -> anyhow::Result<()> {
-    change(layout, |lines| {
-        lines.retain(|line| {
-            !paths
-                .iter()
-                .any(|path| line.trim() == path.display().to_string())
-        });
-    })
-}
-
-/// Changes the list's lines, one process after the other: whoever comes later changes
-/// what the others made of it. A new file takes the old one's place, so that no reader
-/// sees half a list.
-///
-/// # Errors
-///
-/// If it cannot be written; then the old list stands.
-fn change(layout: &Layout, change: impl FnOnce(&mut Vec<String>)) -> anyhow::Result<()> {
-    let path = path(layout);
-    let write = || -> std::io::Result<()> {
-        make_directory(layout.lasting())?;
-        // Held until this returns.
-        let _lock = lock(&path)?;
-        let mut lines: Vec<String> = text(&path)?.lines().map(str::to_owned).collect();
-        change(&mut lines);
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        replace(&path, text.as_bytes(), PUBLIC, Lasting::OnDisk)
-    };
-    write().with_context(|| {
-        format!(
-            "cannot write the list {}: run this as the owner of the store, or as root",
-            path.display()
-        )
-    })
-}
-
-/// By a file of its own, which nobody else may open, so that nobody else can hold it.
-fn lock(list: &Path) -> std::io::Result<fs::File> {
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(list.with_extension("lock"))?;
-    while let Err(errno) = flock(&file, FlockOperation::LockExclusive) {
-        if errno != Errno::INTR {
-            return Err(errno.into());
-        }
-    }
-    Ok(file)
-}
-
-/// What stands in the list; nothing if there is none.
-fn text(path: &Path) -> std::io::Result<String> {
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        text => text,
-    }
-}
 
 /// What was found where the operator pointed. Files that have not changed since
 /// are not read again, so that looking costs little.
@@ -287,7 +179,7 @@ impl Seen {
 
     /// Whether the file, or its issuer's beside it, is not the one that was read.
     fn is_new(&mut self, path: &Path) -> bool {
-        let stamp = |path: &Path| fs::metadata(path).ok().map(|about| Stamp::of(&about));
+        let stamp = |path: &Path| Stamp::of_target(path).ok();
         let stamps = [stamp(path), stamp(&issuer_beside(path))];
         self.files.insert(path.to_owned(), stamps) != Some(stamps)
     }

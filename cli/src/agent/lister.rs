@@ -1,22 +1,24 @@
-//! The thread that reads the certificates that the operator named. Whoever may write
-//! there chooses how much there is to verify.
+//! The thread that reads the certificates that the operator named, and has their directories
+//! and the store's watched. Whoever may write there chooses how much there is to verify, and
+//! where they lie a disk may hang.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use staplegun_store::files::Notes;
+use staplegun_store::files::{Notes, Stamp};
 use staplegun_store::layout::Layout;
 
 use super::clock;
 use super::event::Event;
 use super::inbox::Left;
 use super::list;
+use super::named::Named;
 use super::roster::Source;
 use super::sentence::{self, Refusal};
-use super::stamp::{self, Stamp};
-use super::unreadable::Unreadable;
+use super::unreadable;
+use super::watch::Watch;
 use crate::fetch::{Issuers, Manner, Subject, may_have_responder, responders_of};
 
 /// What is to be read though it has not changed.
@@ -32,12 +34,11 @@ pub struct Again {
 /// come before it, by [`Event::Left`].
 #[derive(Debug)]
 pub struct Listed {
-    /// What of it cannot be read.
-    pub unreadable: Unreadable,
-    /// The directories whose changes matter.
-    pub directories: Vec<PathBuf>,
     /// The list's own file.
     pub list: Option<Stamp>,
+    /// A directory is watched that was not before: what came into it meanwhile is still to
+    /// be looked at.
+    pub is_new: bool,
     /// So many orders are done.
     done: u64,
 }
@@ -58,7 +59,8 @@ pub struct Lister {
 }
 
 impl Lister {
-    /// Starts the thread, which tells `events` what it finds.
+    /// Starts the thread, which tells `events` what it finds; `watch` is None if the kernel
+    /// has no watches left.
     ///
     /// # Errors
     ///
@@ -66,6 +68,7 @@ impl Lister {
     pub fn start(
         layout: &Layout,
         issuers: &Arc<Issuers>,
+        watch: Option<Watch>,
         events: &Sender<Event>,
     ) -> std::io::Result<Self> {
         let (sender, orders) = channel();
@@ -74,6 +77,8 @@ impl Lister {
             issuers: Arc::clone(issuers),
             events: events.clone(),
             seen: list::Seen::default(),
+            unreadable: unreadable::Note::of(layout),
+            watch,
             done: 0,
         };
         std::thread::Builder::new()
@@ -111,6 +116,9 @@ struct Thread {
     events: Sender<Event>,
     /// What the operator named, as it was seen last.
     seen: list::Seen,
+    /// What of it cannot be read, for `staplegun status`.
+    unreadable: unreadable::Note,
+    watch: Option<Watch>,
     done: u64,
 }
 
@@ -138,9 +146,12 @@ impl Thread {
     }
 
     fn look(&mut self, manner: &Manner) {
+        // Before the look: what changes after it is told.
+        let is_new_before = self.watch_all();
         // `staplegun add` writes the list, whatever it names.
-        let list = stamp::of_file(&list::path(&self.layout));
-        let (paths, unread) = match list::read(&self.layout) {
+        let named = Named::to_agent(&self.layout);
+        let list = Stamp::of_path(named.path()).ok();
+        let (paths, unread) = match named.read() {
             Ok(paths) => (paths, None),
             Err(error) => {
                 tracing::error!(cause = "list", "{error:#}");
@@ -154,14 +165,32 @@ impl Thread {
         }
         let failed = self.seen.failed().iter();
         let failed = failed.map(|(path, why)| (path.display().to_string(), why.clone()));
-        let unread = unread.map(|why| (list::path(&self.layout).display().to_string(), why));
+        let unread = unread.map(|why| (named.path().display().to_string(), why));
+        self.unreadable.update(failed.chain(unread).collect());
         let listed = Listed {
-            unreadable: failed.chain(unread).collect(),
-            directories: self.seen.directories().cloned().collect(),
             list,
+            is_new: self.watch_all() || is_new_before,
             done: self.done,
         };
+        // Without a main thread the process is ending.
         let _ = self.events.send(Event::Listed(Box::new(listed)));
+    }
+
+    /// True if a directory is watched that was not before. The store's come first: a disk
+    /// that hangs may have the others.
+    fn watch_all(&mut self) -> bool {
+        let Some(watch) = &mut self.watch else {
+            return false;
+        };
+        let (runtime, lasting) = (self.layout.runtime(), self.layout.lasting());
+        let own = [
+            self.layout.spool(),
+            runtime.to_owned(),
+            lasting.to_owned(),
+            lasting.join("staples"),
+        ];
+        let named = self.seen.directories().cloned();
+        watch.set(&own.into_iter().chain(named).collect::<Vec<_>>())
     }
 
     fn examined(&self, path: PathBuf, mut subject: Subject, manner: &Manner) -> Left {

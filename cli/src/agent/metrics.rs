@@ -1,24 +1,14 @@
-//! The agent's metrics in Prometheus' text format: in a file, and on a port of
-//! the loopback. Times are Unix times in seconds, as Prometheus wants them; an
-//! age is `time()` less one of them.
+//! The file where the agent's metrics go; `http` serves them, too.
 
-use std::fmt::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use anyhow::Context;
 use staplegun_store::files::{Lasting, PUBLIC, replace};
-use staplegun_store::name;
 
 use super::daemon::Daemon;
-use super::event::Event;
-use super::metrics_server as server;
-use super::roster::Watched;
+use super::figures::render;
 use super::worker::Worker;
-use crate::fetch::Staple;
 
 /// How long the end waits for the file.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,24 +28,12 @@ struct MetricsFile {
 }
 
 impl Metrics {
-    /// For that file and that port of 127.0.0.1, each if wanted. Port 0 lets the
-    /// kernel choose; the log tells which. Whoever asks there asks the main thread,
-    /// by `events`: nothing is written down while nobody wants it.
+    /// For that file, if one is wanted.
     ///
     /// # Errors
     ///
-    /// If the port is taken.
-    pub fn start(
-        file: Option<PathBuf>,
-        port: Option<u16>,
-        events: &Sender<Event>,
-    ) -> anyhow::Result<Self> {
-        if let Some(port) = port {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-                .with_context(|| format!("cannot serve metrics on 127.0.0.1:{port}"))?;
-            tracing::info!(address = %listener.local_addr()?, "serving metrics");
-            server::start(listener, events)?;
-        }
+    /// If the system gives no thread.
+    pub fn start(file: Option<PathBuf>) -> std::io::Result<Self> {
         Ok(Self(file.map(MetricsFile::start).transpose()?))
     }
 
@@ -109,133 +87,4 @@ impl MetricsFile {
             last: String::new(),
         })
     }
-}
-
-/// All metrics.
-pub fn render(daemon: &Daemon) -> String {
-    let mut text = String::new();
-    let counters = &daemon.counters;
-    counter(
-        &mut text,
-        "fetches",
-        "Responses fetched that count.",
-        counters.fetched,
-    );
-    header(
-        &mut text,
-        "fetch_failures_total",
-        "counter",
-        "Fetches that failed.",
-    );
-    for (cause, count) in &counters.failed {
-        line(
-            &mut text,
-            "fetch_failures_total",
-            &format!("cause=\"{cause}\""),
-            *count,
-        );
-    }
-    counter(
-        &mut text,
-        "spool_refused",
-        "What was left in the spool and refused.",
-        counters.spool_refused.load(Ordering::Relaxed),
-    );
-    counter(
-        &mut text,
-        "revocations",
-        "Responses that told a revocation.",
-        counters.revocations,
-    );
-    gauge(
-        &mut text,
-        daemon,
-        "certificate_not_after_seconds",
-        "When the certificate ends.",
-        |it| Some(it.subject.leaf.not_after()),
-    );
-    gauge(
-        &mut text,
-        daemon,
-        "certificate_revoked",
-        "1 if it is revoked.",
-        |it| {
-            Some(i64::from(
-                it.known.as_ref().is_some_and(|known| !known.is_good()),
-            ))
-        },
-    );
-    gauge(
-        &mut text,
-        daemon,
-        "staple_this_update_seconds",
-        "thisUpdate of what is stapled.",
-        |it| good(it).map(|known| known.validity.from),
-    );
-    gauge(
-        &mut text,
-        daemon,
-        "staple_next_update_seconds",
-        "When what is stapled ends.",
-        |it| good(it).map(|known| known.validity.until),
-    );
-    gauge(
-        &mut text,
-        daemon,
-        "fetch_last_success_seconds",
-        "The last successful fetch.",
-        |it| it.notes.last_success,
-    );
-    gauge(
-        &mut text,
-        daemon,
-        "fetch_failures_in_a_row",
-        "Failures since then.",
-        |it| Some(i64::from(it.notes.failures)),
-    );
-    text
-}
-
-fn good(watched: &Watched) -> Option<&Staple> {
-    watched.known.as_ref().filter(|known| known.is_good())
-}
-
-fn header(text: &mut String, metric: &str, kind: &str, help: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "# HELP staplegun_{metric} {help}\n# TYPE staplegun_{metric} {kind}"
-    );
-}
-
-fn line(text: &mut String, metric: &str, labels: &str, value: impl std::fmt::Display) {
-    let _ = writeln!(text, "staplegun_{metric}{{{labels}}} {value}");
-}
-
-fn counter(text: &mut String, metric: &str, help: &str, value: u64) {
-    let metric = format!("{metric}_total");
-    header(text, &metric, "counter", help);
-    let _ = writeln!(text, "staplegun_{metric} {value}");
-}
-
-fn gauge(
-    text: &mut String,
-    daemon: &Daemon,
-    metric: &str,
-    help: &str,
-    value: impl Fn(&Watched) -> Option<i64>,
-) {
-    header(text, metric, "gauge", help);
-    for (key, watched) in daemon.roster.iter() {
-        if let Some(value) = value(watched) {
-            let subject = escaped(&watched.subject.leaf.display_subject());
-            let labels = format!("sha256=\"{}\",subject=\"{subject}\"", name::of_key(key));
-            line(text, metric, &labels, value);
-        }
-    }
-}
-
-/// A label's value: control characters are gone already.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"")
 }

@@ -2,26 +2,34 @@
 //! in the live map and in plain files.
 //!
 //! From the bottom up: `decision` says what to do with what came and when to ask
-//! again, `known` what was known before a restart, and both do nothing; `keeper` holds map and files, `roster` the
-//! certificates; `fill`, `intake`, `brought`, `asking` and `outcome` bring together what comes from
-//! outside and the decisions; `daemon` is the main thread, which alone decides, and
-//! `pool`, `inbox`, `lister`, `scribe`, `watch`, `signals`, `lifetime` and `metrics` are the others
-//! (`worker`: those that are waited for at the end).
+//! again, `known` what was known before a restart, and both do nothing; `keeper` holds map and
+//! files (`live` those that follow the map), `roster` the certificates, `responders` how those do that
+//! are asked; `chains` those that came along with others; `fill`, `intake`, `brought`, `asking`, `outcome` and `shared` bring together what
+//! comes from outside and the decisions; `figures` tells all of it in numbers; `daemon` is the main thread,
+//! which alone decides, and `pool`, `inbox`, `lister`, `staples`, `scribe`, `watch`, `signals`,
+//! `lifetime`, `metrics` and `http` are the others (`worker`: those that are waited for at the end).
 
 mod addresses;
 mod asking;
 mod brought;
 mod budget;
+mod chains;
 mod clock;
 mod configuration;
 mod counters;
 mod daemon;
 mod decision;
+mod errands;
 mod event;
 mod examine;
 mod expiry;
+mod exposition;
+mod figures;
+mod figures_of_certificates;
+mod figures_of_fleet;
 mod fill;
 mod forgiving;
+mod http;
 mod inbox;
 mod intake;
 mod keeper;
@@ -30,24 +38,28 @@ mod lanes;
 mod lifetime;
 pub mod list;
 mod lister;
+mod live;
 mod log;
 mod log_limits;
 pub mod mapped;
 mod metrics;
-mod metrics_server;
 mod modest;
+mod named;
 mod outcome;
 mod passed_over;
 mod place;
 mod pool;
 mod refusals;
+mod responders;
 mod roster;
 mod scribe;
 pub mod sentence;
 mod settings;
+mod shared;
 mod shelf;
 mod signals;
 mod stamp;
+mod staples;
 mod start;
 mod systemd;
 pub mod unreadable;
@@ -55,11 +67,14 @@ mod user;
 mod watch;
 mod worker;
 
-pub use clock::now;
+pub use clock::{now, random};
 pub use configuration::Configuration;
 pub use decision::{Decision, Why, decide};
 pub use known::{note, recover};
 pub use log::start as start_log;
+pub use named::Named;
 pub use outcome::CAUSE_REVOKED;
 pub use place::Place;
+pub use settings::SYSTEM_FILE;
 pub use start::{Args, FAILED, run};
+pub use worker::Worker;

@@ -9,11 +9,14 @@ use staplegun_ocsp::time::Rfc3339;
 use staplegun_ocsp::{CLOCK_SKEW, Verdict};
 use staplegun_store::{Key, name};
 
+use super::chains::Chain;
 use super::clock;
+use super::counters::count;
 use super::daemon::Daemon;
 use super::decision::{Decision, Why, after_failure, after_success, decide};
 use super::keeper::NoRoom;
 use super::known;
+use super::sentence;
 use crate::fetch::{Failure, Fetched, Kind, Received, Staple};
 
 /// The cause that is noted while a certificate is revoked.
@@ -29,6 +32,8 @@ pub enum Origin<'a> {
     File,
     /// Either of them, before its time had come.
     Earlier,
+    /// Another agent of the fleet.
+    Fleet,
 }
 
 impl fmt::Display for Origin<'_> {
@@ -37,6 +42,7 @@ impl fmt::Display for Origin<'_> {
             Self::Responder(url) => f.write_str(url),
             Self::File => f.write_str("the file in staples/"),
             Self::Earlier => f.write_str("an answer that came before its time"),
+            Self::Fleet => f.write_str("the fleet"),
         }
     }
 }
@@ -45,11 +51,17 @@ impl Daemon {
     /// A fetch is over.
     pub(super) fn fetched(&mut self, key: &Key, fetched: Option<Fetched>) {
         self.roster.end(key);
+        if let Some(fetched) = &fetched {
+            self.ledger.note(&fetched.asked, clock::now());
+        }
         let Some(watched) = self.roster.get_mut(key) else {
             return;
         };
         watched.turn = watched.turn.wrapping_add(1);
-        let Some(Fetched { completed, outcome }) = fetched else {
+        let Some(Fetched {
+            completed, outcome, ..
+        }) = fetched
+        else {
             self.failed(
                 key,
                 None,
@@ -63,9 +75,11 @@ impl Daemon {
             && completed.improves(&watched.subject)
         {
             let pem = completed.to_pem();
+            let chain = Chain::of(&completed, watched.source());
             completed.let_go();
             watched.subject = Arc::new(completed);
             self.keeper.write_certificate(key, pem);
+            self.note_chain(chain);
             // A response may have been brought that nobody could judge.
             self.dropped.insert(*key);
         }
@@ -77,14 +91,14 @@ impl Daemon {
                 let why = failure.to_string();
                 self.failed(key, responder, failure.cause(), &why, retry_after);
                 if let Kind::Early { staple, .. } = failure.kind {
-                    self.keep_until_its_time(key, *staple);
+                    self.keep_until_its_time(key, staple);
                 }
             }
         }
     }
 
     /// Keeps a response of tomorrow, in the place of one that came before it.
-    pub(super) fn keep_until_its_time(&mut self, key: &Key, staple: Staple) {
+    pub(super) fn keep_until_its_time(&mut self, key: &Key, staple: Box<Staple>) {
         if let Some(watched) = self.roster.get_mut(key) {
             watched.early = Some(staple);
         }
@@ -95,14 +109,14 @@ impl Daemon {
         let now = clock::now();
         let has_come = |early: &Staple| early.validity.from <= now.saturating_add(CLOCK_SKEW);
         let all = self.roster.iter();
-        let come = all.filter(|(_, watched)| watched.early.as_ref().is_some_and(has_come));
+        let come = all.filter(|(_, watched)| watched.early.as_deref().is_some_and(has_come));
         let come: Vec<Key> = come.map(|(key, _)| *key).collect();
         for key in come {
             let watched = self.roster.get_mut(&key);
             // What has expired meanwhile would be worse than anything.
             if let Some(staple) = watched.and_then(|watched| watched.early.take())
                 && staple.is_fresh(now)
-                && let Err(full) = self.accept(&key, staple, Origin::Earlier)
+                && let Err(full) = self.accept(&key, *staple, Origin::Earlier)
             {
                 tracing::error!(key = %name::of_key(&key), cause = "map", "{full}");
             }
@@ -127,6 +141,7 @@ impl Daemon {
         let Some(watched) = self.roster.get_mut(key) else {
             return;
         };
+        watched.at_once = false;
         let notes = &mut watched.notes;
         notes.responder = Some(responder);
         notes.failures = 0;
@@ -144,10 +159,12 @@ impl Daemon {
             let (stale, random) = (watched.stale, clock::random());
             let delay = after_success(known, stale, now, max_age, &limits, random);
             self.schedule(key, delay);
+            self.asked_itself(key, decision, delay);
         }
     }
 
-    fn failed(
+    /// An attempt failed.
+    pub(super) fn failed(
         &mut self,
         key: &Key,
         responder: Option<&str>,
@@ -155,11 +172,12 @@ impl Daemon {
         why: &str,
         retry_after: Option<Duration>,
     ) {
-        self.counters.fail(cause);
+        count(&mut self.counters.failed, cause);
         let (now, limits) = (clock::now(), self.settings.limits());
         let Some(watched) = self.roster.get_mut(key) else {
             return;
         };
+        count(&mut watched.failed, cause);
         let notes = &mut watched.notes;
         notes.failures = notes.failures.saturating_add(1);
         notes.last_cause = Some(cause.to_owned());
@@ -187,10 +205,11 @@ impl Daemon {
             "no new response: {why}; {kept}"
         );
         self.schedule(key, delay);
+        self.asked_in_vain(key, delay);
     }
 
     /// Sets the next attempt, and writes the notes.
-    fn schedule(&mut self, key: &Key, delay: Duration) {
+    pub(super) fn schedule(&mut self, key: &Key, delay: Duration) {
         self.roster.set_due(key, Instant::now().checked_add(delay));
         let Some(watched) = self.roster.get_mut(key) else {
             return;
@@ -237,25 +256,29 @@ impl Daemon {
                     Ok(()) => String::new(),
                     Err(full) => format!(" (servers are not told: {full})"),
                 };
+                let leaves = self.leaves_if_intermediate(key);
+                let (what, todo) = (sentence::what(leaves), sentence::replace(leaves));
                 tracing::error!(
                     %certificate,
                     key = %name::of_key(key),
                     cause = CAUSE_REVOKED,
                     %from,
-                    "the certificate IS REVOKED{since}: replace it{unsaid}"
+                    "the {what} IS REVOKED{since}: {todo}{unsaid}"
                 );
             }
             Decision::Keep(Why::Same | Why::NotNewer) => {
                 let revoked = watched.known.as_ref().filter(|known| !known.is_good());
-                if let Some(known) = revoked {
+                let since = revoked.map(since);
+                (watched.notes.last_error, watched.notes.last_cause) = trouble(revoked);
+                if let Some(since) = since {
+                    let leaves = self.leaves_if_intermediate(key);
+                    let (what, todo) = (sentence::what(leaves), sentence::replace(leaves));
                     tracing::error!(
                         %certificate,
                         cause = CAUSE_REVOKED,
-                        "the certificate is still revoked{}: replace it",
-                        since(known)
+                        "the {what} is still revoked{since}: {todo}"
                     );
                 }
-                (watched.notes.last_error, watched.notes.last_cause) = trouble(revoked);
             }
             Decision::Keep(why) => tracing::warn!(
                 %certificate,
@@ -282,12 +305,12 @@ impl Daemon {
         let is_users = self.is_users(key);
         self.keeper.staple(key, &staple, is_users)?;
         match from {
-            Origin::Responder(_) | Origin::Earlier => {
+            Origin::Responder(_) | Origin::Earlier | Origin::Fleet => {
                 self.keeper.write_response(key, &staple.der);
             }
             Origin::File => self.keeper.leave_response(key),
         }
-        self.know(key, staple);
+        self.know(key, staple, from);
         Ok(())
     }
 
@@ -303,12 +326,12 @@ impl Daemon {
         let (staples, is_users) = (self.settings.staple_revoked, self.is_users(key));
         let done = self.keeper.withdraw(key, &staple, staples, is_users);
         match from {
-            Origin::Responder(_) | Origin::Earlier => {
+            Origin::Responder(_) | Origin::Earlier | Origin::Fleet => {
                 self.keeper.write_evidence(key, &staple.der);
             }
             Origin::File => self.keeper.leave_response(key),
         }
-        self.know(key, staple);
+        self.know(key, staple, from);
         done
     }
 
@@ -325,15 +348,23 @@ impl Daemon {
         watched.is_some_and(|watched| watched.notes.left_by.is_some())
     }
 
-    /// This is what is known from now on; the notes follow. Those of a revocation are
-    /// written after its evidence, so that they tell that it is on the disk.
-    fn know(&mut self, key: &Key, staple: Staple) {
+    /// This is what is known from now on; the notes follow, after a responder's answer with
+    /// the time of the next attempt. Those of a revocation are written after its evidence,
+    /// so that they tell that it is on the disk.
+    fn know(&mut self, key: &Key, staple: Staple, from: Origin<'_>) {
         if let Some(watched) = self.roster.get_mut(key) {
             let revoked = Some(&staple).filter(|staple| !staple.is_good());
             (watched.notes.last_error, watched.notes.last_cause) = trouble(revoked);
             known::note(&mut watched.notes, &staple);
+            let is_fleets = matches!(from, Origin::Fleet);
+            watched.notes.fleet_since = is_fleets.then(clock::now);
             watched.known = Some(staple);
-            self.keeper.write_notes(key, &watched.notes);
+            if !matches!(from, Origin::Responder(_)) {
+                self.keeper.write_notes(key, &watched.notes);
+            }
+            if !is_fleets {
+                self.share_known(key);
+            }
         }
     }
 }

@@ -85,6 +85,11 @@ impl Aside {
         Some(gone)
     }
 
+    /// All, in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &PassedOver)> {
+        self.kept.iter()
+    }
+
     /// A copy of each, to be examined anew: until then they stay what they are.
     pub fn all(&self) -> Vec<PassedOver> {
         self.kept.values().cloned().collect()

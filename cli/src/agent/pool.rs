@@ -6,6 +6,8 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use staplegun_store::Key;
+
 use super::addresses::Addresses;
 use super::clock;
 use super::event::Event;
@@ -18,6 +20,14 @@ const SPARE: usize = 4;
 /// Which part of the threads there are again for users other than root.
 const PART_FOR_USERS: usize = 4;
 
+/// Who is told that a certificate's fetch begins.
+pub type Begun = Box<dyn Fn(&Key) + Send + Sync>;
+
+/// How many responses are fetched at once for users other than root, of so many for root.
+pub fn for_users(at_once: usize) -> usize {
+    at_once.div_ceil(PART_FOR_USERS)
+}
+
 /// The threads, and what they have to do. They end with the process.
 #[derive(Debug)]
 pub struct Pool {
@@ -27,24 +37,47 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Shared {
-    lanes: Mutex<Lanes<Question, Client>>,
+    queue: Mutex<Queue>,
     changed: Condvar,
     known: Arc<Known>,
 }
 
+#[derive(Debug)]
+struct Queue {
+    lanes: Lanes<Question, Client>,
+    /// A thread wakes by itself when the next one hangs.
+    is_watched: bool,
+}
+
+impl Queue {
+    /// Whether a thread that waits is to be woken: to begin another one, or to be there
+    /// when one hangs. Threads that would find nothing to do are left alone.
+    fn needs_another(&self, now: Instant) -> bool {
+        self.lanes.is_any_ready(now) || (!self.is_watched && self.lanes.wait(now).is_some())
+    }
+}
+
 /// What all threads know.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Known {
+    begun: Option<Begun>,
     issuers: Arc<Issuers>,
     responders: Responders,
     addresses: Addresses,
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Known")
+    }
 }
 
 /// What is over: where, what it left, and whether it failed.
 type Over = (Place, Option<Client>, bool);
 
 impl Pool {
-    /// Starts threads for `at_once` responses at once, which report to `events`.
+    /// Starts threads for `at_once` responses at once, which report to `events`, and to
+    /// `begun` when they begin.
     ///
     /// # Errors
     ///
@@ -54,8 +87,10 @@ impl Pool {
         per_responder: usize,
         issuers: &Arc<Issuers>,
         events: &Sender<Event>,
+        begun: Option<Begun>,
     ) -> std::io::Result<Self> {
         let known = Arc::new(Known {
+            begun,
             issuers: Arc::clone(issuers),
             ..Known::default()
         });
@@ -69,7 +104,7 @@ impl Pool {
         };
         Ok(Self {
             ours: start(at_once)?,
-            users: start(at_once.div_ceil(PART_FOR_USERS))?,
+            users: start(for_users(at_once))?,
         })
     }
 
@@ -85,8 +120,13 @@ impl Pool {
             .known
             .addresses
             .lane(responder, &question.manner.proxies);
-        shared.lanes().add(&lane, question);
-        shared.changed.notify_one();
+        let mut queue = shared.queue();
+        queue.lanes.add(&lane, question);
+        let needs_another = queue.needs_another(Instant::now());
+        drop(queue);
+        if needs_another {
+            shared.changed.notify_one();
+        }
     }
 }
 
@@ -97,7 +137,10 @@ impl Shared {
         events: &Sender<Event>,
     ) -> std::io::Result<Arc<Self>> {
         let shared = Arc::new(Self {
-            lanes: Mutex::new(Lanes::new(limits)),
+            queue: Mutex::new(Queue {
+                lanes: Lanes::new(limits),
+                is_watched: false,
+            }),
             changed: Condvar::new(),
             known: Arc::clone(known),
         });
@@ -112,33 +155,36 @@ impl Shared {
 
     /// A thread that panicked has left the lanes as they should be: they are
     /// changed by single calls only.
-    fn lanes(&self) -> MutexGuard<'_, Lanes<Question, Client>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives back the lane of what is over, and waits for the next.
     fn next(&self, over: Option<Over>) -> Turn<Question, Client> {
-        let mut lanes = self.lanes();
+        let mut queue = self.queue();
         if let Some((place, client, failed)) = over {
-            lanes.done(&place, client, failed, Instant::now());
+            queue.lanes.done(&place, client, failed, Instant::now());
         }
         loop {
             let now = Instant::now();
-            if let Some(turn) = lanes.next(now) {
-                // Another one may begin, or is to be looked after while this one hangs.
-                if lanes.is_any_ready(now) || lanes.wait(now).is_some() {
+            if let Some(turn) = queue.lanes.next(now) {
+                if queue.needs_another(now) {
                     self.changed.notify_one();
                 }
                 return turn;
             }
-            lanes = match lanes.wait(now) {
+            let wait = queue.lanes.wait(now).filter(|_| !queue.is_watched);
+            queue = match wait {
                 None => self
                     .changed
-                    .wait(lanes)
+                    .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner),
                 Some(wait) => {
-                    let waited = self.changed.wait_timeout(lanes, wait);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+                    queue.is_watched = true;
+                    let waited = self.changed.wait_timeout(queue, wait);
+                    let mut queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    queue.is_watched = false;
+                    queue
                 }
             };
         }
@@ -155,9 +201,7 @@ fn work(shared: &Shared, events: &Sender<Event>) {
         } = shared.next(over);
         if let Some(lane) = shared.known.addresses.look_up(&place.lane) {
             // Whoever else is asked at that address counts, too.
-            let mut lanes = shared.lanes();
-            lanes.add(&lane, question);
-            drop(lanes);
+            shared.queue().lanes.add(&lane, question);
             over = Some((place, None, false));
             continue;
         }
@@ -166,6 +210,9 @@ fn work(shared: &Shared, events: &Sender<Event>) {
             .filter(|client| *client.patience() == patience && *client.proxies() == **proxies)
             .unwrap_or_else(|| Client::new(patience, Arc::clone(proxies)));
         let key = question.subject.key();
+        if let Some(begun) = &shared.known.begun {
+            begun(&key);
+        }
         let fetched = fetch_one(&question, &shared.known, &mut client);
         let failed = fetched.as_ref().is_none_or(|it| it.outcome.is_err());
         // What panicked in the middle of an exchange is used for no other.

@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use staplegun_ocsp::{UnixTime, Validity};
 use staplegun_store::Key;
-use staplegun_store::files::Notes;
+use staplegun_store::files::{Notes, Stamp};
 
 use super::clock;
+use super::counters::Causes;
 use super::passed_over::Aside;
 use super::sentence::Refusal;
-use super::stamp::Stamp;
 use crate::fetch::{Staple, Subject};
+use crate::fleet::Share;
 
 /// One certificate.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Watched {
     /// The response in use, or the revocation that is known.
     pub known: Option<Staple>,
     /// A good response whose time has not come.
-    pub early: Option<Staple>,
+    pub early: Option<Box<Staple>>,
     /// What is remembered of it.
     pub notes: Notes,
     /// When its responder is asked next; None: not at all.
@@ -31,14 +32,18 @@ pub struct Watched {
     asking: bool,
     /// Attempts so far.
     pub turn: usize,
+    /// Those of them that failed.
+    pub failed: Causes,
     /// How many of the last attempts brought an answer and yet nothing that is valid.
     pub stale: u32,
     /// It is asked at its time, though its responder wants to be left alone.
     pub at_once: bool,
+    /// Its part in what a fleet shares.
+    pub share: Share,
     /// The file in `staples/` as it was seen last.
     pub stamp: Option<Stamp>,
     /// The file there that could not be read: told once.
-    pub unread: Option<Stamp>,
+    pub unread: Option<Box<Stamp>>,
     /// When the response there could count, if it was refused for the time alone: should
     /// the clock be set, it is judged again then.
     pub refused_but_at: Option<Validity>,
@@ -82,7 +87,8 @@ pub enum Room {
 /// look at all, for there may be many and each has such steps.
 #[derive(Debug, Default)]
 pub struct Roster {
-    entries: BTreeMap<Key, Watched>,
+    /// Each in a box, so that the places that are free in the tree cost little.
+    entries: BTreeMap<Key, Box<Watched>>,
     /// Those that are due at some time and not being asked for.
     timetable: BTreeSet<(Instant, Key)>,
     /// How many fetches are under way.
@@ -153,7 +159,7 @@ impl Roster {
             *self.left_by.entry(uid).or_insert(0) += 1;
         }
         let key = watched.subject.key();
-        self.entries.insert(key, watched);
+        self.entries.insert(key, Box::new(watched));
         self.set_due(&key, Some(at));
     }
 
@@ -169,9 +175,14 @@ impl Roster {
         }
     }
 
+    /// The entry of a certificate.
+    pub fn get(&self, key: &Key) -> Option<&Watched> {
+        self.entries.get(key).map(Box::as_ref)
+    }
+
     /// One of them.
     pub fn get_mut(&mut self, key: &Key) -> Option<&mut Watched> {
-        self.entries.get_mut(key)
+        self.entries.get_mut(key).map(Box::as_mut)
     }
 
     /// Whether it is one of them.
@@ -186,7 +197,7 @@ impl Roster {
 
     /// All, in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Watched)> {
-        self.entries.iter()
+        self.entries.iter().map(|(key, watched)| (key, &**watched))
     }
 
     /// Sets when its responder is asked next; None: not at all.
@@ -239,7 +250,7 @@ impl Roster {
                 if let Some(count) = left_by {
                     *count = count.saturating_sub(1);
                 }
-                Some(gone)
+                Some(*gone)
             })
             .collect()
     }
@@ -295,8 +306,10 @@ impl Watched {
             due: None,
             asking: false,
             turn: 0,
+            failed: Causes::new(),
             stale: 0,
             at_once: false,
+            share: Share::default(),
             stamp: None,
             early: None,
             unread: None,

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use staplegun_store::files::{Change, Failed, Files, What, Which};
+use staplegun_store::files::{Applied, Change, Failed, Files, Stamp, What, Which};
 use staplegun_store::{Key, name};
 
 use super::worker::Worker;
@@ -34,7 +34,7 @@ pub struct Scribe {
 
 #[derive(Debug)]
 struct Shared {
-    files: Arc<Files>,
+    files: Files,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -52,9 +52,13 @@ struct Queue {
     /// Those being made.
     under_way: HashSet<Name>,
     failed: HashSet<Name>,
+    /// Which files the responses are that were written, until that is asked for.
+    written: Vec<(Key, Stamp)>,
     /// When what failed is tried again.
     again: Option<Instant>,
     pause: Duration,
+    /// The thread has nothing to do.
+    is_waiting: bool,
     is_ending: bool,
 }
 
@@ -68,7 +72,7 @@ impl Scribe {
     /// If the system gives no thread.
     pub fn start(files: Files, for_life: bool) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            files: Arc::new(files),
+            files,
             queue: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -86,27 +90,33 @@ impl Scribe {
         Ok(Self { shared, thread })
     }
 
-    /// The files, to be read.
-    pub fn files(&self) -> &Arc<Files> {
-        &self.shared.files
+    /// Whether there is anything to do, but for what failed.
+    pub fn is_busy(&self) -> bool {
+        let queue = self.shared.queue();
+        !queue.is_waiting || !queue.evidence.is_empty() || !queue.others.is_empty()
     }
 
     /// Lets a change be made soon.
     pub fn add(&self, which: Which, key: &Key, what: What) {
-        let name = (which, *key);
-        self.shared.queue().add(name, what, false);
-        self.shared.changed.notify_all();
+        self.hand_over((which, *key), what, false);
     }
 
     /// Lets the evidence of a revocation take the place of the good response, before
     /// anything else is done. On a full disk the good one is removed at least, which
     /// works where writing does not.
     pub fn add_evidence(&self, key: &Key, der: &[u8]) {
-        let name = (Which::Staple, *key);
-        self.shared
-            .queue()
-            .add(name, What::Write(der.to_vec()), true);
-        self.shared.changed.notify_all();
+        self.hand_over((Which::Staple, *key), What::Write(der.to_vec()), true);
+    }
+
+    fn hand_over(&self, name: Name, what: What, is_evidence: bool) {
+        let mut queue = self.shared.queue();
+        queue.add(name, what, is_evidence);
+        let is_waiting = queue.is_waiting;
+        drop(queue);
+        // At work it looks again by itself.
+        if is_waiting {
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Takes back a change of that file that could not be made so far.
@@ -116,6 +126,12 @@ impl Scribe {
         if queue.failed.remove(&name) {
             queue.waiting.remove(&name);
         }
+    }
+
+    /// Which files the responses are that were written since this was asked, the latest
+    /// last.
+    pub fn take_written(&self) -> Vec<(Key, Stamp)> {
+        std::mem::take(&mut self.shared.queue().written)
     }
 
     /// Whether a change of that file is about to be made.
@@ -147,16 +163,23 @@ impl Shared {
 
     fn wait<'a>(
         &self,
-        queue: MutexGuard<'a, Queue>,
+        mut queue: MutexGuard<'a, Queue>,
         until: Option<Instant>,
     ) -> MutexGuard<'a, Queue> {
-        let Some(until) = until else {
-            let woken = self.changed.wait(queue);
-            return woken.unwrap_or_else(PoisonError::into_inner);
+        queue.is_waiting = true;
+        let mut queue = match until {
+            None => {
+                let woken = self.changed.wait(queue);
+                woken.unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(until) => {
+                let limit = until.saturating_duration_since(Instant::now());
+                let woken = self.changed.wait_timeout(queue, limit);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
         };
-        let limit = until.saturating_duration_since(Instant::now());
-        let woken = self.changed.wait_timeout(queue, limit);
-        woken.unwrap_or_else(PoisonError::into_inner).0
+        queue.is_waiting = false;
+        queue
     }
 }
 
@@ -257,11 +280,12 @@ fn work(shared: &Shared) -> bool {
             continue;
         }
         drop(queue);
-        let failed = shared.files.apply(&changes);
+        let Applied { failed, responses } = shared.files.apply(&changes);
         if are_evidence {
             remove_good(&shared.files, &failed);
         }
         queue = shared.queue();
+        queue.written.extend(responses);
         queue.done(changes, &failed);
     }
 }
@@ -275,7 +299,7 @@ fn remove_good(files: &Files, evidence: &[Failed]) {
         what: What::Remove,
     };
     let all: Vec<Change> = evidence.iter().map(remove).collect();
-    for failed in files.apply(&all) {
+    for failed in files.apply(&all).failed {
         tracing::error!(
             cause = "store",
             key = %name::of_key(&failed.key),
@@ -340,7 +364,7 @@ mod tests {
     fn what_could_not_be_written_is_written_when_that_is_possible_again() {
         let directory = Directory::new();
         let scribe = scribe(&directory);
-        let path = scribe.files().state.path_of(&[1; 32]);
+        let path = scribe.shared.files.state.path_of(&[1; 32]);
         // In the way of the file.
         std::fs::create_dir_all(path.join("x")).unwrap();
         scribe.add(Which::Notes, &[1; 32], write(7));
@@ -358,7 +382,7 @@ mod tests {
         let directory = Directory::new();
         drop(scribe(&directory));
         let scribe = scribe(&directory);
-        std::fs::create_dir_all(scribe.files().staples.path_of(&[1; 32]).join("x")).unwrap();
+        std::fs::create_dir_all(scribe.shared.files.staples.path_of(&[1; 32]).join("x")).unwrap();
         scribe.add_evidence(&[1; 32], b"revoked");
         drop(scribe);
         assert!(!Files::open(directory.path()).unwrap().ended_cleanly());

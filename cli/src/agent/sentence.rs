@@ -125,6 +125,8 @@ pub enum Standing {
         /// The response that tells it is on the disk, so that no restart of the machine
         /// brings the good one back.
         is_on_disk: bool,
+        /// How many certificates hang on it, if it is an intermediate.
+        leaves: Option<usize>,
     },
     /// The last attempt failed, and no valid response is stapled.
     Failing {
@@ -248,7 +250,11 @@ impl fmt::Display for Standing {
                 (_, Some(uid)) => write!(f, "refused, left by {}: {refusal}", user(*uid)),
             },
             Self::Unreadable { why } => f.write_str(why),
-            Self::Revoked { since, is_on_disk } => {
+            Self::Revoked {
+                since,
+                is_on_disk,
+                leaves,
+            } => {
                 f.write_str("revoked")?;
                 if let Some(since) = since {
                     write!(f, " since {}", Rfc3339(*since))?;
@@ -256,7 +262,7 @@ impl fmt::Display for Standing {
                 if !is_on_disk {
                     f.write_str(", evidence not yet on disk")?;
                 }
-                f.write_str(": replace it")
+                write!(f, ": {}", replace(*leaves))
             }
             Self::Failing { why, times, .. } => match times {
                 0 | 1 => f.write_str(why),
@@ -272,6 +278,26 @@ impl fmt::Display for Standing {
                  refresh; staplegun fetch does it now",
             ),
         }
+    }
+}
+
+/// What a certificate is called: the server's own, or an intermediate on which so many
+/// `leaves` hang.
+pub fn what(leaves: Option<usize>) -> &'static str {
+    match leaves {
+        None => "certificate",
+        Some(_) => "intermediate",
+    }
+}
+
+/// What is to be done about one that is revoked.
+pub fn replace(leaves: Option<usize>) -> String {
+    match leaves {
+        None => "replace it".to_owned(),
+        Some(1) => "1 certificate hangs on it; replace that by one of another intermediate".into(),
+        Some(leaves) => format!(
+            "{leaves} certificates hang on it; replace them by ones of another intermediate"
+        ),
     }
 }
 
@@ -305,19 +331,28 @@ pub fn of_named(why: &Unstapled, path: impl fmt::Display) -> String {
     }
 }
 
-/// Why the agent cannot use what the operator named by `path`, and what helps.
+/// Why what the operator named by `path` cannot be used, and what helps.
 pub fn unreadable(path: &Path, error: &anyhow::Error) -> String {
     let path = path.display();
     match error.root_cause().downcast_ref::<io::Error>() {
         Some(cause) if cause.kind() == io::ErrorKind::PermissionDenied => format!(
-            "{error:#}: its renewal will be missed; let the agent's user read it, or have each \
-             renewal run: staplegun add {path} (certbot: as --deploy-hook)"
+            "{error:#}: its renewal will be missed; let the agent's user read it, or let root \
+             tell the agent of it: as root, staplegun add {path}"
         ),
         Some(cause) if cause.kind() == io::ErrorKind::NotFound => {
             format!("{error:#}: if it is gone for good, staplegun remove {path}")
         }
         _ => format!("{error:#}"),
     }
+}
+
+/// What helps where root has named `path`, and nobody tells the agent of its renewals.
+pub fn missed(why: &str, path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "{why}: its renewal will be missed; let the agent's user read it, or have each renewal \
+         run: staplegun add --renewed {path} (certbot and others: staplegun-add(1))"
+    )
 }
 
 /// A user's name, if it has one, and number.

@@ -10,7 +10,9 @@ use staplegun_ocsp::{LIFE_WITHOUT_NEXT_UPDATE, Policy, schedule};
 
 use super::decision::Limits;
 use super::forgiving::{self, Mistake};
+use super::http::HttpSettings;
 use crate::fetch::{Manner, Override, Patience, Proxies, ProxySettings, Trust};
+use crate::fleet::FleetSettings;
 
 /// Where the system's agent looks, if no other file is named.
 pub const SYSTEM_FILE: &str = "/etc/staplegun/agent.toml";
@@ -33,15 +35,24 @@ pub struct Settings {
     pub max_certificates_per_user: usize,
     /// Staple a response that says "revoked", instead of none.
     pub staple_revoked: bool,
+    /// Show what may be stapled now in `live/`, too, for servers that read files.
+    pub live_files: bool,
+    /// Look after the intermediates that came with a certificate, too.
+    pub intermediates: bool,
     /// Files (PEM) of issuers, whose responders may be asked whoever left the
     /// certificate; the machine's trusted authorities always count.
     pub trusted_issuers: Vec<PathBuf>,
     /// Where to write the metrics for Prometheus' textfile collector.
     pub metrics_file: Option<PathBuf>,
-    /// The loopback port on which to serve the metrics.
+    /// The port on which to serve the page and the metrics, of the loopback or of
+    /// `http.address`.
     pub metrics_port: Option<u16>,
+    /// Where else they are served.
+    pub http: HttpSettings,
     /// Proxies to the responders, before those of the environment.
     pub proxy: ProxySettings,
+    /// What a fleet shares.
+    pub fleet: FleetSettings,
     /// Times.
     pub timing: Timing,
     /// Responders instead of those in the certificates.
@@ -76,10 +87,14 @@ impl Default for Settings {
             max_certificates: 10_000,
             max_certificates_per_user: 1_000,
             staple_revoked: false,
+            live_files: false,
+            intermediates: false,
             trusted_issuers: Vec::new(),
             metrics_file: None,
             metrics_port: None,
+            http: HttpSettings::default(),
             proxy: ProxySettings::default(),
+            fleet: FleetSettings::default(),
             timing: Timing::default(),
             responder: Vec::new(),
         }
@@ -152,6 +167,7 @@ impl Settings {
         });
         // It stays: to ask without the proxy would be another wish.
         mistakes.extend(self.proxy.check().err());
+        mistakes.extend(self.fleet.leave_out());
         let usual = Self::default();
         if self.threads == 0 || self.threads > 256 || self.per_responder == 0 {
             mistakes.push("threads must be from 1 to 256, and per-responder at least 1".to_owned());
@@ -190,21 +206,14 @@ impl Settings {
 
     /// Whom `trusted-issuers` names, and the machine. A file that cannot be read does not
     /// count, and is a mistake.
-    ///
-    /// # Errors
-    ///
-    /// If libcrypto gives no store.
-    pub fn trust(&self) -> anyhow::Result<(Trust, Vec<Mistake>)> {
-        let mut mistakes = Vec::new();
-        let mut usable = self.trusted_issuers.clone();
-        usable.retain(|file| match Trust::new(std::slice::from_ref(file)) {
-            Ok(_) => true,
-            Err(error) => {
-                mistakes.push(Mistake::new(format!("{error:#}")));
-                false
-            }
-        });
-        Ok((Trust::new(&usable)?, mistakes))
+    pub fn trust(&self) -> (Trust, Vec<Mistake>) {
+        let mut trust = Trust::default();
+        let added = self.trusted_issuers.iter().map(|file| trust.add(file));
+        let mistakes = added
+            .filter_map(Result::err)
+            .map(|error| Mistake::new(format!("{error:#}")))
+            .collect();
+        (trust, mistakes)
     }
 
     /// How responses are judged that a server may staple.
@@ -264,7 +273,7 @@ mod tests {
     use super::*;
 
     fn nobody() -> Trust {
-        Trust::new(&[]).unwrap()
+        Trust::default()
     }
 
     #[track_caller]
@@ -327,6 +336,8 @@ mod tests {
             )
         );
         assert_eq!(shown.staple_revoked, usual.staple_revoked);
+        assert_eq!(shown.live_files, usual.live_files);
+        assert_eq!(shown.intermediates, usual.intermediates);
         assert_eq!(shown.responder.len(), 1);
     }
 

@@ -64,6 +64,11 @@ impl Shelf {
         self.entries.remove(key);
     }
 
+    /// All that lie here.
+    pub fn iter(&self) -> impl Iterator<Item = &Watched> {
+        self.entries.values().map(|shelved| &shelved.watched)
+    }
+
     /// The notes of one that lies here.
     pub fn notes_mut(&mut self, key: &Key) -> Option<&mut Notes> {
         Some(&mut self.entries.get_mut(key)?.watched.notes)

@@ -20,19 +20,23 @@ use tracing::Level;
 
 use super::configuration::Configuration;
 use super::daemon::{Daemon, Threads, Until};
+use super::event::Event;
 use super::forgiving::Mistake;
+use super::http::{Doors, Tell};
 use super::inbox::Inbox;
 use super::keeper::{Keeper, take_lock};
 use super::lifetime::Program;
 use super::lister::Lister;
 use super::metrics::Metrics;
 use super::place::Place;
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::settings::Settings;
+use super::staples::Looker;
 use super::systemd::Manager;
 use super::watch::Watch;
-use super::{lifetime, log, signals, user};
+use super::{http, lifetime, log, signals, user};
 use crate::fetch::Override;
+use crate::fleet::{Fleet, FleetSettings, Limits, Way};
 use crate::libcrypto;
 
 /// How often a standby looks whether the other agent has ended.
@@ -71,10 +75,14 @@ pub struct Args {
     /// sha256:HEX=URL
     #[arg(long = "responder", value_name = "PREFIX=URL", value_parser = Override::parse)]
     responders: Vec<Override>,
+    /// Share what was fetched through this Redis or Valkey: redis://HOST[:PORT], rediss://,
+    /// redis+sentinel://HOST,HOST/NAME
+    #[arg(long, value_name = "URL", value_parser = FleetSettings::check_url)]
+    fleet: Option<String>,
     /// Write metrics for Prometheus' textfile collector
     #[arg(long, value_name = "FILE")]
     metrics_file: Option<PathBuf>,
-    /// Serve metrics on this port of 127.0.0.1; 0: any
+    /// Serve the page and metrics on this port of 127.0.0.1; 0: any
     #[arg(long, value_name = "PORT")]
     metrics_port: Option<u16>,
     /// Log nothing
@@ -102,6 +110,9 @@ impl Args {
         settings.user = self.user.clone().or(settings.user);
         settings.metrics_file = self.metrics_file.clone().or(settings.metrics_file);
         settings.metrics_port = self.metrics_port.or(settings.metrics_port);
+        settings.fleet.url = self.fleet.clone().or(settings.fleet.url);
+        // The store of one program, which may be one that reads files.
+        settings.live_files |= self.watch_pid.is_some();
         settings.responder = [self.responders.clone(), settings.responder].concat();
         settings
     }
@@ -110,12 +121,12 @@ impl Args {
 /// The exit status when the agent cannot start.
 pub const FAILED: u8 = 1;
 
-/// Runs the agent until it is to end.
+/// Runs the agent until it is to end; its page shows what `tell` tells.
 ///
 /// # Errors
 ///
 /// If it cannot start: the message says why.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args, tell: Tell) -> anyhow::Result<ExitCode> {
     if !args.quiet {
         log::start(if args.verbose {
             Level::DEBUG
@@ -123,6 +134,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Level::INFO
         });
     }
+    let signals = signals::not_yet().context("cannot handle signals")?;
     if let Some(notice) = libcrypto::notice() {
         tracing::info!("{notice}");
     }
@@ -162,9 +174,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Some(lock) = lock(&args, program.as_ref(), &layout, &manager)? else {
         return Ok(ExitCode::SUCCESS);
     };
+    // Its files may be root's alone.
+    let way = if args.fill { None } else { way(&settings) };
     let mut keeper = Keeper::open_map(&layout, settings.map_size, lock)?;
+    // Root's, as the directory is.
+    let socket = match args.fill {
+        true => None,
+        false => settings.http.listen(&layout)?,
+    };
     if let Some(user) = &user {
-        prepare_for(user, &layout)?;
+        prepare_for(user, &layout, settings.live_files)?;
         keeper.close_descriptor()?;
         user::become_user(user)?;
         tracing::info!(user = %user.name, "gave up root");
@@ -172,27 +191,42 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     keeper
         .open_files(&layout, !args.fill)
         .context("cannot start threads")?;
-    let (metrics_file, metrics_port) = (settings.metrics_file.clone(), settings.metrics_port);
+    let metrics_file = settings.metrics_file.clone();
+    let (http_settings, port) = (settings.http.clone(), settings.metrics_port);
     let (threads, per_responder) = (settings.threads, settings.per_responder);
     let (fill, once) = (args.fill, args.once);
     let (map, staples) = (layout.map(), layout.lasting().join("staples"));
     let spool = layout.spool();
     let reload = Box::new(move || args.settings(is_system));
-    let mut daemon = Daemon::new(layout, settings, mistakes, keeper)?;
+    let mut daemon = Daemon::new(layout, settings, mistakes, keeper);
     daemon.fill();
+    daemon.show_live();
     if fill {
         return Ok(ExitCode::SUCCESS);
     }
     let (sender, events) = mpsc::channel();
-    signals::start(&sender).context("cannot handle signals")?;
+    signals::start(signals, &sender).context("cannot handle signals")?;
     if let Some(program) = program {
         lifetime::watch(program, map, &sender).context("cannot start threads")?;
+    }
+    if let Some(way) = way {
+        let sender = sender.clone();
+        let (fleet, fetch) = (&daemon.settings.fleet, daemon.manner.patience.total);
+        let limits = Limits {
+            per_lane: per_responder,
+            ours: threads,
+            users: pool::for_users(threads),
+        };
+        let tell = move |word| sender.send(Event::Fleet(word)).is_ok();
+        let fleet = Fleet::start(way, fleet, fetch, limits, tell);
+        daemon.fleet = Some(fleet.context("cannot start threads")?);
     }
     let watch = Watch::start(staples, spool.clone(), &sender)
         .inspect_err(|error| {
             tracing::warn!("no notices of changed files ({error}): only the sweep sees them");
         })
         .ok();
+    let (watch, notices) = watch.unzip();
     let inbox = Inbox::start(
         spool,
         Arc::clone(&daemon.manner),
@@ -201,19 +235,35 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         &daemon.counters.spool_refused,
         &sender,
     );
-    let lister = Lister::start(&daemon.layout, &daemon.issuers, &sender);
+    let lister = Lister::start(&daemon.layout, &daemon.issuers, watch, &sender);
+    let looker = Looker::start(&daemon.layout, &sender);
+    let doors = Doors::open(&http_settings, port, socket)?;
+    http::start(doors, daemon.layout.clone(), tell, &sender).context("cannot start threads")?;
+    let begun = daemon.fleet.as_ref();
+    let begun = begun.map(|fleet| Box::new(fleet.begun()) as pool::Begun);
     let threads = Threads {
         lister: lister.context("cannot start threads")?,
+        looker: looker.context("cannot start threads")?,
         inbox: inbox.context("cannot start threads")?,
-        pool: Pool::start(threads, per_responder, &daemon.issuers, &sender)
+        pool: Pool::start(threads, per_responder, &daemon.issuers, &sender, begun)
             .context("cannot start threads")?,
-        watch,
-        metrics: Metrics::start(metrics_file, metrics_port, &sender)?,
+        notices,
+        metrics: Metrics::start(metrics_file).context("cannot start threads")?,
         manager,
         events,
     };
     daemon.run(threads, if once { Until::Settled } else { Until::Stopped });
     Ok(ExitCode::SUCCESS)
+}
+
+/// The way to the fleet's store, if there is a fleet. Without it each agent goes on alone,
+/// and so does one that cannot use what was configured.
+fn way(settings: &Settings) -> Option<Way> {
+    let way = Way::new(settings.fleet.address()?, &settings.fleet);
+    let told = way.inspect_err(|error| {
+        tracing::error!(cause = "configuration", "there is no fleet: {error:#}");
+    });
+    told.ok()
 }
 
 /// The user to become; None if the agent is to stay what it is.
@@ -268,11 +318,12 @@ fn lock(
 
 /// As root: makes what `user` will need and could not make, and nothing else its
 /// own. The store's directory itself stays root's, so that a map in it is trusted.
-fn prepare_for(user: &User, layout: &Layout) -> anyhow::Result<()> {
+fn prepare_for(user: &User, layout: &Layout, live_files: bool) -> anyhow::Result<()> {
     make_directory(layout.lasting())
         .with_context(|| format!("cannot make the store {}", layout.lasting().display()))?;
-    for name in ["certs", "staples", "state"] {
-        let path = layout.lasting().join(name);
+    let lasting = ["certs", "staples", "state"].map(|name| layout.lasting().join(name));
+    let live = live_files.then(|| layout.live());
+    for path in lasting.into_iter().chain(live) {
         // Without it nothing lasts, but responses are served all the same.
         if let Err(error) = give(&path, user) {
             let path = path.display();

@@ -9,11 +9,18 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use staplegun_store::{Key, name};
 
 use super::event::Event;
+
+/// How long the thread rests when it has read all notices. The agent's own writes make many,
+/// which are read together then.
+const REST: Duration = Duration::from_millis(10);
+/// Room for what comes meanwhile, in bytes.
+const BUFFER: usize = 1 << 16;
 
 /// The directories that are watched.
 #[derive(Debug)]
@@ -28,10 +35,14 @@ pub struct Watch {
     seen: Arc<Mutex<Seen>>,
 }
 
+/// What the kernel told of them, for who looks at the files.
+#[derive(Debug)]
+pub struct Notices(Arc<Mutex<Seen>>);
+
 /// What has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Something in the spool.
+    /// Something in the spool: only if notices were lost, else [`Event::Spool`] tells.
     pub spool: bool,
     /// Something anywhere but in `staples/` and the spool.
     pub elsewhere: bool,
@@ -47,14 +58,16 @@ struct Seen {
     changes: Changes,
     /// The main thread was told that there is something.
     is_told: bool,
+    /// And that a file came into the spool.
+    is_spool_told: bool,
     /// The numbers of the watches of `staples/` and of the spool.
     staples: Option<i32>,
     spool: Option<i32>,
 }
 
 impl Watch {
-    /// Starts to watch nothing yet; notices go to `events`. `staples` is where the
-    /// responses lie, `spool` where anybody may leave files.
+    /// Starts to watch nothing yet; `events` is told when there are notices. `staples` is
+    /// where the responses lie, `spool` where anybody may leave files.
     ///
     /// # Errors
     ///
@@ -63,9 +76,9 @@ impl Watch {
         staples: PathBuf,
         spool: PathBuf,
         events: &Sender<Event>,
-    ) -> std::io::Result<Self> {
+    ) -> std::io::Result<(Self, Notices)> {
         let descriptor = Arc::new(inotify::init(CreateFlags::CLOEXEC)?);
-        let seen = Arc::default();
+        let seen = Arc::<Mutex<Seen>>::default();
         let watch = Self {
             descriptor: Arc::clone(&descriptor),
             staples,
@@ -73,11 +86,11 @@ impl Watch {
             directories: HashMap::new(),
             seen: Arc::clone(&seen),
         };
-        let events = events.clone();
+        let (events, notices) = (events.clone(), Notices(Arc::clone(&seen)));
         std::thread::Builder::new()
             .name("watch".to_owned())
             .spawn(move || pass_on(&descriptor, &seen, &events))?;
-        Ok(watch)
+        Ok((watch, notices))
     }
 
     /// Watches exactly these directories from now on. What cannot be watched is
@@ -145,11 +158,18 @@ impl Watch {
         self.directories.insert(directory.to_owned(), number);
         true
     }
+}
+
+impl Notices {
+    /// To be called before looking into the spool: what comes later gives a new notice.
+    pub fn take_spool(&self) {
+        lock(&self.0).is_spool_told = false;
+    }
 
     /// What has changed since this was called last. To be called before looking:
     /// what changes later gives a new notice.
     pub fn take(&self) -> Changes {
-        let mut seen = lock(&self.seen);
+        let mut seen = lock(&self.0);
         seen.is_told = false;
         std::mem::take(&mut seen.changes)
     }
@@ -177,7 +197,9 @@ impl Changes {
 }
 
 impl Seen {
-    fn note(&mut self, event: &inotify::Event<'_>) {
+    /// True if there is a file in the spool.
+    fn note(&mut self, event: &inotify::Event<'_>) -> bool {
+        let file = event.file_name().map_or(&b""[..], |file| file.to_bytes());
         if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
             self.changes = Changes::everything();
         } else if event
@@ -188,33 +210,43 @@ impl Seen {
             self.changes.elsewhere = true;
         } else if Some(event.wd()) == self.staples {
             // Files that are not finished yet have names that are no certificate's.
-            let file = event.file_name().and_then(|file| file.to_str().ok());
+            let file = std::str::from_utf8(file).ok();
             let key = file.and_then(|file| name::to_key(file.strip_suffix(".der")?));
             self.changes.staples.extend(key);
         } else if Some(event.wd()) == self.spool {
-            self.changes.spool = true;
+            // What is not whole yet is named so that it is hidden.
+            return !file.starts_with(b".");
         } else {
             // Locks are opened by whoever looks whether there is an agent.
-            let file = event.file_name().map_or(&b""[..], |file| file.to_bytes());
             self.changes.elsewhere |= !file.ends_with(b".lock");
         }
+        false
     }
 }
 
 fn pass_on(descriptor: &OwnedFd, seen: &Mutex<Seen>, events: &Sender<Event>) {
-    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
     let mut reader = inotify::Reader::new(descriptor, &mut buffer);
     loop {
         match reader.next() {
             Ok(event) => {
                 let mut seen = lock(seen);
-                seen.note(&event);
+                if seen.note(&event) && !seen.is_spool_told {
+                    seen.is_spool_told = true;
+                    if events.send(Event::Spool).is_err() {
+                        return;
+                    }
+                }
                 // A flood of changes makes one event.
                 if seen.changes.is_any() && !seen.is_told {
                     seen.is_told = true;
                     if events.send(Event::Changed).is_err() {
                         return;
                     }
+                }
+                drop(seen);
+                if reader.is_buffer_empty() {
+                    std::thread::sleep(REST);
                 }
             }
             Err(rustix::io::Errno::INTR) => {}
@@ -223,5 +255,39 @@ fn pass_on(descriptor: &OwnedFd, seen: &Mutex<Seen>, events: &Sender<Event>) {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_file_in_the_spool_is_told_once_it_is_whole_whatever_else_is_told_already() {
+        let directory = staplegun_testkit::Directory::new();
+        let [staples, spool] = ["staples", "spool"].map(|name| directory.path().join(name));
+        for path in [&staples, &spool] {
+            std::fs::create_dir(path).unwrap();
+        }
+        let (sender, events) = channel();
+        let (mut watch, notices) = Watch::start(staples.clone(), spool.clone(), &sender).unwrap();
+        watch.set(&[staples.clone(), spool.clone()]);
+        // Nobody takes this one.
+        let key = [7; 32];
+        std::fs::write(staples.join(format!("{}.der", name::of_key(&key))), "x").unwrap();
+        let limit = Duration::from_secs(10);
+        assert!(matches!(events.recv_timeout(limit), Ok(Event::Changed)));
+        for _ in 0..2 {
+            std::fs::write(spool.join(".partial"), "x").unwrap();
+            std::fs::rename(spool.join(".partial"), spool.join("whole")).unwrap();
+            assert!(matches!(events.recv_timeout(limit), Ok(Event::Spool)));
+            std::fs::write(spool.join(".other"), "x").unwrap();
+            notices.take_spool();
+        }
+        // The hidden ones made none: what is told next is the other directory's.
+        assert!(!notices.take().spool);
+        std::fs::write(staples.join(format!("{}.der", name::of_key(&key))), "y").unwrap();
+        assert!(matches!(events.recv_timeout(limit), Ok(Event::Changed)));
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! Only headers and tables are read; nothing of the file is run.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -98,12 +100,24 @@ pub struct Image {
 impl Image {
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        let cache = ReadCache::new(file);
+        // More than any program has; of a larger file only the tables are read, each name by
+        // itself, which takes a hundred times as long.
+        const LARGEST: u64 = 1 << 28;
+        let mut file = open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let mut whole = Vec::new();
+        let read = (&mut file).take(LARGEST).read_to_end(&mut whole);
+        read.with_context(|| format!("cannot read {}", path.display()))?;
+        match whole.len() as u64 == LARGEST {
+            true => Self::of(path, &ReadCache::new(file)),
+            false => Self::of(path, whole.as_slice()),
+        }
+    }
+
+    fn of<'d>(path: &Path, data: impl ReadRef<'d>) -> Result<Self> {
         let not_elf = || format!("{} is not an ELF file that can be read", path.display());
-        match FileKind::parse(&cache).with_context(not_elf)? {
-            FileKind::Elf64 => read::<FileHeader64<Endianness>, _>(path, &cache),
-            FileKind::Elf32 => read::<FileHeader32<Endianness>, _>(path, &cache),
+        match FileKind::parse(data).with_context(not_elf)? {
+            FileKind::Elf64 => read::<FileHeader64<Endianness>, _>(path, data),
+            FileKind::Elf32 => read::<FileHeader32<Endianness>, _>(path, data),
             other => bail!("{} is not an ELF file but {other:?}", path.display()),
         }
         .with_context(not_elf)
@@ -119,6 +133,24 @@ impl Image {
     pub fn exports(&self, name: &str) -> bool {
         self.exports.iter().any(|export| export == name)
     }
+}
+
+/// Opens a regular file, and waits for nobody: who put another into its place could make that
+/// one a pipe.
+///
+/// # Errors
+///
+/// If it cannot be opened, or is something else.
+pub fn open(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        bail!("it is not a regular file");
+    }
+    Ok(file)
 }
 
 fn read<'d, Elf, R>(path: &Path, data: R) -> Result<Image>

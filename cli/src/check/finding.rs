@@ -83,3 +83,19 @@ impl Verdict {
         }
     }
 }
+
+/// Why the library cannot reach what has these, each reason with what to do; None if it can, or
+/// may.
+pub fn obstacle(findings: &[Finding]) -> Option<String> {
+    if Verdict::of(findings) != Verdict::NotReachable {
+        return None;
+    }
+    let preventing = findings
+        .iter()
+        .filter(|finding| finding.effect == Effect::Prevents);
+    let reasons = preventing.map(|finding| match &finding.advice {
+        Some(advice) => format!("{}; {advice}", finding.text),
+        None => finding.text.clone(),
+    });
+    Some(reasons.collect::<Vec<_>>().join("; "))
+}

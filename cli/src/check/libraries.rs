@@ -1,5 +1,5 @@
 //! Which shared objects the dynamic linker would load with a program, by the
-//! rules of ld.so(8), without asking it: to ask it would run it.
+//! rules of ld.so(8) or of musl's, without asking it: to ask it would run it.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::elf::Image;
+use super::libc::Libc;
 
 /// Where libraries are looked for, besides what each file says itself.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub struct Places {
     environment: Vec<PathBuf>,
     /// What ldconfig has noted: name and path.
     cache: Vec<(Vec<u8>, PathBuf)>,
+    /// Where it is looked for last.
+    usual: Vec<PathBuf>,
+    /// Whether musl's loader looks.
+    is_musl: bool,
 }
 
 /// A library that a program needs and that was found.
@@ -37,22 +42,50 @@ pub struct Closure {
     pub missing: Vec<(String, PathBuf)>,
 }
 
-/// Where ld.so looks last.
-const DEFAULT_DIRECTORIES: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
+/// Where glibc's ld.so looks last; Debian's first in the directories of the machine's kind.
+const GLIBC_DIRECTORIES: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
+/// Where musl's looks if /etc does not say.
+const MUSL_DIRECTORIES: &[u8] = b"/lib:/usr/local/lib:/usr/lib";
+/// What begins so is musl itself, whatever file has the name.
+const MUSL_ITSELF: [&str; 7] = [
+    "libc.",
+    "libpthread.",
+    "librt.",
+    "libm.",
+    "libdl.",
+    "libutil.",
+    "libxnet.",
+];
 
 /// No real program needs more; a guard against hostile files.
 const MOST_LIBRARIES: usize = 2000;
 
 impl Places {
-    /// Those of the program `staplegun`: LD_LIBRARY_PATH as it stands and the
-    /// cache in /etc.
-    pub fn here() -> Self {
+    /// Those of a program or shared object, if it is started with this LD_LIBRARY_PATH.
+    pub fn of(image: &Image) -> Self {
         let path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        let environment = split(path.as_bytes());
+        if Libc::of(image) == Some(Libc::Musl) {
+            let said = std::fs::read(format!("/etc/ld-musl-{}.path", std::env::consts::ARCH));
+            let usual = said.unwrap_or_else(|_| MUSL_DIRECTORIES.to_vec());
+            return Self {
+                environment,
+                cache: Vec::new(),
+                usual: split(&usual),
+                is_musl: true,
+            };
+        }
         Self {
-            environment: split(path.as_bytes()),
+            environment,
             cache: std::fs::read("/etc/ld.so.cache")
                 .map(|bytes| cache_entries(&bytes))
                 .unwrap_or_default(),
+            usual: ["/lib", "/usr/lib"]
+                .map(|above| PathBuf::from(format!("{above}/{}-linux-gnu", std::env::consts::ARCH)))
+                .into_iter()
+                .chain(GLIBC_DIRECTORIES.map(PathBuf::from))
+                .collect(),
+            is_musl: false,
         }
     }
 
@@ -62,10 +95,16 @@ impl Places {
         let mut seen = HashSet::new();
         let mut waiting = VecDeque::from([program.clone()]);
         // DT_RPATH is inherited from what loaded a file, which is nearly always
-        // the program; DT_RUNPATH is not.
-        let inherited = program.rpath.as_deref().map(|rpath| origin(rpath, program));
+        // the program; DT_RUNPATH only with musl.
+        let runpath = program.runpath.as_deref().filter(|_| self.is_musl);
+        let inherited = program.rpath.as_deref().or(runpath);
+        let inherited = inherited.map(|path| origin(path, program));
         while let Some(image) = waiting.pop_front() {
             for name in &image.needed {
+                let is_loader = |start: &&str| name.starts_with(start);
+                if self.is_musl && MUSL_ITSELF.iter().any(is_loader) {
+                    continue;
+                }
                 if !seen.insert(name.clone()) || seen.len() > MOST_LIBRARIES {
                     continue;
                 }
@@ -100,7 +139,11 @@ impl Places {
             (None, Some(rpath)) => origin(rpath, by),
             (None, None) => Vec::new(),
         };
-        let inherited = if runpath.is_some() { &[] } else { inherited };
+        let inherited = if runpath.is_some() && !self.is_musl {
+            &[]
+        } else {
+            inherited
+        };
         let in_directories = rpath
             .iter()
             .chain(inherited)
@@ -115,14 +158,15 @@ impl Places {
                 })
             })
             .or_else(|| {
-                let mut usual = DEFAULT_DIRECTORIES.iter();
-                usual.find_map(|directory| fits(&Path::new(directory).join(name)))
+                let mut usual = self.usual.iter();
+                usual.find_map(|directory| fits(&directory.join(name)))
             })
     }
 }
 
 fn split(path: &[u8]) -> Vec<PathBuf> {
-    path.split(|byte| matches!(byte, b':' | b';'))
+    // musl's file in /etc has a line for each.
+    path.split(|byte| matches!(byte, b':' | b';' | b'\n'))
         .filter(|part| !part.is_empty())
         .map(|part| PathBuf::from(OsStr::from_bytes(part)))
         .collect()
@@ -177,9 +221,20 @@ mod tests {
 
     #[test]
     fn the_cache_of_this_machine_names_libc() {
-        let places = Places::here();
+        let program = Image::read(Path::new("/usr/bin/openssl")).expect("an ELF file");
+        let places = Places::of(&program);
         let libc = places.cache.iter().find(|(name, _)| name == b"libc.so.6");
         assert!(libc.is_some_and(|(_, path)| path.exists()), "{libc:?}");
+    }
+
+    /// As in an image whose cache was not made, or is another machine's.
+    #[test]
+    fn without_a_cache_libraries_are_found_where_ld_so_finds_them() {
+        let program = Image::read(Path::new("/usr/bin/openssl")).expect("an ELF file");
+        let mut places = Places::of(&program);
+        places.cache.clear();
+        let missing = places.closure(&program).missing;
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]
@@ -197,7 +252,7 @@ mod tests {
     #[test]
     fn the_closure_of_openssl_holds_libssl_and_what_that_needs() {
         let program = Image::read(Path::new("/usr/bin/openssl")).expect("an ELF file");
-        let closure = Places::here().closure(&program);
+        let closure = Places::of(&program).closure(&program);
         let names: Vec<&str> = closure.libraries.iter().map(|l| l.name.as_str()).collect();
         assert!(
             names.iter().any(|name| name.starts_with("libssl.so.")),

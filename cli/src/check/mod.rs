@@ -1,14 +1,15 @@
 //! `staplegun check`: says whether the library can reach a program, before
 //! anyone wonders why nothing is stapled.
 
-mod carried;
+pub mod carried;
 pub mod elf;
 pub mod finding;
+pub mod libc;
 mod libraries;
-mod maps;
+pub mod maps;
 mod plugins;
-mod privileges;
-mod process;
+pub mod privileges;
+pub mod process;
 pub mod program;
 mod report;
 mod script;
@@ -71,16 +72,18 @@ struct Subject {
 
 /// Checks and prints; the exit status is the verdict's.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let library = library::find(args.lib.as_deref())?;
-    let shim = Image::read(&library)?;
-    let (subject, examined) = if let Some(pid) = args.subject.pid {
-        let examined = process::examine(pid, &shim)?;
+    let lib = args.lib.as_deref();
+    let (library, subject, examined) = if let Some(pid) = args.subject.pid {
+        let library = library::find_for(lib, process::libc(pid))?;
+        let examined = process::examine(pid, &Image::read(&library)?)?;
         let subject = format!("process {pid} ({})", examined.program.display());
-        (subject, examined)
+        (library, subject, examined)
     } else {
         let path = file(&args.subject.program.unwrap_or_default())?;
+        let library = library::find_for(lib, program::libc(&path))?;
         let subject = path.display().to_string();
-        (subject, program::examine(&path, &shim)?)
+        let examined = program::examine(&path, &Image::read(&library)?)?;
+        (library, subject, examined)
     };
     let verdict = report::print(&subject, &examined, &library, args.json)?;
     Ok(ExitCode::from(verdict.status()))

@@ -11,14 +11,36 @@ use rustix::process::{getgid, getuid};
 
 use super::finding::{Effect, Finding};
 
-/// Looks at the mode and the capabilities of the file, as this user would start it.
-pub fn findings(path: &Path) -> io::Result<Vec<Finding>> {
+/// Who starts a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Starter {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// Whether no file gives it any rights (NoNewPrivileges).
+    pub gains_nothing: bool,
+}
+
+impl Starter {
+    /// This process.
+    pub fn this() -> Self {
+        Self {
+            uid: getuid().as_raw(),
+            gid: getgid().as_raw(),
+            gains_nothing: rustix::thread::no_new_privs().unwrap_or(false),
+        }
+    }
+}
+
+/// Looks at the mode and the capabilities of the file, as `starter` would start it.
+pub fn findings(path: &Path, starter: &Starter) -> io::Result<Vec<Finding>> {
     let metadata = path.metadata()?;
     // The kernel gives no rights from such a file system, nor to such a process.
     let without_rights = rustix::fs::statvfs(path)?
         .f_flag
         .contains(StatVfsMountFlags::NOSUID)
-        || rustix::thread::no_new_privs().unwrap_or(false);
+        || starter.gains_nothing;
     let mut findings = Vec::new();
     let mut add = |gained: bool, cause, what: String| {
         let finding = if gained && !without_rights {
@@ -45,7 +67,7 @@ pub fn findings(path: &Path) -> io::Result<Vec<Finding>> {
     const SET_GROUP: u32 = 0o2000;
     const GROUP_EXECUTES: u32 = 0o0010;
     if metadata.mode() & SET_USER != 0 {
-        let gained = metadata.uid() != getuid().as_raw();
+        let gained = metadata.uid() != starter.uid;
         add(
             gained,
             "setuid",
@@ -54,7 +76,7 @@ pub fn findings(path: &Path) -> io::Result<Vec<Finding>> {
     }
     // Without the group's right to execute, the bit once meant mandatory locks.
     if metadata.mode() & (SET_GROUP | GROUP_EXECUTES) == SET_GROUP | GROUP_EXECUTES {
-        let gained = metadata.gid() != getgid().as_raw();
+        let gained = metadata.gid() != starter.gid;
         add(
             gained,
             "setgid",
@@ -63,7 +85,7 @@ pub fn findings(path: &Path) -> io::Result<Vec<Finding>> {
     }
     if has_capabilities(path)? {
         // What root starts gains nothing by them (capabilities(7)).
-        let gained = !getuid().is_root();
+        let gained = starter.uid != 0;
         add(
             gained,
             "file_capabilities",

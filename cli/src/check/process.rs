@@ -4,48 +4,74 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use staplegun_store::layout::Layout;
 
-use super::carried;
+use super::carried::Carriers;
 use super::elf::Image;
 use super::finding::{Effect, Finding};
+use super::libc::Libc;
 use super::maps::{self, Mapped};
 use super::program::{self, Examined};
+use crate::node;
 
 /// What the kernel shows of a process (proc(5)).
-struct Seen {
+#[derive(Debug)]
+pub struct Seen {
     /// /proc/PID
     directory: PathBuf,
+    /// The program that it runs, with ` (deleted)` behind it if its file is gone.
+    pub executable: PathBuf,
     /// Mapped files, each once.
-    maps: Vec<Mapped>,
+    pub maps: Vec<Mapped>,
     /// Whether it was started with more rights than its starter had.
     secure: Option<bool>,
     /// The environment that it was started with.
     environment: Option<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
+/// Which C library the process runs on, if that can be told.
+pub fn libc(pid: u32) -> Option<Libc> {
+    program::libc(Path::new(&format!("/proc/{pid}/exe")))
+}
+
 /// Examines the process; `shim` is the library as it lies on disk.
 pub fn examine(pid: u32, shim: &Image) -> Result<Examined> {
-    let seen = Seen::look(pid)?;
-    let executable = seen.directory.join("exe");
-    let name = fs::read_link(&executable)
-        .with_context(|| format!("cannot see which program process {pid} runs; run as root"))?;
+    let directory = PathBuf::from(format!("/proc/{pid}"));
+    if !directory.exists() {
+        bail!("there is no process {pid}");
+    }
+    let seen = Seen::look(pid).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "this user may not see what is mapped in process {pid}; run as its user or as root"
+        ),
+        _ => anyhow::Error::new(error).context(format!("cannot look into process {pid}")),
+    })?;
+    Ok(examine_seen(&seen, shim, &Carriers::default()))
+}
+
+/// Whether the library is in a process, and if not, why not.
+pub fn examine_seen(seen: &Seen, shim: &Image, carriers: &Carriers) -> Examined {
     let mut examined = Examined {
-        program: name,
+        program: seen.executable.clone(),
         ..Examined::default()
     };
     let findings = &mut examined.findings;
-    let is_ours = |name: &str| name.starts_with("libstaplegun.so");
     let loaded = seen.loaded(is_ours);
     let libssl = seen.loaded(program::is_libssl);
     for path in &libssl {
         let text = format!("it has loaded OpenSSL from {}", path.display());
         findings.push(Finding::new(Effect::Note, "libssl_loaded", text));
     }
+    if let Some(has_script) = seen.node(carriers).filter(|_| libssl.is_empty()) {
+        findings.extend(seen.variables());
+        findings.push(by_script(has_script));
+        findings.extend(seen.policy_not_in_force());
+        return examined;
+    }
     findings.push(seen.live_map());
     findings.extend(seen.variables());
-    let unreached = seen.unreached();
+    let unreached = seen.unreached(carriers);
     if loaded.is_empty() {
         match seen.mapped(is_ours).next() {
             Some(there) => findings.push(not_executable(&there.path)),
@@ -61,11 +87,11 @@ pub fn examine(pid: u32, shim: &Image) -> Result<Examined> {
         findings.extend(seen.policy_not_in_force());
         findings.extend(seen.why_not_loaded());
         // The file itself may say why; its own verdict does not matter here.
-        if let Ok(file) = program::examine(&executable, shim) {
+        if let Ok(file) = program::examine(&seen.directory.join("exe"), shim) {
             let reasons = file.findings.into_iter();
             findings.extend(reasons.filter(|reason| reason.effect == Effect::Prevents));
         }
-        return Ok(examined);
+        return examined;
     }
     for path in &loaded {
         let text = format!("the library is loaded: {}", path.display());
@@ -103,7 +129,7 @@ pub fn examine(pid: u32, shim: &Image) -> Result<Examined> {
         findings.extend(seen.policy_not_in_force());
     }
     if !unreached.is_empty() && libssl.is_empty() {
-        return Ok(examined);
+        return examined;
     }
     if libssl.is_empty() {
         findings.push(
@@ -118,18 +144,38 @@ pub fn examine(pid: u32, shim: &Image) -> Result<Examined> {
         let text = "both the library and OpenSSL are loaded";
         findings.push(Finding::new(Effect::Allows, "both_loaded", text));
     }
-    Ok(examined)
+    examined
+}
+
+/// What follows for Node.js with an OpenSSL of its own.
+fn by_script(has_script: bool) -> Finding {
+    if has_script {
+        let text = "Node.js with an OpenSSL of its own: it was started with the script by which its \
+                    servers staple; the library does not reach it";
+        return Finding::new(Effect::Allows, "node_script", text);
+    }
+    let text = "Node.js with an OpenSSL of its own, and it was started without the script by which its \
+                servers staple (NODE_OPTIONS)";
+    Finding::new(Effect::Prevents, "no_node_script", text)
+        .advise("start it again with: staplegun run -- PROGRAM")
+}
+
+/// Whether a file of that name is the library.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("libstaplegun.so")
 }
 
 impl Seen {
-    fn look(pid: u32) -> Result<Self> {
+    /// Looks into a process.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended, or this user may not look into it.
+    pub fn look(pid: u32) -> io::Result<Self> {
         let directory = PathBuf::from(format!("/proc/{pid}"));
-        if !directory.exists() {
-            bail!("there is no process {pid}");
-        }
-        let maps = fs::read(directory.join("maps"))
-            .map_err(|error| explain(error, pid, "what is mapped in"))?;
+        let maps = fs::read(directory.join("maps"))?;
         Ok(Self {
+            executable: fs::read_link(directory.join("exe"))?,
             maps: maps::files(&maps),
             secure: fs::read(directory.join("auxv"))
                 .ok()
@@ -149,24 +195,46 @@ impl Seen {
 
     /// Those that run: ld.so maps a file to look at it, and goes on without it if it
     /// may not be executed.
-    fn loaded(&self, is: impl Fn(&str) -> bool) -> Vec<&PathBuf> {
+    pub fn loaded(&self, is: impl Fn(&str) -> bool) -> Vec<&PathBuf> {
         let runs = self.mapped(is).filter(|file| file.is_executable);
         runs.map(|file| &file.path).collect()
     }
 
-    fn variable(&self, name: &[u8]) -> Option<&[u8]> {
+    /// The file of the library, if it runs in it.
+    pub fn library(&self) -> Option<&PathBuf> {
+        self.loaded(is_ours).into_iter().next()
+    }
+
+    /// What an environment variable was when it started; none if it was not set, or if
+    /// the environment is hidden or was overwritten.
+    pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
         let mut pairs = self.environment.as_ref()?.iter();
         let (_, value) = pairs.find(|(known, _)| known == name)?;
         Some(value)
     }
 
-    fn live_map(&self) -> Finding {
+    /// Whether Node.js with an OpenSSL of its own was started with the script by which its
+    /// servers staple; none if it is no such program.
+    pub fn node(&self, carriers: &Carriers) -> Option<bool> {
+        if !carriers.is_node(&self.directory.join("exe")) {
+            return None;
+        }
+        let options = self.variable(node::OPTIONS.as_bytes());
+        Some(options.is_some_and(node::names_script))
+    }
+
+    /// The live map that it has.
+    pub fn map(&self) -> Option<&PathBuf> {
         let layout = Layout::at(Path::new("/"));
         let name = layout.map().file_name().unwrap_or_default().to_owned();
         let mut maps = self.mapped(|mapped| name == *mapped);
-        match maps.next() {
-            Some(file) => {
-                let path = file.path.display();
+        maps.next().map(|file| &file.path)
+    }
+
+    fn live_map(&self) -> Finding {
+        match self.map() {
+            Some(path) => {
+                let path = path.display();
                 let text = format!("it takes responses from the live map {path}");
                 Finding::new(Effect::Note, "live_map", text)
             }
@@ -181,7 +249,7 @@ impl Seen {
 
     /// Files that run in it and carry an OpenSSL of their own, which calls itself and
     /// not what is preloaded: in a wheel, a plug-in, or the program.
-    fn unreached(&self) -> Vec<PathBuf> {
+    pub fn unreached(&self, carriers: &Carriers) -> Vec<PathBuf> {
         let running = self.maps.iter().filter(|file| file.is_executable);
         let others = running.filter(|file| {
             let name = file.path.file_name().unwrap_or_default().to_string_lossy();
@@ -193,7 +261,7 @@ impl Seen {
             // As the process has it: it may have another root directory.
             let inside = file.path.strip_prefix("/").unwrap_or(&file.path);
             let seen = self.directory.join("root").join(inside);
-            carried::carries_openssl(&seen).unwrap_or(false)
+            carriers.carries_openssl(&seen)
         });
         carriers.map(|file| file.path.clone()).collect()
     }
@@ -221,7 +289,10 @@ impl Seen {
     fn variables(&self) -> Vec<Finding> {
         let pairs = self.environment.iter().flatten();
         pairs
-            .filter(|(name, _)| name == b"LD_PRELOAD" || name.starts_with(b"STAPLEGUN_"))
+            .filter(|(name, value)| {
+                let is_ours = name == b"LD_PRELOAD" || name.starts_with(b"STAPLEGUN_");
+                is_ours || name == node::OPTIONS.as_bytes() && node::names_script(value)
+            })
             .map(|(name, value)| {
                 let text = format!(
                     "it was started with {}={}",
@@ -274,15 +345,6 @@ fn not_executable(path: &Path) -> Finding {
         "put the library on a file system that is not mounted noexec, with a mode and a label that \
          let this program execute it, and start the program again",
     )
-}
-
-fn explain(error: io::Error, pid: u32, what: &str) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "this user may not see {what} process {pid}; run as its user or as root"
-        ),
-        _ => anyhow::Error::new(error).context(format!("cannot see {what} process {pid}")),
-    }
 }
 
 /// AT_SECURE in an auxiliary vector of this machine's word size.

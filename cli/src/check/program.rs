@@ -9,9 +9,11 @@ use serde::Serialize;
 
 use super::elf::{Image, Kind};
 use super::finding::{Effect, Finding};
+use super::libc::Libc;
 use super::libraries::{Closure, Places};
-use super::{carried, plugins, privileges, script};
-use crate::lookup;
+use super::privileges::{self, Starter};
+use super::{carried, plugins, script};
+use crate::{library, lookup, node};
 
 /// A libssl that would be loaded, and who calls it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,14 +41,17 @@ pub struct Call {
 pub struct Examined {
     /// The program that runs in the end: for a script, its interpreter.
     pub program: PathBuf,
+    /// Whether it is Node.js with an OpenSSL of its own, whose servers staple by a script.
+    pub is_node: bool,
     /// Each libssl that is loaded with it.
     pub libssl: Vec<Libssl>,
     /// Everything else.
     pub findings: Vec<Finding>,
 }
 
-/// Examines `path` for the library `shim`. Scripts lead to their interpreter.
-pub fn examine(path: &Path, shim: &Image) -> Result<Examined> {
+/// The program that runs in the end, and what leads there: scripts lead to their
+/// interpreter.
+fn followed(path: &Path) -> Result<(PathBuf, Vec<Finding>)> {
     // The kernel follows as many interpreters.
     const DEEPEST: usize = 4;
     let mut program = path.to_owned();
@@ -57,7 +62,18 @@ pub fn examine(path: &Path, shim: &Image) -> Result<Examined> {
         let Some(interpreter) = interpreter else {
             break;
         };
-        let next = match interpreter.by_env() {
+        let env = interpreter.by_env().unwrap_or_default();
+        if let Some(word) = &env.withholds {
+            let text = format!(
+                "{} is run by env, whose {word} keeps LD_PRELOAD from it",
+                program.display()
+            );
+            findings.push(
+                Finding::new(Effect::Prevents, "env", text)
+                    .advise("start its interpreter, with the script as its argument"),
+            );
+        }
+        let next = match env.program {
             Some(name) => lookup::program(name.as_os_str())?,
             None => interpreter.path,
         };
@@ -72,6 +88,23 @@ pub fn examine(path: &Path, shim: &Image) -> Result<Examined> {
         ));
         program = next;
     }
+    Ok((program, findings))
+}
+
+/// Which C library `path` runs on in the end, if that can be told.
+pub fn libc(path: &Path) -> Option<Libc> {
+    let (program, _) = followed(path).ok()?;
+    Libc::of(&Image::read(&program).ok()?)
+}
+
+/// Examines `path` for the library `shim`. Scripts lead to their interpreter.
+pub fn examine(path: &Path, shim: &Image) -> Result<Examined> {
+    examine_as(path, shim, &Starter::this())
+}
+
+/// The same for a program that somebody else starts.
+pub fn examine_as(path: &Path, shim: &Image, starter: &Starter) -> Result<Examined> {
+    let (program, findings) = followed(path)?;
     let image = Image::read(&program)?;
     let mut examined = Examined {
         program,
@@ -79,13 +112,13 @@ pub fn examine(path: &Path, shim: &Image) -> Result<Examined> {
         ..Examined::default()
     };
     examined.findings.extend(
-        privileges::findings(&examined.program)
+        privileges::findings(&examined.program, starter)
             .with_context(|| format!("cannot read the mode of {}", examined.program.display()))?,
     );
     let unfit = unfit(&image, shim);
     let loadable = unfit.is_none();
     examined.findings.extend(unfit);
-    let closure = Places::here().closure(&image);
+    let closure = Places::of(&image).closure(&image);
     examined.openssl(&image, &closure, shim, loadable)?;
     Ok(examined)
 }
@@ -99,7 +132,7 @@ fn unfit(image: &Image, shim: &Image) -> Option<Finding> {
         );
         return Some(
             Finding::new(Effect::Prevents, "other_machine", text)
-                .advise("build the library for that machine and name it with --lib"),
+                .advise("install libstaplegun for that machine, and name it with --lib"),
         );
     }
     if image.kind == Kind::Static && !image.is_go {
@@ -109,25 +142,28 @@ fn unfit(image: &Image, shim: &Image) -> Option<Finding> {
                 .advise("use a build that is linked dynamically with OpenSSL"),
         );
     }
-    let interpreter = image.interpreter.as_deref()?;
-    let is_musl = |path: &Path| {
-        let name = path.file_name().unwrap_or_default();
-        name.to_string_lossy().starts_with("ld-musl")
-    };
-    let shim_is_musl = !shim.needed.iter().any(|name| name == "libc.so.6");
-    if is_musl(interpreter) != shim_is_musl {
-        let name = |musl| if musl { "musl" } else { "glibc" };
+    if let (Some(its), Some(ours)) = (Libc::of(image), Libc::of(shim))
+        && its != ours
+    {
+        let by = image.interpreter.as_deref().unwrap_or(&image.path);
+        let end = if its == Libc::Musl {
+            ", and musl ends a program that is to preload what it cannot load"
+        } else {
+            ""
+        };
         let text = format!(
-            "it uses {} ({}), the library {}",
-            name(is_musl(interpreter)),
-            interpreter.display(),
-            name(shim_is_musl)
+            "it runs on {its} ({}), and {} is for {ours}{end}",
+            by.display(),
+            shim.path.display()
         );
         return Some(
-            Finding::new(Effect::Prevents, "other_libc", text)
-                .advise("build the library for that libc and name it with --lib"),
+            Finding::new(Effect::Prevents, "other_libc", text).advise(format!(
+                "install libstaplegun for {its}, {}, or name it with --lib",
+                library::usual_place(its)
+            )),
         );
     }
+    let interpreter = image.interpreter.as_deref()?;
     if !interpreter.exists() {
         let text = format!("its dynamic linker {} is missing", interpreter.display());
         return Some(
@@ -156,12 +192,15 @@ const STARTERS: &[&str] = &[
     "popen",
 ];
 /// Libraries with TLS of another make, by how their names begin.
-const OTHER_TLS: &[(&str, &str)] = &[
+pub const OTHER_TLS: &[(&str, &str)] = &[
     ("libgnutls.", "GnuTLS"),
     ("libssl3.so", "NSS"),
     ("libmbedtls.", "Mbed TLS"),
     ("libwolfssl.", "wolfSSL"),
 ];
+/// What is left to do where one of these speaks TLS.
+pub const OTHER_TLS_ADVICE: &str = "staple by its own means, with live-files of the agent if it reads a file, or put a TLS proxy \
+     before it";
 
 impl Examined {
     /// Where the program's OpenSSL is, and whether calls to it pass the library.
@@ -178,9 +217,10 @@ impl Examined {
                 .push(Finding::new(Effect::Note, "missing_library", text));
         }
         if image.kind != Kind::Shared && image.exports("SSL_CTX_new") {
-            self.findings.push(own_openssl(
+            self.own_openssl(
+                image,
                 "it carries an OpenSSL of its own, inside the program",
-            ));
+            );
             return Ok(());
         }
         self.libssl = libssl_in(image, closure, shim);
@@ -196,14 +236,36 @@ impl Examined {
             return Ok(());
         }
         if image.inner_openssl || carried::names_its_source(&image.path)? {
-            self.findings
-                .push(own_openssl("OpenSSL is linked into it statically"));
+            self.own_openssl(image, "OpenSSL is linked into it statically");
             return Ok(());
         }
         if loadable {
             self.without_openssl(image, closure, shim)?;
         }
         Ok(())
+    }
+
+    fn own_openssl(&mut self, image: &Image, text: &str) {
+        self.is_node = node::is_it(image);
+        let finding = match (self.is_node, node::script()) {
+            (false, _) => Finding::new(Effect::Prevents, "own_openssl", text).advise(
+                "use a build that takes libssl from the system, or put a TLS proxy before it",
+            ),
+            (true, Ok(script)) => Finding::new(
+                Effect::Allows,
+                "node",
+                format!(
+                    "Node.js with an OpenSSL of its own: its servers staple by {}, which `staplegun \
+                     run` and `enable` bring in, and not by the library; its clients are not reached",
+                    script.display()
+                ),
+            ),
+            (true, Err(error)) => {
+                Finding::new(Effect::Prevents, "node_script", format!("{error:#}"))
+                    .advise(node::ADVICE)
+            }
+        };
+        self.findings.push(finding);
     }
 
     fn shared_openssl(&mut self) {
@@ -228,22 +290,27 @@ impl Examined {
 
     /// No libssl comes with the program: could one come later?
     fn without_openssl(&mut self, image: &Image, closure: &Closure, shim: &Image) -> Result<()> {
+        let mut own = None;
         for library in &closure.libraries {
             let mut known = OTHER_TLS.iter();
-            if let Some((_, make)) = known.find(|(name, _)| library.name.starts_with(name)) {
-                let text = format!(
-                    "it uses {make} ({}), not OpenSSL",
-                    library.image.path.display()
-                );
-                self.findings
-                    .push(Finding::new(Effect::Note, "other_tls", text));
+            let Some((_, make)) = known.find(|(name, _)| library.name.starts_with(name)) else {
+                continue;
+            };
+            let path = library.image.path.display();
+            let text = format!("it uses {make} ({path}), not OpenSSL");
+            // What only a library of it uses need not be what the program speaks TLS with.
+            match image.kind != Kind::Shared && image.needed.contains(&library.name) {
+                true => own = Some(text),
+                false => self
+                    .findings
+                    .push(Finding::new(Effect::Note, "other_tls", text)),
             }
         }
         for plugin in plugins::of(&image.path) {
             let Ok(plugin) = Image::read(&plugin) else {
                 continue;
             };
-            let found = libssl_in(&plugin, &Places::here().closure(&plugin), shim);
+            let found = libssl_in(&plugin, &Places::of(&plugin).closure(&plugin), shim);
             for libssl in &found {
                 let text = format!(
                     "its plug-in {} brings OpenSSL from {}",
@@ -254,6 +321,11 @@ impl Examined {
                     .push(Finding::new(Effect::Allows, "plugin", text));
             }
             self.libssl.extend(found);
+        }
+        if let Some(text) = own.filter(|_| self.libssl.is_empty()) {
+            self.findings
+                .push(Finding::new(Effect::Prevents, "other_tls", text).advise(OTHER_TLS_ADVICE));
+            return Ok(());
         }
         let others = closure
             .libraries
@@ -297,13 +369,6 @@ impl Examined {
         }
         Ok(())
     }
-}
-
-fn own_openssl(text: &str) -> Finding {
-    Finding::new(Effect::Prevents, "own_openssl", text).advise(
-        "use a build that takes libssl from the system (Debian's nodejs does), \
-         or put a TLS proxy before it",
-    )
 }
 
 /// Each libssl among the libraries, with who calls it.

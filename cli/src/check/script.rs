@@ -14,17 +14,57 @@ pub struct Interpreter {
     pub argument: Option<Vec<u8>>,
 }
 
+/// What env(1) makes of its one argument.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByEnv {
+    /// The name of the program that it starts.
+    pub program: Option<PathBuf>,
+    /// The word by which it keeps LD_PRELOAD from that program, or may.
+    pub withholds: Option<String>,
+}
+
 impl Interpreter {
-    /// The name of the program that `/usr/bin/env NAME` would start.
-    pub fn by_env(&self) -> Option<PathBuf> {
+    /// What env starts, if that is the interpreter.
+    pub fn by_env(&self) -> Option<ByEnv> {
         if self.path.file_name()? != "env" {
             return None;
         }
-        let argument = self.argument.as_deref()?;
-        let argument = argument.strip_prefix(b"-S").unwrap_or(argument);
-        let mut words = argument.split(u8::is_ascii_whitespace);
-        let word = words.find(|word| !word.is_empty() && !word.contains(&b'='))?;
-        (!word.starts_with(b"-")).then(|| path(word))
+        let argument = self.argument.as_deref().unwrap_or_default();
+        let split = [&b"-S"[..], b"--split-string=", b"-vS"];
+        let split = split
+            .iter()
+            .find_map(|option| argument.strip_prefix(*option));
+        let words = split.unwrap_or(argument).split(u8::is_ascii_whitespace);
+        let mut words = words.filter(|word| !word.is_empty());
+        let mut env = ByEnv::default();
+        while let Some(word) = words.next() {
+            let text = String::from_utf8_lossy(word).into_owned();
+            let unset = match word {
+                b"-u" | b"--unset" => words.next(),
+                _ => word.strip_prefix(b"-u").or(word.strip_prefix(b"--unset=")),
+            };
+            match (unset, word) {
+                (Some(b"LD_PRELOAD"), _) => env.withholds = Some(text),
+                (Some(_), _) | (None, b"-v" | b"--debug") => {}
+                (None, b"--") => {
+                    env.program = words.next().map(path);
+                    break;
+                }
+                (None, b"-C" | b"--chdir") => {
+                    words.next();
+                }
+                (None, _) if word.starts_with(b"--chdir=") => {}
+                // -i clears the environment, and so may what is not known here.
+                (None, _) if word.starts_with(b"-") => env.withholds = Some(text),
+                (None, _) if word.starts_with(b"LD_PRELOAD=") => env.withholds = Some(text),
+                (None, _) if word.contains(&b'=') => {}
+                (None, _) => {
+                    env.program = Some(path(word));
+                    break;
+                }
+            }
+        }
+        Some(env)
     }
 }
 
@@ -71,9 +111,27 @@ mod tests {
     #[test]
     fn env_starts_what_it_names() {
         let by_env = |line: &[u8]| parse(line).expect("a script").by_env();
-        assert_eq!(by_env(b"#!/usr/bin/env python3\n"), Some("python3".into()));
-        let with_options = b"#!/usr/bin/env -S A=1 perl -w\n";
-        assert_eq!(by_env(with_options), Some("perl".into()));
+        for (line, program, withholds) in [
+            (&b"#!/usr/bin/env python3\n"[..], Some("python3"), None),
+            (b"#!/usr/bin/env -S A=1 perl -w\n", Some("perl"), None),
+            (b"#!/usr/bin/env -S -uA -C / -- perl\n", Some("perl"), None),
+            (b"#!/usr/bin/env -S -i perl\n", Some("perl"), Some("-i")),
+            (
+                b"#!/usr/bin/env -S -u LD_PRELOAD perl\n",
+                Some("perl"),
+                Some("-u"),
+            ),
+            (
+                b"#!/usr/bin/env -S LD_PRELOAD=x perl\n",
+                Some("perl"),
+                Some("LD_PRELOAD=x"),
+            ),
+            (b"#!/usr/bin/env\n", None, None),
+        ] {
+            let env = by_env(line).expect("it is env");
+            assert_eq!(env.program.as_deref(), program.map(Path::new));
+            assert_eq!(env.withholds.as_deref(), withholds);
+        }
         assert_eq!(by_env(b"#!/bin/sh env\n"), None);
     }
 }

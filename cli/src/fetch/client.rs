@@ -22,6 +22,10 @@ use super::resolve::Resolver;
 /// The most redirects that are followed, to http and https only.
 const MAX_REDIRECTS: u32 = 3;
 
+/// The longest head of an answer, and of a request, in bytes. For each way a connection holds
+/// about as much in memory: ureq's own limits would make that 256 KiB.
+const LONGEST_HEAD: usize = 16 << 10;
+
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -234,6 +238,10 @@ fn agent(dialler: Dialler) -> ureq::Agent {
         // Each request has its own.
         .proxy(None)
         .max_idle_connections(1)
+        .max_response_header_size(LONGEST_HEAD)
+        // More than that, so that a longer one is told as such.
+        .input_buffer_size(2 * LONGEST_HEAD)
+        .output_buffer_size(LONGEST_HEAD)
         .max_idle_age(MAX_IDLE)
         .user_agent(concat!("staplegun/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls)
@@ -389,6 +397,7 @@ fn kind_of(error: Error) -> Kind {
         Error::BadUri(why) => Kind::BadAddress(why),
         Error::Http(why) => Kind::BadAddress(why.to_string()),
         Error::Protocol(why) => Kind::Protocol(why.to_string()),
+        why @ Error::LargeResponseHeader(..) => Kind::Protocol(why.to_string()),
         Error::InvalidProxyUrl => Kind::Proxy("its address in the environment is wrong".into()),
         Error::ConnectProxyFailed(why) => Kind::Proxy(why),
         Error::Tls(why) => Kind::Tls(why.to_owned()),

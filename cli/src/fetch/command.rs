@@ -163,6 +163,7 @@ fn one(file: &Path, args: &Args, asker: &mut Asker) -> anyhow::Result<Report> {
         candidates.retain(|der| subject.complete(der, issuers));
     }
     let fetched = asker.ask(&subject);
+    let policy = &asker.manner.policy;
     let subject = fetched.completed.unwrap_or(subject);
     let mut report = Report {
         file: file.display().to_string(),
@@ -181,11 +182,12 @@ fn one(file: &Path, args: &Args, asker: &mut Asker) -> anyhow::Result<Report> {
         Ok(received) => {
             if let Some(file) = &args.output {
                 let (staple, even_revoked) = (&received.staple, args.even_revoked);
-                let written = output::write(file, &subject, staple, even_revoked, now())?;
+                let written = output::write(file, &subject, staple, even_revoked, policy, now())?;
                 report.output = Some(written);
             }
             if !args.no_store {
-                report.stored = Some(keep(&args.place.layout()?, &subject, &received.staple)?);
+                let layout = args.place.layout()?;
+                report.stored = Some(keep(&layout, &subject, &received.staple, policy)?);
             }
             fill(&mut report, received);
         }

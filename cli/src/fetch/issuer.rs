@@ -14,6 +14,8 @@ use openssl::x509::verify::X509VerifyFlags;
 use staplegun_ocsp::{Certificate, Identity, UnixTime};
 use staplegun_store::name;
 
+use super::verify::Accepted;
+
 /// A certificate that may have signed leaves, with what is made of it for every
 /// response: OpenSSL 3.0 takes longer to decode a certificate than to verify a
 /// signature. May be used by several threads at once.
@@ -31,6 +33,8 @@ pub struct Issuer {
     pub anchors: X509Store,
     /// It alone, as one who may have signed.
     pub signers: Stack<X509>,
+    /// Those whose right to sign responses was found.
+    pub accepted: Accepted,
     /// The identity of a leaf of it, whose hashes the others share.
     first: Mutex<Option<Identity>>,
 }
@@ -59,6 +63,7 @@ impl Issuer {
             key,
             anchors,
             signers,
+            accepted: Accepted::default(),
             first: Mutex::default(),
         })
     }

@@ -25,6 +25,7 @@ mod trust;
 mod verify;
 mod ways;
 
+pub use address::port_of;
 pub use client::{Client, Patience};
 pub use command::{Args, FAILED, run};
 pub use failure::{Failure, Kind};
@@ -34,8 +35,8 @@ pub use overrides::Override;
 pub use proxy::{Proxies, ProxySettings};
 pub use remembered::Responders;
 pub use responder::{
-    Fetched, Manner, Question, Received, fetch, may_have_responder, responders_of,
+    Asked, Failed, Fetched, Manner, Question, Received, fetch, may_have_responder, responders_of,
 };
 pub use staple::Staple;
-pub use subject::{Subject, issuer_beside};
+pub use subject::{Issued, Subject, issuer_beside};
 pub use trust::Trust;

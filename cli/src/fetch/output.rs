@@ -39,8 +39,8 @@ impl fmt::Display for Output {
 }
 
 /// Writes `staple` to `path`; one that says "revoked" only if `even_revoked`. A pipe or
-/// a device is written into, and a file replaced, whose
-/// owner and mode are kept: who read it can read it still.
+/// a device is written into, and a file replaced, whose owner and mode are kept: who read
+/// it can read it still. What stands in it is judged as what came was, by `policy`.
 ///
 /// # Errors
 ///
@@ -50,6 +50,7 @@ pub fn write(
     subject: &Subject,
     staple: &Staple,
     even_revoked: bool,
+    policy: &Policy,
     now: UnixTime,
 ) -> anyhow::Result<Output> {
     if !staple.is_good() && !even_revoked {
@@ -61,7 +62,7 @@ pub fn write(
         fs::write(path, &staple.der).with_context(failed)?;
         return Ok(Output::Written);
     }
-    if let Decision::Keep(why) = decide(known(path, subject, now).as_ref(), staple, now)
+    if let Decision::Keep(why) = decide(known(path, subject, policy, now).as_ref(), staple, now)
         && why != Why::Same
     {
         return Ok(Output::Outweighed);
@@ -74,7 +75,7 @@ pub fn write(
 }
 
 /// What stands in the file, if that counts for anything.
-fn known(path: &Path, subject: &Subject, now: UnixTime) -> Option<Staple> {
+fn known(path: &Path, subject: &Subject, policy: &Policy, now: UnixTime) -> Option<Staple> {
     let der = super::subject::read(path).ok()?;
-    judge(&der, subject.issuer()?, now, &Policy::STAPLING).ok()
+    judge(&der, subject.issuer()?, now, policy).ok()
 }

@@ -19,7 +19,7 @@ use super::remembered::{Responders, Way};
 use super::staple::Staple;
 use super::subject::{Issued, Subject};
 use super::trust::Trust;
-use super::ways::{is_answer, is_garbage, other_ways, tells_more};
+use super::ways::{is_answer, is_garbage, is_the_certificates, other_ways, tells_more};
 
 /// The most requests of one attempt that are answered with nothing of use. One that
 /// does not understand the first may be asked in two other ways.
@@ -62,8 +62,32 @@ pub struct Question {
 pub struct Fetched {
     /// The certificate with its issuer, if that was found on the way.
     pub completed: Option<Subject>,
+    /// Every request to a responder, in their order.
+    pub asked: Vec<Asked>,
     /// The response, or why there is none.
     pub outcome: Result<Received, Failure>,
+}
+
+/// How one request went.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The responder's address.
+    pub responder: String,
+    /// How long it took until the answer was judged, or nothing was waited for any more.
+    pub took: Duration,
+    /// Why nothing that counts came of it.
+    pub failed: Option<Failed>,
+}
+
+/// What a request failed by.
+#[derive(Clone, Copy, Debug)]
+pub struct Failed {
+    /// See [`Failure::cause`].
+    pub cause: &'static str,
+    /// The responder does its work, and has none for this certificate.
+    pub is_the_certificates: bool,
+    /// For how long the responder asked to be left alone (Retry-After).
+    pub retry_after: Option<Duration>,
 }
 
 /// A response that counts, good or revoked.
@@ -110,9 +134,15 @@ pub fn fetch(
         remembered,
         client,
         now,
+        asked: Vec::new(),
     };
     let outcome = asking.ask_all(deadline);
-    Fetched { completed, outcome }
+    let asked = asking.asked;
+    Fetched {
+        completed,
+        asked,
+        outcome,
+    }
 }
 
 /// The certificate with an issuer that did not come along, or a better one than did.
@@ -138,6 +168,7 @@ struct Asking<'a> {
     remembered: &'a Responders,
     client: &'a mut Client,
     now: UnixTime,
+    asked: Vec<Asked>,
 }
 
 /// A request that may be sent.
@@ -183,7 +214,10 @@ impl Asking<'_> {
             // A responder that hangs leaves time for the others.
             let others = u32::try_from(waiting.len() + 1).unwrap_or(u32::MAX);
             let left = deadline.saturating_duration_since(Instant::now());
-            let failure = match self.ask(url, &request, &issuer, Instant::now() + left / others) {
+            let began = Instant::now();
+            let answer = self.ask(url, &request, &issuer, began + left / others);
+            self.note(url, began.elapsed(), answer.as_ref().err());
+            let failure = match answer {
                 Ok(received) => {
                     self.remembered.answered(url, request.way);
                     return Ok(received);
@@ -217,6 +251,18 @@ impl Asking<'_> {
                 .min(),
             ..told
         })
+    }
+
+    fn note(&mut self, url: &str, took: Duration, failure: Option<&Failure>) {
+        self.asked.push(Asked {
+            responder: url.to_owned(),
+            took,
+            failed: failure.map(|failure| Failed {
+                cause: failure.cause(),
+                is_the_certificates: is_the_certificates(failure),
+                retry_after: failure.retry_after,
+            }),
+        });
     }
 
     fn issuer(&self) -> Result<&Issued, Failure> {
@@ -301,10 +347,12 @@ impl Request {
 
 /// A responder that repeats a nonce repeats ours; most have none.
 fn same_nonce(staple: Staple, sent: Option<&[u8; 32]>) -> Result<Staple, Kind> {
+    let Some(sent) = sent else {
+        return Ok(staple);
+    };
     let response = Response::parse(&staple.der).ok();
-    let repeated = response.as_ref().and_then(Response::nonce);
-    match (sent, repeated) {
-        (Some(sent), Some(repeated)) if repeated != sent => Err(Kind::OtherNonce),
+    match response.as_ref().and_then(Response::nonce) {
+        Some(repeated) if repeated != sent => Err(Kind::OtherNonce),
         _ => Ok(staple),
     }
 }

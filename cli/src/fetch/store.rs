@@ -10,7 +10,7 @@ use serde::Serialize;
 use staplegun_ocsp::Policy;
 use staplegun_store::files::{FileError, Files, make_directory};
 use staplegun_store::layout::Layout;
-use staplegun_store::map::{Reader, Writer, WriterLock};
+use staplegun_store::map::{Reader, Trusted, Writer, WriterLock};
 use staplegun_store::slots::{State, Summary};
 use staplegun_store::{Key, spool};
 
@@ -58,18 +58,25 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 const LOOKS_FOR_A_LOCK: u32 = 25;
 
-/// Keeps `staple` for `subject`, or waits until the agent that runs has acted on it.
+/// Keeps `staple` for `subject`, or waits until the agent that runs has acted on it. What
+/// stands there is judged by `policy`.
 ///
 /// # Errors
 ///
 /// If the store cannot be written.
-pub fn keep(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Result<Stored> {
+pub fn keep(
+    layout: &Layout,
+    subject: &Subject,
+    staple: &Staple,
+    policy: &Policy,
+) -> anyhow::Result<Stored> {
     let failed = || format!("cannot keep the response in {}", layout.lasting().display());
     make_directory(layout.runtime()).with_context(failed)?;
     let mut offer = Offer {
         layout,
         subject,
         staple,
+        policy,
         is_told: false,
     };
     let deadline = Instant::now() + PATIENCE;
@@ -77,7 +84,7 @@ pub fn keep(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Resu
         if look % LOOKS_FOR_A_LOCK == 0 {
             match WriterLock::try_take(&layout.map()) {
                 Ok(lock) => {
-                    return keep_alone(layout, subject, staple, lock).with_context(failed);
+                    return keep_alone(&offer, lock).with_context(failed);
                 }
                 Err(error) if error.is_busy() => {}
                 Err(error) => return Err(error).with_context(failed),
@@ -94,19 +101,20 @@ pub fn keep(layout: &Layout, subject: &Subject, staple: &Staple) -> anyhow::Resu
     Ok(Stored::Unanswered)
 }
 
-fn keep_alone(
-    layout: &Layout,
-    subject: &Subject,
-    staple: &Staple,
-    lock: WriterLock,
-) -> anyhow::Result<Stored> {
+fn keep_alone(offer: &Offer<'_>, lock: WriterLock) -> anyhow::Result<Stored> {
+    let Offer {
+        layout,
+        subject,
+        staple,
+        ..
+    } = *offer;
     let key = subject.key();
     let files = Files::of_anybody(layout.lasting());
     let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
     let mut notes = files.notes(&key).ok().flatten().unwrap_or_default();
     let in_map = map.entries().find(|entry| entry.key == key);
     let in_map = in_map.and_then(|entry| entry.summary);
-    let known = recover(in_file(&files, subject), &notes, in_map.as_ref(), now());
+    let known = recover(offer.in_file(&files), &notes, in_map.as_ref(), now());
     let (stored, staple) = match (decide(known.as_ref(), staple, now()), &known) {
         (Decision::Keep(why), Some(known)) if why != Why::Same => (Stored::Outweighed, known),
         _ => (Stored::Kept, staple),
@@ -143,18 +151,14 @@ fn write_evidence(files: &Files, key: &Key, der: &[u8]) -> Result<(), FileError>
     written
 }
 
-/// What stands in the store's file, if that counts for anything.
-fn in_file(files: &Files, subject: &Subject) -> Option<Staple> {
-    let der = files.staples.read(&subject.key()).ok()??;
-    judge(&der, subject.issuer()?, now(), &Policy::STAPLING).ok()
-}
-
-/// A response that is handed to the agent: it goes where the agent looks for what others
-/// bring, the certificate into the spool.
+/// A response that is to be kept. Handed to the agent it goes where that looks for what
+/// others bring, the certificate into the spool.
 struct Offer<'a> {
     layout: &'a Layout,
     subject: &'a Subject,
     staple: &'a Staple,
+    /// How what stands there is judged: as what came was.
+    policy: &'a Policy,
     /// The agent was told of the certificate.
     is_told: bool,
 }
@@ -167,7 +171,7 @@ impl Offer<'_> {
         let files = Files::of_anybody(self.layout.lasting());
         let there = files.staples.read(&key).ok().flatten();
         if there.as_deref() != Some(staple.der.as_slice()) {
-            let known = in_file(&files, self.subject);
+            let known = self.in_file(&files);
             if let Decision::Keep(_) = decide(known.as_ref(), staple, now()) {
                 return Ok(Some(Stored::Outweighed));
             }
@@ -186,8 +190,14 @@ impl Offer<'_> {
         Ok(self.is_in_force().then_some(Stored::HandedOver))
     }
 
+    /// What stands in the store's file, if that counts for anything.
+    fn in_file(&self, files: &Files) -> Option<Staple> {
+        let der = files.staples.read(&self.subject.key()).ok()??;
+        judge(&der, self.subject.issuer()?, now(), self.policy).ok()
+    }
+
     fn in_map(&self) -> Option<Summary> {
-        let reader = Reader::open(&self.layout.map(), MAX_MAP).ok()?;
+        let reader = Reader::open_by(&self.layout.map(), MAX_MAP, Trusted::Volumes).ok()?;
         let key = self.subject.key();
         let mut entries = reader.entries();
         entries.find(|entry| entry.key == key)?.summary

@@ -82,16 +82,27 @@ impl Subject {
     ///
     /// If it is neither.
     pub fn from_bytes(bytes: &[u8], issuers: &Issuers) -> anyhow::Result<Self> {
+        let mut subject = Self::unexamined_from_bytes(bytes)?;
+        subject.find_issuer(issuers);
+        Ok(subject)
+    }
+
+    /// The same, without looking for the issuer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subject::from_bytes`].
+    pub fn unexamined_from_bytes(bytes: &[u8]) -> anyhow::Result<Self> {
         let is_pem = bytes.windows(11).any(|part| part == b"-----BEGIN ");
         if !is_pem {
             // The tag of every certificate; what follows tells more if it is damaged.
             if bytes.first().is_some_and(|tag| *tag != 0x30) {
                 bail!("it holds no certificate, neither in PEM nor in DER");
             }
-            return Self::new(vec![bytes.to_vec()], issuers);
+            return Self::unexamined(vec![bytes.to_vec()]);
         }
         if let Some(certificates) = pem::plain(bytes) {
-            return Self::new(certificates, issuers);
+            return Self::unexamined(certificates);
         }
         // Other things may stand between the certificates: OpenSSL reads them all.
         let Ok(certificates) = X509::stack_from_pem(bytes) else {
@@ -101,7 +112,7 @@ impl Subject {
             .iter()
             .map(|certificate| certificate.to_der())
             .collect::<Result<Vec<_>, _>>()?;
-        Self::new(ders, issuers)
+        Self::unexamined(ders)
     }
 
     /// From a file. An issuer may also stand in a file of the same name with

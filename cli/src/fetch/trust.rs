@@ -2,7 +2,8 @@
 //! they have for it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use openssl::error::ErrorStack;
@@ -15,34 +16,43 @@ use crate::libcrypto;
 
 /// The certification authorities that the machine trusts, and those that the
 /// configuration adds. May be used by several threads at once.
+#[derive(Default)]
 pub struct Trust {
-    store: X509Store,
+    extra: Vec<X509>,
+    /// Made when it is wanted first: the machine's authorities are many, and most agents
+    /// never need one. None if libcrypto cannot make it.
+    store: OnceLock<Option<X509Store>>,
 }
 
 impl Trust {
-    /// The system's, and `extra` (PEM files, each certificate in them an anchor).
+    /// Adds the certificates of a PEM file, each an anchor.
     ///
     /// # Errors
     ///
-    /// If a file cannot be read.
-    pub fn new(extra: &[PathBuf]) -> anyhow::Result<Self> {
-        let mut builder = X509StoreBuilder::new()?;
-        libcrypto::trust_the_machines(&mut builder)?;
-        builder.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
-        for path in extra {
-            let pem = std::fs::read(path)
-                .with_context(|| format!("cannot read the trusted issuers {}", path.display()))?;
-            let certificates = X509::stack_from_pem(&pem)
-                .with_context(|| format!("{} is not a PEM file of certificates", path.display()))?;
-            for certificate in certificates {
-                builder.add_cert(certificate)?;
+    /// If it cannot be read; then none of them is added.
+    pub fn add(&mut self, file: &Path) -> anyhow::Result<()> {
+        let pem = std::fs::read(file)
+            .with_context(|| format!("cannot read the trusted issuers {}", file.display()))?;
+        let certificates = X509::stack_from_pem(&pem)
+            .with_context(|| format!("{} is not a PEM file of certificates", file.display()))?;
+        self.extra.extend(certificates);
+        self.store = OnceLock::new();
+        Ok(())
+    }
+
+    fn store(&self) -> Option<&X509Store> {
+        let made = || -> Result<X509Store, ErrorStack> {
+            let mut builder = X509StoreBuilder::new()?;
+            libcrypto::trust_the_machines(&mut builder)?;
+            builder.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+            for certificate in &self.extra {
+                builder.add_cert(certificate.clone())?;
             }
-        }
-        // What went wrong with a missing system store is of no interest later.
-        drop(ErrorStack::get());
-        Ok(Self {
-            store: builder.build(),
-        })
+            // What went wrong with a missing system store is of no interest later.
+            drop(ErrorStack::get());
+            Ok(builder.build())
+        };
+        self.store.get_or_init(|| made().ok()).as_ref()
     }
 
     /// Whether a certificate was issued by an authority that is trusted, or by one
@@ -61,6 +71,7 @@ impl Trust {
 
     /// None if it is not trusted.
     fn verified(&self, chain: &[&[u8]]) -> Option<Option<Vec<u8>>> {
+        let store = self.store()?;
         let verified = || -> Result<_, ErrorStack> {
             let mut certificates = Stack::new()?;
             for der in chain {
@@ -69,7 +80,7 @@ impl Trust {
             let Some(leaf) = certificates.get(0) else {
                 return Ok(None);
             };
-            X509StoreContext::new()?.init(&self.store, leaf, &certificates, |context| {
+            X509StoreContext::new()?.init(store, leaf, &certificates, |context| {
                 if !context.verify_cert()? {
                     return Ok(None);
                 }
@@ -99,7 +110,8 @@ mod tests {
         let (direct, leaf) = (root.issue(&Spec::server()), ca.issue(&Spec::server()));
         let directory = Directory::new();
         let anchors = directory.write("anchors.pem", root.pem());
-        let trust = Trust::new(&[anchors]).unwrap();
+        let mut trust = Trust::default();
+        trust.add(&anchors).unwrap();
         let issuer_of = |chain: &[&Identity]| {
             let ders: Vec<Vec<u8>> = chain.iter().map(|one| one.der()).collect();
             trust.issuer_of(&ders.iter().map(Vec::as_slice).collect::<Vec<_>>())

@@ -1,12 +1,14 @@
 //! What the machine's own libcrypto decides: who issued a certificate, and whether a
 //! response is signed by somebody who may.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::ocsp::{OcspFlag, OcspResponse};
-use openssl::pkey::Id;
+use openssl::pkey::{Id, PKey, PKeyRef, Public};
 use openssl::sign::Verifier;
 use openssl::stack::Stack;
 use openssl::x509::X509;
@@ -94,24 +96,24 @@ impl fmt::Display for Unverified {
 
 /// Whether `issuer` signed `leaf` (DER).
 pub fn issued(leaf: &[u8], issuer: &Issuer) -> bool {
+    let simply = |leaf| signed_simply(&Signed::from_der(leaf).ok()?, &issuer.key);
     // An error means that the key cannot verify: the same as "no".
-    signed_simply(leaf, issuer)
+    simply(leaf)
         .unwrap_or_else(|| X509::from_der(leaf)?.verify(&issuer.key))
         .unwrap_or(false)
 }
 
-/// The same without decoding the leaf's own key, on which OpenSSL 3.0 spends twice
-/// as long as on the signature. None for an algorithm that has parameters: OpenSSL
-/// knows what they mean.
-fn signed_simply(leaf: &[u8], issuer: &Issuer) -> Option<Result<bool, ErrorStack>> {
-    let leaf = Signed::from_der(leaf).ok()?;
+/// Whether the signature is that key's. What was signed is not decoded by libcrypto, on
+/// which OpenSSL 3.0 spends as long as on the signature, and with the key in a leaf twice
+/// as long. None for an algorithm that has parameters: OpenSSL knows what they mean.
+fn signed_simply(it: &Signed<'_>, key: &PKeyRef<Public>) -> Option<Result<bool, ErrorStack>> {
     // ecdsa-with-SHA2 (RFC 5758, 3.2) and sha2WithRSAEncryption (RFC 4055, 5).
-    let (kind, digest) = match leaf.algorithm {
+    let (kind, digest) = match it.algorithm {
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, digest @ 2..=4] => (Id::EC, digest - 2),
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, digest @ 11..=13] => (Id::RSA, digest - 11),
         _ => return None,
     };
-    if issuer.key.id() != kind {
+    if key.id() != kind {
         return None;
     }
     let digest = match digest {
@@ -120,7 +122,7 @@ fn signed_simply(leaf: &[u8], issuer: &Issuer) -> Option<Result<bool, ErrorStack
         _ => MessageDigest::sha512(),
     };
     let verified = || -> Result<bool, ErrorStack> {
-        Verifier::new(digest, &issuer.key)?.verify_oneshot(leaf.signature, leaf.signed)
+        Verifier::new(digest, key)?.verify_oneshot(it.signature, it.signed)
     };
     Some(verified())
 }
@@ -133,20 +135,69 @@ impl Signatures for Issuer {
     }
 
     fn verify(&self, response: &Response<'_>, signer: &Signer<'_>) -> Result<(), Unverified> {
-        let verified = || -> Result<(), ErrorStack> {
+        let signer_der = match signer {
+            Signer::Issuer => &self.der,
+            Signer::Delegate { der, .. } => *der,
+        };
+        // Of one that speaks of several certificates libcrypto compares their issuers, too.
+        let is_simple = response.cert_ids().nth(1).is_none();
+        if is_simple
+            && let Some(key) = self.accepted.key_of(signer_der)
+            && let Some(signed) = response.signed()
+            && matches!(signed_simply(&signed, &key), Some(Ok(true)))
+        {
+            return Ok(());
+        }
+        let verified = || -> Result<PKey<Public>, ErrorStack> {
             let basic = OcspResponse::from_der(response.der())?.basic()?;
             // Nobody else's, whatever came along with the response.
             let verify = |signers| basic.verify(signers, &self.anchors, OcspFlag::NO_INTERN);
             match signer {
-                Signer::Issuer => verify(&self.signers),
+                Signer::Issuer => {
+                    verify(&self.signers)?;
+                    Ok(self.key.clone())
+                }
                 Signer::Delegate { der, .. } => {
+                    let signer = X509::from_der(der)?;
                     let mut signers = Stack::new()?;
-                    signers.push(X509::from_der(der)?)?;
-                    verify(&signers)
+                    signers.push(signer.clone())?;
+                    verify(&signers)?;
+                    signer.public_key()
                 }
             }
         };
-        verified().map_err(|errors| Unverified::from_errors(&errors))
+        let key = verified().map_err(|errors| Unverified::from_errors(&errors))?;
+        if is_simple {
+            self.accepted.add(signer_der, key);
+        }
+        Ok(())
+    }
+}
+
+/// Who was found to have the right to sign for an issuer, with the key: that is the
+/// same for each response, of which the signature is left to be verified. When
+/// certificates end is judged with each response.
+#[derive(Debug, Default)]
+pub struct Accepted(Mutex<VecDeque<(Vec<u8>, PKey<Public>)>>);
+
+/// The most signers of an issuer that are remembered: delegates are replaced from time
+/// to time, and some responders have several.
+const SIGNERS: usize = 8;
+
+impl Accepted {
+    /// The key of the signer with this certificate (DER), if it may sign.
+    fn key_of(&self, der: &[u8]) -> Option<PKey<Public>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.iter().find(|(known, _)| known == der);
+        found.map(|(_, key)| key.clone())
+    }
+
+    fn add(&self, der: &[u8], key: PKey<Public>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.iter().all(|(known, _)| known != der) {
+            known.truncate(SIGNERS - 1);
+            known.push_front((der.to_vec(), key));
+        }
     }
 }
 
@@ -157,9 +208,12 @@ mod tests {
     use openssl::bn::BigNum;
     use openssl::ec::{EcGroup, EcKey};
     use openssl::nid::Nid;
-    use openssl::pkey::{PKey, PKeyRef, Private};
+    use openssl::pkey::Private;
     use openssl::rsa::Rsa;
     use openssl::x509::{X509Builder, X509NameBuilder};
+    use staplegun_ocsp::Policy;
+    use staplegun_testkit::response::signer_faults;
+    use staplegun_testkit::{Identity, Response as Minted, Spec};
 
     fn certificate(key: &PKeyRef<Private>, by: &PKeyRef<Private>, digest: MessageDigest) -> X509 {
         let mut name = X509NameBuilder::new().unwrap();
@@ -209,7 +263,8 @@ mod tests {
             let issuer = certificate(key, key, digest).to_der().unwrap();
             let issuer = Issuer::read(&issuer).unwrap();
             let leaf = certificate(&leaf_key, key, digest).to_der().unwrap();
-            assert_eq!(signed_simply(&leaf, &issuer).is_some(), is_simple);
+            let signed = Signed::from_der(&leaf).unwrap();
+            assert_eq!(signed_simply(&signed, &issuer.key).is_some(), is_simple);
             assert!(issued(&leaf, &issuer));
             for other in [&rsa, &p256, &p384, &edwards] {
                 if !other.public_eq(key) {
@@ -227,6 +282,48 @@ mod tests {
                 damaged[at] ^= 1;
                 assert!(!issued(&damaged, &issuer), "byte {at}");
             }
+        }
+    }
+
+    #[test]
+    fn that_a_signer_was_accepted_opens_the_door_to_no_signature_but_its_own() {
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let leaf = ca.issue(&Spec::server());
+        let delegate = ca.issue(&Spec::responder());
+        let fresh = || Issuer::read(&ca.der()).unwrap();
+        let facts = Certificate::from_der(&leaf.der()).unwrap();
+        let now = crate::agent::now();
+        let judged = |der: &[u8], by: &Issuer| {
+            let identity = by.identity_of(&facts).unwrap();
+            staplegun_ocsp::judge(der, &identity, now, &Policy::STAPLING, by)
+        };
+        let known = fresh();
+        let good = |serial: &[u8]| Minted::good(&leaf, &ca).serial(serial);
+        for der in [
+            good(leaf.serial()).der(),
+            good(leaf.serial()).delegate(&delegate).der(),
+        ] {
+            // By libcrypto's whole verification, then by the signature alone.
+            for _ in 0..2 {
+                assert_eq!(judged(&der, &known), judged(&der, &fresh()));
+                assert!(judged(&der, &known).is_ok());
+            }
+        }
+        assert_eq!(known.accepted.0.lock().unwrap().len(), 2);
+        for fault in signer_faults(&leaf, &ca) {
+            let refused = judged(&fault.bytes, &known);
+            assert!(refused.is_err(), "{}", fault.name);
+            assert_eq!(refused, judged(&fault.bytes, &fresh()), "{}", fault.name);
+        }
+        for damaged in [
+            good(leaf.serial()).corrupt_signature().der(),
+            good(leaf.serial())
+                .delegate(&delegate)
+                .corrupt_signature()
+                .der(),
+            good(leaf.serial()).signed_by(&delegate).der(),
+        ] {
+            assert!(judged(&damaged, &known).is_err());
         }
     }
 }

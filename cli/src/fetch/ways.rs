@@ -30,6 +30,20 @@ fn speaks_ocsp(failure: &Failure) -> bool {
     }
 }
 
+/// Whether the responder does its work, and has none for this certificate.
+pub fn is_the_certificates(failure: &Failure) -> bool {
+    match &failure.kind {
+        Kind::IssuerExpired(_) => true,
+        Kind::Response { fault, .. } => matches!(
+            fault,
+            Fault::Unknown
+                | Fault::WrongCertificate { .. }
+                | Fault::ErrorStatus(ErrorStatus::Unauthorized)
+        ),
+        _ => false,
+    }
+}
+
 /// Whether `new` tells the operator more than what was to be told so far.
 pub fn tells_more(new: &Failure, so_far: &Failure) -> bool {
     if matches!(so_far.kind, Kind::LeftAlone(_)) {

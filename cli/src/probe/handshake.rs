@@ -1,17 +1,20 @@
 //! One handshake, which asks for a staple.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use openssl::ssl::{
-    HandshakeError, SslConnector, SslMethod, SslVerifyMode, SslVersion, StatusType,
+    HandshakeError, SslConnector, SslMethod, SslStream, SslVerifyMode, SslVersion, StatusType,
 };
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509VerifyResult};
 
 use super::Version;
 use super::connection::Connection;
+use super::entries::{self, Entry};
+use super::messages;
 use crate::libcrypto;
 
 /// What a client sees of a server.
@@ -26,6 +29,33 @@ pub struct Seen {
     pub untrusted: Option<String>,
     /// The OCSPResponse stapled for the server's certificate, in DER.
     pub staple: Option<Vec<u8>>,
+    /// The chain that was sent above it in TLS 1.3, each certificate with its staple.
+    pub chain: Vec<Entry>,
+    /// The connection, which stands open until this is dropped.
+    open: Option<Open>,
+}
+
+impl Seen {
+    /// Ends the connection.
+    pub fn hang_up(&mut self) {
+        self.open = None;
+    }
+}
+
+/// A connection that is ended politely, if it still can be.
+struct Open(SslStream<Connection>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // What was seen counts without it.
+        let _ = self.0.shutdown();
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").finish_non_exhaustive()
+    }
 }
 
 /// Shakes hands as a client of the server `name`, which is also what must stand in
@@ -66,7 +96,8 @@ pub fn shake(
     configuration.set_use_server_name_indication(name.parse::<IpAddr>().is_err());
     let mut ssl = configuration.into_ssl(name)?;
     ssl.set_status_type(StatusType::OCSP)?;
-    let mut stream = ssl.connect(connection).map_err(explain)?;
+    messages::keep_certificates(&mut ssl);
+    let stream = ssl.connect(connection).map_err(explain)?;
     let ssl = stream.ssl();
     let sent = ssl.peer_cert_chain().into_iter().flatten();
     let found = ssl.verified_chain().into_iter().flatten();
@@ -78,15 +109,18 @@ pub fn shake(
         }
     }
     let result = ssl.verify_result();
-    let seen = Seen {
+    let entries = match ssl.version2() {
+        Some(SslVersion::TLS1_3) => entries::read(&messages::certificates(ssl)),
+        _ => None,
+    };
+    Ok(Seen {
         version: ssl.version_str(),
         certificates,
         untrusted: (result != X509VerifyResult::OK).then(|| result.error_string().to_owned()),
         staple: ssl.ocsp_status().map(<[u8]>::to_vec),
-    };
-    // A polite farewell; what was seen counts without it.
-    let _ = stream.shutdown();
-    Ok(seen)
+        chain: entries.into_iter().flatten().skip(1).collect(),
+        open: Some(Open(stream)),
+    })
 }
 
 fn explain(error: HandshakeError<Connection>) -> anyhow::Error {
@@ -94,9 +128,12 @@ fn explain(error: HandshakeError<Connection>) -> anyhow::Error {
         HandshakeError::SetupFailure(errors) => return errors.into(),
         HandshakeError::Failure(stream) | HandshakeError::WouldBlock(stream) => stream.into_error(),
     };
-    let reason = match (error.io_error(), error.ssl_error()) {
-        (Some(io), _) => io.to_string(),
-        (None, Some(errors)) => {
+    let error = match error.into_io_error() {
+        Ok(io) => return anyhow::Error::new(io).context("no TLS handshake"),
+        Err(error) => error,
+    };
+    let reason = match error.ssl_error() {
+        Some(errors) => {
             let reasons = errors.errors().iter().filter_map(|error| error.reason());
             let reasons: Vec<&str> = reasons.collect();
             let not_tls = [
@@ -113,7 +150,7 @@ fn explain(error: HandshakeError<Connection>) -> anyhow::Error {
                 reasons.join("; ")
             }
         }
-        (None, None) => "the server closed the connection".to_owned(),
+        None => "the server closed the connection".to_owned(),
     };
     anyhow!("no TLS handshake: {reason}")
 }

@@ -7,6 +7,7 @@ use staplegun_ocsp::time::Rfc3339;
 use staplegun_ocsp::{Certificate, Policy, Response, Single, Status, Unstapled};
 
 use super::handshake::Seen;
+use super::link::{self, Link};
 use crate::agent::now;
 use crate::duration;
 use crate::fetch::{Failure, Issuers, Kind, Subject, judge as judge_response};
@@ -50,6 +51,8 @@ pub struct Outcome {
     pub next_update: Option<String>,
     /// Seconds until nothing of it is valid any more; negative afterwards.
     pub seconds_left: Option<i64>,
+    /// What is stapled for the intermediates that were sent in TLS 1.3.
+    pub chain: Vec<Link>,
 }
 
 impl Outcome {
@@ -93,6 +96,7 @@ pub fn judge(
         this_update: None,
         next_update: None,
         seconds_left: None,
+        chain: link::judge_all(&seen.chain, &seen.certificates, policy),
     };
     let issuer = subject.as_ref().and_then(Subject::issuer);
     if let (Some(der), Some(issuer)) = (&seen.staple, issuer)
@@ -130,6 +134,15 @@ pub fn judge(
         Ok(staple) if staple.is_good() => {
             let left = staple.validity.until.saturating_sub(now());
             outcome.seconds_left = Some(left);
+            // Clients that look at one look at all.
+            let mut bad = outcome
+                .chain
+                .iter()
+                .filter_map(|link| Some((link, link.cause?)));
+            if let Some((link, cause)) = bad.next() {
+                let reason = format!("of its chain, {}", link.in_words());
+                return outcome.because(Answer::Bad, cause, reason);
+            }
             let soon = warn_before.is_some_and(|limit| left < limit.as_secs().cast_signed());
             if soon {
                 let reason = format!(
@@ -159,7 +172,8 @@ fn without_responder(leaf: &Certificate) -> Option<Unstapled> {
     })
 }
 
-fn explain(kind: Kind) -> (&'static str, String) {
+/// A stable word and a sentence.
+pub fn explain(kind: Kind) -> (&'static str, String) {
     let failure = Failure::at("", kind);
     (failure.cause(), failure.to_string())
 }

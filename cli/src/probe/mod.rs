@@ -2,12 +2,16 @@
 //! staples.
 
 mod connection;
+mod entries;
 mod handshake;
 mod judge;
+mod link;
+mod messages;
 mod report;
 mod starttls;
 mod target;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -16,7 +20,9 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use self::connection::Connection;
-use self::starttls::Protocol;
+pub use self::handshake::Seen;
+pub use self::judge::{Answer, Outcome, judge};
+pub use self::starttls::Protocol as Starttls;
 use self::target::Target;
 use crate::agent::Configuration;
 use crate::duration;
@@ -45,7 +51,7 @@ pub struct Args {
 
     /// Speak this protocol until TLS begins
     #[arg(long, value_enum, value_name = "PROTOCOL")]
-    starttls: Option<Protocol>,
+    starttls: Option<Starttls>,
 
     /// The name to ask for and to find in the certificate, if it is not HOST
     #[arg(long, value_name = "NAME")]
@@ -96,13 +102,31 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let policy = args.configuration.for_command(true)?.policy();
     let deadline = Instant::now() + args.timeout;
     let name = args.servername.as_deref().unwrap_or(&args.target.host);
-    let default_port = args.starttls.map_or(443, Protocol::port);
+    let default_port = args.starttls.map_or(443, Starttls::port);
     let mut connection = Connection::open(&args.target, default_port, deadline)?;
     if let Some(protocol) = args.starttls {
         protocol.start(&mut connection, name)?;
     }
     let seen = handshake::shake(connection, name, args.cafile.as_deref(), args.tls)?;
-    let outcome = judge::judge(&seen, args.insecure, args.warn_before, &policy);
+    let outcome = judge(&seen, args.insecure, args.warn_before, &policy);
     report::print(&args.target, &seen, &outcome, args.json)?;
     Ok(ExitCode::from(outcome.status()))
+}
+
+/// Connects to a port of this machine as a client that knows no name for it, and sees what
+/// its first certificate is.
+///
+/// # Errors
+///
+/// If there is no connection or no handshake until then.
+pub fn look(address: SocketAddr, starttls: Option<Starttls>, deadline: Instant) -> Result<Seen> {
+    let target = Target {
+        host: address.ip().to_string(),
+        port: Some(address.port()),
+    };
+    let mut connection = Connection::open(&target, address.port(), deadline)?;
+    if let Some(protocol) = starttls {
+        protocol.start(&mut connection, "localhost")?;
+    }
+    handshake::shake(connection, &target.host, None, None)
 }

@@ -80,6 +80,12 @@ fn for_people(out: &mut impl Write, target: &Target, seen: &Seen, outcome: &Outc
             writeln!(out, "  {name:<12} {value}")?;
         }
     }
+    // Where a server staples for its certificate alone there is nothing to be said.
+    if outcome.chain.iter().any(|link| link.stapled) {
+        for link in &outcome.chain {
+            writeln!(out, "  {:<12} {}", "chain", link.in_words())?;
+        }
+    }
     if seen.staple.is_some()
         && let Some(why) = &seen.untrusted
     {

@@ -1,11 +1,13 @@
 //! The environment of the program: the one that was given, with the library
 //! preloaded and configured. What is there keeps its place and its bytes.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+
+use crate::{node, preload};
 
 /// An environment, in its order.
 #[derive(Clone, Debug)]
@@ -46,31 +48,35 @@ impl Environment {
         self.0.retain(|entry| value_of(entry, name).is_none());
     }
 
-    /// Adds `library` to what LD_PRELOAD names already, at the end, since some
-    /// (sanitizers, allocators) insist on being first. Another copy of ours that is
-    /// named there gives way; the same one changes nothing.
+    /// Adds `library` to what LD_PRELOAD names already.
     ///
     /// # Errors
     ///
     /// If the path holds a NUL byte.
     pub fn preload(&mut self, library: &Path) -> Result<()> {
-        let library = library.as_os_str().as_bytes();
         let there = self.get("LD_PRELOAD").unwrap_or_default();
-        let is_separator = |byte: &u8| matches!(byte, b':' | b' ');
-        let ours: Vec<&[u8]> = there
-            .split(is_separator)
-            .filter(|path| is_our_library(path))
-            .collect();
-        if ours == [library] {
+        let list = preload::with_bytes(there, library.as_os_str().as_bytes());
+        if list == there {
             return Ok(());
         }
-        let mut list: Vec<&[u8]> = there
-            .split(is_separator)
-            .filter(|path| !path.is_empty() && !is_our_library(path))
-            .collect();
-        list.push(library);
-        let list = list.join(&b':');
         self.set("LD_PRELOAD", OsStr::from_bytes(&list))
+    }
+
+    /// Lets Node.js load the script by which its servers staple, after `program` was seen to
+    /// start so; `command` is what will be started.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or Node.js does not start with it: then nothing is changed.
+    pub fn load_script(&mut self, program: &Path, command: &[OsString]) -> Result<()> {
+        let script = node::script()?;
+        let there = self.get(node::OPTIONS).unwrap_or_default();
+        let there =
+            std::str::from_utf8(there).map_err(|_| anyhow!("{} is not UTF-8", node::OPTIONS))?;
+        let options = node::with(there, &script);
+        let words = command.iter().skip(1).filter_map(|word| word.to_str());
+        node::starts(program, &node::restrictions(words), &options)?;
+        self.set(node::OPTIONS, options)
     }
 
     /// Its entries.
@@ -82,11 +88,6 @@ impl Environment {
 fn value_of<'e>(entry: &'e CString, name: &str) -> Option<&'e [u8]> {
     let rest = entry.as_bytes().strip_prefix(name.as_bytes())?;
     rest.strip_prefix(b"=")
-}
-
-fn is_our_library(path: &[u8]) -> bool {
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
-    name.starts_with(b"libstaplegun.so")
 }
 
 #[cfg(test)]

@@ -9,22 +9,23 @@ mod inherited;
 mod store;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 
 use self::environment::Environment;
 use self::store::Store;
 use crate::check::elf::Image;
-use crate::check::finding::{Effect, Verdict};
-use crate::check::program;
+use crate::check::finding::obstacle;
+use crate::check::libc::Libc;
+use crate::check::program::{self, Examined};
+use crate::client::Client;
 use crate::complain::complain;
 use crate::lookup::NotFound;
-use crate::{duration, library, lookup};
+use crate::{duration, library, live_files, lookup};
 
 /// The exit status for: staplegun itself failed, before the program was started.
 pub const FAILED: u8 = 125;
@@ -80,7 +81,8 @@ pub struct Args {
     #[arg(long, value_name = "WHERE")]
     log: Option<OsString>,
 
-    /// Start the program even if the library cannot reach it
+    /// Start the program even if the library cannot reach it; without the library, if musl
+    /// would end the program for it
     #[arg(long)]
     force: bool,
 
@@ -99,19 +101,6 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
-/// What a client does about staples (STAPLEGUN_CLIENT).
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Client {
-    /// Nothing
-    Off,
-    /// Ask for a staple and log what is wrong with it
-    Report,
-    /// Fail on a bad staple, accept none
-    Verify,
-    /// Fail on a bad staple and on none
-    Require,
-}
-
 /// Becomes the program; returns only if that fails.
 pub fn run(args: Args) -> Result<ExitCode> {
     let name = args.command.first().context("no program was named")?;
@@ -125,23 +114,34 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }));
         }
     };
-    let library = library::find(args.lib.as_deref())?;
-    if !args.force {
-        refuse_unreachable(&path, &library)?;
-    }
+    let library = library::find_for(args.lib.as_deref(), program::libc(&path))?;
+    let examined = examine(&path, &library, &args)?;
+    let is_node = examined.as_ref().filter(|examined| examined.is_node);
+    let library = Some(library).filter(|library| survives(&path, library));
     let given = Environment::new(inherited::environment());
     let arguments = become_program::arguments(&args.command)?;
-    let environment = match Store::choose(args.directory.as_deref()) {
+    let mut environment = match Store::choose(args.directory.as_deref()) {
         Ok(store) => {
             serve(&store, &args, &given);
-            configured(&given, &args, &library, Some(&store))?
+            if is_node.is_some() && store.is_kept && !live_files::is_on() {
+                complain(
+                    "its servers do not staple: set live-files = true in /etc/staplegun/agent.toml, and \
+                     systemctl reload staplegun",
+                );
+            }
+            configured(&given, &args, library.as_deref(), Some(&store))?
         }
         // Files beside certificates are stapled even without a store.
         Err(error) => {
             complain(format_args!("no agent is started: {error:#}"));
-            configured(&given, &args, &library, None)?
+            configured(&given, &args, library.as_deref(), None)?
         }
     };
+    if let Some(Examined { program, .. }) = is_node
+        && let Err(error) = environment.load_script(program, &args.command)
+    {
+        complain(format_args!("its servers do not staple: {error:#}"));
+    }
     inherited::restore()?;
     let error = become_program::exec(&path, &arguments, environment.entries());
     complain(format_args!("cannot execute {}: {error}", path.display()));
@@ -151,31 +151,77 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }))
 }
 
-/// Refuses what the library surely does not reach, with the reasons. What cannot
-/// be told is started.
-fn refuse_unreachable(path: &Path, library: &Path) -> Result<()> {
+/// What is known of the program, if that can be told. Refuses what the library surely does not
+/// reach, with the reasons. What cannot be told is started; but with a policy only what can be
+/// looked at, for a library that is not there checks nothing.
+fn examine(path: &Path, library: &Path, args: &Args) -> Result<Option<Examined>> {
     let shim = Image::read(library)?;
-    let Ok(examined) = program::examine(path, &shim) else {
+    let is_strict = matches!(args.client, Some(Client::Verify | Client::Require));
+    let examined = match program::examine(path, &shim) {
+        Ok(examined) => examined,
+        // The shell runs what has no format, as execvp(3) has it.
+        Err(_) if has_no_format(path) => program::examine(Path::new("/bin/sh"), &shim)?,
+        Err(error) if is_strict && !args.force && !is_missing(&error) => {
+            return Err(error.context(
+                "it cannot be told whether the policy would be in force; to start it all the \
+                 same: --force",
+            ));
+        }
         // A file that may be executed but not read, or a format of its own: exec
         // will tell.
-        return Ok(());
+        Err(_) => return Ok(None),
     };
-    if Verdict::of(&examined.findings) != Verdict::NotReachable {
-        return Ok(());
+    if args.force {
+        return Ok(Some(examined));
     }
-    let preventing = examined.findings.iter();
-    let preventing = preventing.filter(|finding| finding.effect == Effect::Prevents);
-    let reasons: Vec<String> = preventing
-        .map(|finding| match &finding.advice {
-            Some(advice) => format!("{}; {advice}", finding.text),
-            None => finding.text.clone(),
-        })
-        .collect();
-    bail!(
-        "the library cannot reach {}: {}; or start it all the same with --force",
-        examined.program.display(),
-        reasons.join("; ")
-    )
+    if let Some(obstacle) = obstacle(&examined.findings) {
+        bail!(
+            "the library cannot reach {}: {}; or start it all the same with --force",
+            examined.program.display(),
+            obstacle
+        );
+    }
+    if is_strict && examined.is_node {
+        bail!(
+            "the policy would not be in force: the library does not reach the clients in {}, which \
+             has an OpenSSL of its own; or start it all the same with --force",
+            examined.program.display()
+        );
+    }
+    Ok(Some(examined))
+}
+
+/// Whether the program can be started with the library: musl ends one that is to preload
+/// what it cannot load, where glibc goes on.
+fn survives(path: &Path, library: &Path) -> bool {
+    let is_for = Image::read(library).ok().and_then(|shim| Libc::of(&shim));
+    let survives = program::libc(path) != Some(Libc::Musl) || is_for != Some(Libc::Glibc);
+    if !survives {
+        complain(format_args!(
+            "{} is started without the library: musl would end it, since {} is for glibc",
+            path.display(),
+            library.display()
+        ));
+    }
+    survives
+}
+
+/// Whether a file is neither a program nor a script.
+fn has_no_format(path: &Path) -> bool {
+    let mut start = [0; 4];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut start));
+    // Text is what a shell would take.
+    read.is_ok_and(|length| {
+        let start = &start[..length];
+        !start.starts_with(b"#!") && start.iter().all(|byte| byte.is_ascii() && *byte != 0x7f)
+    })
+}
+
+/// Whether what would run it is not there: then nothing will be started.
+fn is_missing(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause();
+    let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    kind == Some(io::ErrorKind::NotFound) || cause.downcast_ref::<NotFound>().is_some()
 }
 
 /// Sees to it that somebody fetches for the program. What fails here is said, and
@@ -199,11 +245,13 @@ fn serve(store: &Store, args: &Args, given: &Environment) {
 fn configured(
     given: &Environment,
     args: &Args,
-    library: &Path,
+    library: Option<&Path>,
     store: Option<&Store>,
 ) -> Result<Environment> {
     let mut environment = given.clone();
-    environment.preload(library)?;
+    if let Some(library) = library {
+        environment.preload(library)?;
+    }
     if let Some(directory) = store.and_then(Store::variable) {
         environment.set("STAPLEGUN_DIR", directory)?;
     }
@@ -213,8 +261,8 @@ fn configured(
             format!("{}s", duration::whole_seconds(wait)),
         )?;
     }
-    if let Some(client) = args.client.and_then(|client| client.to_possible_value()) {
-        environment.set("STAPLEGUN_CLIENT", client.get_name())?;
+    if let Some(client) = args.client {
+        environment.set("STAPLEGUN_CLIENT", client.name())?;
     }
     if let Some(log) = &args.log {
         environment.set("STAPLEGUN_LOG", log)?;

@@ -1,11 +1,17 @@
 //! `staplegun status`: what an agent's store holds, read without disturbing it.
 
+mod chains;
 mod evidence;
+mod paths;
 pub mod read;
 mod table;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use staplegun_store::layout::Layout;
 
 use crate::agent::Place;
 use crate::agent::now;
@@ -22,6 +28,16 @@ pub struct Args {
     /// Tell it in JSON
     #[arg(long)]
     json: bool,
+    /// Show it again and again, with this pause: those first for which something is to be done
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u16).range(1..=3_600),
+        conflicts_with = "json"
+    )]
+    watch: Option<u16>,
     #[command(flatten)]
     place: Place,
 }
@@ -29,24 +45,47 @@ pub struct Args {
 /// The exit status when the store cannot be looked at: no answer.
 pub const FAILED: u8 = 2;
 
+/// How all certificates of a store stand now, as `--json` tells it; without the paths of files,
+/// if they are not to be shown.
+///
+/// # Errors
+///
+/// If the store cannot be read.
+pub fn json(layout: &Layout, are_paths_shown: bool) -> anyhow::Result<String> {
+    let mut status = read::read(layout, now())?;
+    if !are_paths_shown {
+        paths::hide(&mut status);
+    }
+    Ok(serde_json::to_string_pretty(&status)?)
+}
+
 /// Shows it.
 ///
 /// # Errors
 ///
 /// If the store cannot be read, or the answer not be written.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let status = read::read(&args.place.layout()?, now())?;
-    let mut out = std::io::stdout().lock();
+    let layout = args.place.layout()?;
+    if let Some(seconds) = args.watch {
+        return watch::run(&layout, Duration::from_secs(seconds.into()));
+    }
+    let status = read::read(&layout, now())?;
+    let mut out = anstream::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
     } else {
-        table::print(&mut out, &status)?;
+        table::print(&mut out, &status, table::Order::BySubject)?;
     }
+    Ok(exit_status(&status))
+}
+
+/// Whether something is to be done.
+fn exit_status(status: &read::Status) -> ExitCode {
     let is_well = status.agent_running != Some(false)
         && !status.certificates.iter().any(|one| one.needs_operator);
-    Ok(if is_well {
+    if is_well {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }

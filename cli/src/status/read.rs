@@ -3,20 +3,22 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
 use staplegun_ocsp::{CLOCK_SKEW, Certificate, UnixTime, Unstapled};
 use staplegun_store::files::{Files, Notes};
 use staplegun_store::layout::Layout;
-use staplegun_store::map::{Reader, WriterLock};
+use staplegun_store::map::{Reader, Trusted, WriterLock};
 use staplegun_store::slots::{self, Summary};
 use staplegun_store::{Key, name};
 
+use super::chains::Chains;
 use super::evidence;
 use crate::agent::mapped::{self, Mapped};
-use crate::agent::sentence::{Refusal, Standing};
-use crate::agent::unreadable;
+use crate::agent::sentence::{self, Refusal, Standing};
+use crate::agent::{Named, unreadable};
 use crate::fetch::{Issuers, Subject};
 
 /// The largest map that is looked at: the largest there is.
@@ -58,10 +60,18 @@ pub struct One {
     pub needs_operator: bool,
     /// The file by which the operator named it.
     pub path: Option<String>,
+    /// When the store took it in, or its issuer.
+    pub known_since: Option<UnixTime>,
+    /// How many certificates hang on it, if it is an intermediate that is looked after for
+    /// them.
+    pub leaves: Option<usize>,
     /// The user who left it in the spool, if not root or the agent's own.
     pub left_by: Option<u32>,
     /// The responder asked last, else the certificate's first.
     pub responder: Option<String>,
+    /// Since when the response in use is one that another agent of the fleet fetched; none
+    /// if this machine did.
+    pub fleet_since: Option<UnixTime>,
     /// thisUpdate of what is stapled.
     pub this_update: Option<UnixTime>,
     /// When what is stapled ends.
@@ -135,14 +145,14 @@ pub fn read(layout: &Layout, now: UnixTime) -> anyhow::Result<Status> {
 /// If there is no store, or it cannot be read.
 pub fn certificates(layout: &Layout, now: UnixTime) -> anyhow::Result<(Vec<One>, Option<String>)> {
     let map = layout.map();
-    let (in_map, map_error) = match Reader::open(&map, MAX_MAP) {
+    let (in_map, map_error) = match Reader::open_by(&map, MAX_MAP, Trusted::Volumes) {
         Ok(reader) => (entries(&reader), None),
         Err(error) if map.exists() => {
             return Err(error).context("the live map cannot be read; ask as its owner");
         }
         Err(error) => (HashMap::new(), Some(error.to_string())),
     };
-    let files = Files::of_anybody(layout.lasting());
+    let files = Files::of_anybody(layout.lasting()).at_once();
     let keys = match files.certificates.keys() {
         Err(error) if error.cause().kind() == std::io::ErrorKind::NotFound => bail!(
             "there is no store in {}: no agent has run here, or it is another store (--dir)",
@@ -151,17 +161,32 @@ pub fn certificates(layout: &Layout, now: UnixTime) -> anyhow::Result<(Vec<One>,
         keys => keys?,
     };
     let (mut certificates, issuers) = (Vec::new(), Issuers::default());
+    let (mut intermediates, mut chains) = (Vec::new(), Chains::default());
     for key in keys {
         // The agent may remove it just now.
         let Some(pem) = files.certificates.read(&key)? else {
             continue;
         };
         let notes = notes(&files, &key)?;
-        match Subject::from_bytes(&pem, &issuers) {
-            Ok(subject) => {
+        match Subject::unexamined_from_bytes(&pem) {
+            Ok(mut subject) => {
+                if notes.revoked_since.is_some() {
+                    // Only of those it is asked what a response says of them.
+                    subject.find_issuer(&issuers);
+                }
                 let is_on_disk = evidence::is_on_disk(&files, &subject, &notes);
+                if notes.intermediate {
+                    // How many hang on it is known when all were read.
+                    intermediates.push((subject, notes, is_on_disk));
+                    continue;
+                }
+                chains.count(&subject, &notes, now);
                 let in_map = in_map.get(&key);
-                certificates.extend(one(&subject, notes, in_map, is_on_disk, now));
+                let known = one(&subject, notes, in_map, is_on_disk, None, now);
+                certificates.extend(known.map(|known| One {
+                    known_since: written(&files.certificates.path_of(&key)),
+                    ..known
+                }));
             }
             Err(error) => {
                 let path = files.certificates.path_of(&key);
@@ -170,10 +195,44 @@ pub fn certificates(layout: &Layout, now: UnixTime) -> anyhow::Result<(Vec<One>,
             }
         }
     }
+    for (subject, notes, is_on_disk) in intermediates {
+        let (key, leaves) = (subject.key(), Some(chains.leaves_on(&subject)));
+        let known = one(&subject, notes, in_map.get(&key), is_on_disk, leaves, now);
+        certificates.extend(known.map(|known| One {
+            known_since: written(&files.certificates.path_of(&key)),
+            ..known
+        }));
+    }
     let noted = unreadable::read(layout).context("cannot read the agent's notes")?;
     certificates.extend(noted.into_iter().map(|(path, why)| unreadable(path, why)));
+    certificates.extend(gone(layout)?);
     certificates.sort_by(|a, b| (&a.subject, &a.sha256).cmp(&(&b.subject, &b.sha256)));
     Ok((certificates, map_error))
+}
+
+/// When a file was written.
+fn written(file: &Path) -> Option<UnixTime> {
+    let written = file.metadata().ok()?.modified().ok()?;
+    let since = written.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
+
+/// What root was to tell the agent of and is no longer there.
+fn gone(layout: &Layout) -> anyhow::Result<Vec<One>> {
+    let named = Named::to_root(layout).read()?;
+    let gone = named.into_iter().filter_map(|path| {
+        let error = std::fs::metadata(&path).err()?;
+        // Who is not root cannot tell.
+        (error.kind() == std::io::ErrorKind::NotFound).then(|| {
+            let error =
+                anyhow::Error::new(error).context(format!("cannot look at {}", path.display()));
+            unreadable(
+                path.display().to_string(),
+                sentence::unreadable(&path, &error),
+            )
+        })
+    });
+    Ok(gone.collect())
 }
 
 fn entries(reader: &Reader) -> HashMap<Key, Option<Summary>> {
@@ -185,7 +244,7 @@ fn entries(reader: &Reader) -> HashMap<Key, Option<Summary>> {
 
 /// Tried by taking its lock for a moment, if the lock's file may be opened: an
 /// agent that starts just then stands by and takes over at once.
-fn is_agent_running(map: &Path) -> Option<bool> {
+pub fn is_agent_running(map: &Path) -> Option<bool> {
     if !map.exists() {
         return Some(false);
     }
@@ -218,6 +277,7 @@ fn one(
     notes: Notes,
     in_map: Option<&Option<Summary>>,
     is_on_disk: bool,
+    leaves: Option<usize>,
     now: UnixTime,
 ) -> Option<One> {
     let leaf = &subject.leaf;
@@ -230,7 +290,12 @@ fn one(
     }
     let stapled = in_map.copied().flatten();
     let stapled = stapled.filter(|summary| summary.state == slots::State::Good);
-    let standing = standing(leaf, &notes, in_map, stapled, is_on_disk, now);
+    let revoked = Standing::Revoked {
+        since: notes.revoked_since,
+        is_on_disk,
+        leaves,
+    };
+    let standing = standing(leaf, &notes, in_map, stapled, revoked, now);
     let evidence_on_disk = match standing {
         Standing::Revoked { is_on_disk, .. } => Some(is_on_disk),
         _ => None,
@@ -244,10 +309,13 @@ fn one(
         sentence: standing.sentence(leaf.must_staple()),
         needs_operator: standing.needs_operator(),
         path: notes.path,
+        known_since: None,
+        leaves,
         left_by: notes.left_by,
         responder: notes
             .responder
             .or_else(|| leaf.responders().first().cloned()),
+        fleet_since: notes.fleet_since,
         this_update: stapled.map(|summary| summary.this_update),
         until: stapled.map(|summary| summary.until),
         revoked_since: notes.revoked_since,
@@ -265,14 +333,10 @@ fn standing(
     notes: &Notes,
     in_map: Option<&Option<Summary>>,
     stapled: Option<Summary>,
-    is_on_disk: bool,
+    revoked: Standing,
     now: UnixTime,
 ) -> Standing {
     let is_revoked = notes.revoked_since.is_some();
-    let revoked = Standing::Revoked {
-        since: notes.revoked_since,
-        is_on_disk,
-    };
     let from_notes = Standing::from_notes(leaf, notes, now);
     match (in_map, stapled) {
         _ if is_revoked => revoked,
@@ -302,8 +366,11 @@ fn unreadable(path: String, why: String) -> One {
         sentence: standing.sentence(false),
         needs_operator: standing.needs_operator(),
         path: Some(path),
+        known_since: None,
+        leaves: None,
         left_by: None,
         responder: None,
+        fleet_since: None,
         this_update: None,
         until: None,
         revoked_since: None,

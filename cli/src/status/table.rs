@@ -2,17 +2,28 @@
 
 use std::io::{self, Write};
 
+use anstyle::{AnsiColor, Style};
 use staplegun_ocsp::UnixTime;
 use staplegun_ocsp::time::Rfc3339;
 
 use super::read::{One, State, Status};
+use crate::columns::Columns;
+
+/// Which certificates come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By subject.
+    BySubject,
+    /// Those for which somebody has to do something.
+    NeedyFirst,
+}
 
 /// Prints it.
 ///
 /// # Errors
 ///
 /// If nobody reads it any more.
-pub fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
+pub fn print(out: &mut impl Write, status: &Status, order: Order) -> io::Result<()> {
     writeln!(out, "store       {}", status.store)?;
     match &status.map_error {
         None => writeln!(out, "live map    {}", status.map)?,
@@ -23,7 +34,13 @@ pub fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
         Some(false) => "not running: nothing is refreshed",
         None => "unknown: ask as the agent's user or root",
     };
-    writeln!(out, "agent       {agent}")?;
+    let is_gone = status.agent_running == Some(false);
+    let red = if is_gone {
+        AnsiColor::Red.on_default()
+    } else {
+        Style::new()
+    };
+    writeln!(out, "agent       {red}{agent}{red:#}")?;
     writeln!(out, "in use by   {}", users(status))?;
     writeln!(out)?;
     if status.certificates.is_empty() {
@@ -32,27 +49,22 @@ pub fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
             "No certificates yet: start a program under staplegun, or name some by staplegun add."
         );
     }
-    let rows: Vec<[String; 5]> = status.certificates.iter().map(row).collect();
+    let mut all: Vec<&One> = status.certificates.iter().collect();
+    if order == Order::NeedyFirst {
+        all.sort_by_key(|one| !one.needs_operator);
+    }
+    let rows: Vec<[String; 5]> = all.iter().map(|one| row(one)).collect();
     let heads = [
         "CERTIFICATE",
         "STATUS",
         "UNTIL",
         "NEXT REFRESH",
         "RESPONDER",
-    ]
-    .map(str::to_owned);
-    let widths: Vec<usize> = (0..heads.len())
-        .map(|column| {
-            let cells = rows
-                .iter()
-                .chain([&heads])
-                .map(|row| row[column].chars().count());
-            cells.max().unwrap_or(0)
-        })
-        .collect();
-    print_row(out, &heads, &widths)?;
-    for (row, one) in rows.iter().zip(&status.certificates) {
-        print_row(out, row, &widths)?;
+    ];
+    let columns = Columns::new(heads, &rows, "STATUS");
+    columns.write_heads(out)?;
+    for (row, one) in rows.iter().zip(all) {
+        columns.write(out, row, style(one))?;
         if let Some(sentence) = &one.sentence {
             writeln!(out, "    {sentence}")?;
         }
@@ -68,6 +80,17 @@ pub fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Of which color the status is: what is well green, what nobody has to care for none.
+fn style(one: &One) -> Style {
+    match one.status {
+        State::Revoked => AnsiColor::Red.on_default().bold(),
+        State::Stapled if one.failures > 0 => AnsiColor::Yellow.on_default(),
+        State::Stapled => AnsiColor::Green.on_default(),
+        _ if one.needs_operator => AnsiColor::Red.on_default(),
+        _ => Style::new(),
+    }
 }
 
 fn users(status: &Status) -> String {
@@ -94,11 +117,17 @@ fn row(one: &One) -> [String; 5] {
         time.map_or_else(|| "-".to_owned(), |time| Rfc3339(time).to_string())
     };
     [
-        one.subject.clone(),
+        match one.leaves {
+            None => one.subject.clone(),
+            Some(_) => format!("{} (intermediate)", one.subject),
+        },
         word(one.status).to_owned(),
         time(one.until),
         time(one.next_refresh),
-        one.responder.clone().unwrap_or_else(|| "-".to_owned()),
+        match one.fleet_since {
+            Some(since) => format!("the fleet since {}", Rfc3339(since)),
+            None => one.responder.clone().unwrap_or_else(|| "-".to_owned()),
+        },
     ]
 }
 
@@ -115,13 +144,4 @@ fn word(state: State) -> &'static str {
         State::Unreadable => "unreadable",
         State::Damaged => "damaged",
     }
-}
-
-fn print_row(out: &mut impl Write, cells: &[String; 5], widths: &[usize]) -> io::Result<()> {
-    let padded: Vec<String> = cells
-        .iter()
-        .zip(widths)
-        .map(|(cell, width)| format!("{cell:<width$}"))
-        .collect();
-    writeln!(out, "{}", padded.join("  ").trim_end())
 }

@@ -15,7 +15,7 @@ const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
 /// Adds to the wall clock what the file named by CLOCK_OFFSET says, in seconds.
-const MOVED_CLOCK: &str = r#"
+pub const MOVED_CLOCK: &str = r#"
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use staplegun_store::slots::Miss;
+use staplegun_testkit::program::Program;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
 use staplegun_testkit::{Directory, Identity, Response, Spec, wait};
 
@@ -65,8 +66,7 @@ impl Scene {
         self.directory.join("hang")
     }
 
-    /// An agent whose disk can hang, with the good response on it.
-    fn start_on_a_disk_that_can_hang(&self, settings: &str) -> Agent {
+    fn program_with_a_disk_that_can_hang(&self, settings: &str) -> Program {
         let program = self.directory.join("hung_disk");
         let compiled = Command::new("cc")
             .args(["-O1", "-Wall", "-Werror", "-o"])
@@ -74,10 +74,16 @@ impl Scene {
             .arg(HUNG_DISK)
             .status();
         assert!(compiled.expect("cc runs").success());
+        let store = self.store.directory.path();
+        let agent = self.store.program(settings);
+        agent.under([program.as_path(), &self.hang(), store])
+    }
+
+    /// An agent whose disk can hang, with the good response on it.
+    fn start_on_a_disk_that_can_hang(&self, settings: &str) -> Agent {
         let good = self.good.clone();
         self.responder.set(Behaviour::Answer(good.clone()));
-        let agent = self.store.program(settings);
-        let agent = agent.under([&program, &self.hang()]);
+        let agent = self.program_with_a_disk_that_can_hang(settings);
         let agent = self.store.adopt(agent.start());
         agent.wait_until_served(&self.leaf, &good);
         self.wait_until_in_file(&good);
@@ -140,6 +146,53 @@ fn a_revocation_is_withdrawn_while_the_disk_hangs_and_its_evidence_written_when_
     let (one, table) = scene.status();
     assert_eq!(one["evidence_on_disk"], true, "{table}");
     assert!(!table.contains("not yet on disk"), "{table}");
+}
+
+#[test]
+fn what_was_done_to_the_files_waits_for_a_disk_that_hangs_and_a_revocation_does_not() {
+    let scene = scene();
+    let spec = Spec::server().ocsp_url(&scene.responder.url());
+    let (other, named) = (scene.ca.issue(&spec), scene.ca.issue(&spec));
+    scene.store.list(&other, &[&scene.ca]);
+    // The responder knows nothing of the other one: what it gets is brought.
+    let mut agent = scene.start_on_a_disk_that_can_hang(QUICK);
+    scene.directory.write("hang", b"");
+    let brought = Response::good(&other, &scene.ca).der();
+    let file = scene.store.file("staples", &other, "der");
+    std::fs::write(&file, &brought).expect("it can be written");
+    scene.store.list(&named, &[&scene.ca]);
+    std::fs::remove_dir_all(scene.store.layout().spool()).expect("it was there");
+    // As long as notices are gathered, and longer.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    scene
+        .responder
+        .set(Behaviour::Answer(scene.revoked.clone()));
+    agent.wait_until_missed(&scene.leaf, Miss::Withdrawn);
+    assert!(agent.metrics().contains("staplegun_revocations_total 1"));
+    std::fs::remove_file(scene.hang()).expect("it is there");
+    agent.wait_until_served(&other, &brought);
+    agent.wait_until_logged(&named.sha256_hex());
+    assert!(agent.server.stop().success());
+}
+
+#[test]
+fn once_ends_when_what_was_fetched_is_on_the_disk_however_slow_that_is() {
+    let scene = scene();
+    let (hang, good) = (scene.hang(), scene.good.clone());
+    scene
+        .responder
+        .set(Behaviour::Call(std::sync::Arc::new(move |_| {
+            std::fs::write(&hang, b"").expect("it can be written");
+            Behaviour::Answer(good.clone())
+        })));
+    let program = scene.program_with_a_disk_that_can_hang(PATIENT);
+    let agent = scene.store.adopt(program.arg("--once").start());
+    agent.wait_until_served(&scene.leaf, &scene.good);
+    // Longer than the end waits for a disk when somebody wants the agent to end.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    assert_eq!(scene.in_file(), None, "the disk hangs");
+    std::fs::remove_file(scene.hang()).expect("it is there");
+    scene.wait_until_in_file(&scene.good);
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

@@ -54,6 +54,11 @@ fn transports(good: &[u8]) -> Vec<(&'static str, &'static str, Behaviour)> {
         ("endless body", "too_large", Behaviour::Huge(1 << 30)),
         ("long body of unknown length", "too_large", unmeasured()),
         (
+            "long head",
+            "protocol",
+            Behaviour::answer_with(good.to_vec(), &[("X-Filler", &"x".repeat(20_000))]),
+        ),
+        (
             "slow drip",
             "timeout",
             Behaviour::Drip {
@@ -132,8 +137,10 @@ fn whatever_a_responder_does_wrong_the_good_response_stays_and_the_cause_is_told
             (notes.failures == 0 && notes.last_error.is_none()).then_some(())
         });
     }
+    // What gateways add to the head has room.
     let newer = Response::good(&leaf, &ca).next_update(48 * 3600).der();
-    responder.set(Behaviour::Answer(newer.clone()));
+    let filler = [("X-Filler", &*"x".repeat(12_000))];
+    responder.set(Behaviour::answer_with(newer.clone(), &filler));
     agent.wait_until_served(&leaf, &newer);
 }
 

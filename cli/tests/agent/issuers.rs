@@ -2,11 +2,12 @@
 //! several is taken.
 
 use std::os::unix::fs::chown;
+use std::process::Command;
 
 use staplegun_store::slots::Miss;
 use staplegun_store::spool::publish;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
-use staplegun_testkit::{Identity, Response, Spec, wait};
+use staplegun_testkit::{Directory, Identity, Response, Spec, wait};
 
 use crate::support::{Agent, PATIENT, Store, key};
 
@@ -115,6 +116,25 @@ fn a_certificate_of_root_that_came_alone_is_completed_from_the_systems_store() {
     let anchors = scene.store.directory.write("anchors.pem", scene.ca.pem());
     let program = scene.store.program(PATIENT).env("SSL_CERT_FILE", anchors);
     let agent = scene.store.adopt(program.start());
+    scene.assert_served(&agent);
+}
+
+#[test]
+fn the_systems_store_may_be_one_of_several_directories_as_libcrypto_has_them() {
+    let scene = scene();
+    scene.store.list(&scene.leaf, &[]);
+    let anchors = Directory::new();
+    anchors.write("anchor.pem", scene.ca.pem());
+    let hashed = Command::new("openssl")
+        .arg("rehash")
+        .arg(anchors.path())
+        .output();
+    assert!(hashed.expect("openssl runs").status.success());
+    let directories = format!("/nowhere:{}", anchors.path().display());
+    let program = scene.store.program(PATIENT);
+    let agent = scene
+        .store
+        .adopt(program.env("SSL_CERT_DIR", directories).start());
     scene.assert_served(&agent);
 }
 

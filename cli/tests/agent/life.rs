@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus};
 
 use rustix::process::{Pid, Signal, kill_process};
 use staplegun_store::map::Reader;
+use staplegun_testkit::process::descendants;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
 use staplegun_testkit::{Identity, Response, Spec, wait};
 
@@ -100,6 +101,33 @@ fn sighup_reads_the_configuration_again() {
     scene.store.directory.write("agent.toml", settings);
     agent.server.hang_up();
     agent.wait_until_served(&leaf, &good);
+}
+
+/// The first process of a PID namespace gets no signal that it has no handler for.
+#[test]
+fn as_the_first_process_of_a_container_it_ends_by_sigterm_before_it_serves_too() {
+    let scene = scene();
+    let first = scene.store.start(PATIENT);
+    first.wait_until_served(&scene.leaf, &scene.good);
+    let log = std::fs::File::create(scene.store.directory.join("log")).expect("a log");
+    let child = Command::new("unshare")
+        .args([
+            "--pid",
+            "--fork",
+            "--kill-child=SIGKILL",
+            STAPLEGUN,
+            "agent",
+            "--directory",
+        ])
+        .arg(scene.store.directory.path())
+        .stderr(log)
+        .spawn();
+    let mut second = Guard(child.expect("unshare runs"));
+    wait_until_logged(&scene.store, "log", "standing by");
+    let inner = descendants(second.0.id())[0];
+    let inner = Pid::from_raw(inner as i32).expect("a process");
+    kill_process(inner, Signal::TERM).expect("it runs");
+    assert_eq!(wait_until_ended(&mut second).code(), Some(128 + 15));
 }
 
 #[test]

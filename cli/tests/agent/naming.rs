@@ -146,11 +146,8 @@ fn what_the_agents_user_cannot_read_is_told_before_its_renewal_is_missed() {
     add(&store, &path, 0);
     set_mode(&path, 0o640);
     let said = add(&store, &path, 1);
-    let hook = format!("staplegun add {}", path.display());
-    assert_all(
-        &said,
-        &["nobody", "renewal will be missed", &hook, "--deploy-hook"],
-    );
+    let hook = format!("staplegun add --renewed {}", path.display());
+    assert_all(&said, &["nobody", "renewal will be missed", &hook]);
     // A directory above it, or one that it cannot list.
     set_mode(&path, 0o644);
     set_mode(files.path(), 0o700);

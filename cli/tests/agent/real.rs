@@ -1,8 +1,10 @@
-//! The agent against `openssl ocsp` and `openssl s_server`.
+//! The agent against `openssl ocsp`, `openssl s_server` and a server that it serves.
 
 use staplegun_store::slots::Miss;
+use staplegun_testkit::directory::set_mode;
+use staplegun_testkit::hosts::{Host, Redis};
 use staplegun_testkit::responder::{OpensslResponder, Status};
-use staplegun_testkit::{Identity, KeyKind, Program, Spec, wait};
+use staplegun_testkit::{Client, Identity, KeyKind, Program, Shim, Site, Spec, wait};
 
 use crate::support::{PATIENT, QUICK, Store};
 
@@ -90,4 +92,26 @@ fn an_https_responder_must_show_a_certificate_that_the_machine_trusts() {
         (store.notes(&leaf)?.last_cause.as_deref() == Some("html")).then_some(())
     });
     drop(agent);
+}
+
+/// `make check-musl` does it with a Redis and a library that are on musl.
+#[test]
+fn redis_is_stapled_for_the_certificate_that_it_leaves_in_the_spool() {
+    let site = Site::with(&Spec::server().ocsp_url(NAMED));
+    let (ca, leaf) = (site.issuer(), &site.leaf);
+    let responder = OpensslResponder::start(ca, ca, &[(leaf, Status::Good)]);
+    let store = Store::new();
+    // Redis runs as another user.
+    set_mode(store.directory.path(), 0o755);
+    let trusted = format!("trusted-issuers = ['{}']\n", site.path("ca.pem").display());
+    let _agent = store.start(&format!("{trusted}{QUICK}{}", instead(&responder)));
+    let server = Redis.start(
+        &site,
+        &Shim::preloaded().env("STAPLEGUN_DIR", store.directory.path()),
+    );
+    let client = Client::new(server.port(), &site.path("ca.pem"));
+    wait::until("it is stapled", || {
+        let shown = client.handshake();
+        (shown.shown("Cert Status") == Some("good")).then_some(())
+    });
 }

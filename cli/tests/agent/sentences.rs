@@ -222,7 +222,7 @@ fn a_refusal_for_want_of_trust_ends_with_the_configuration() {
 }
 
 #[test]
-fn what_the_agents_user_cannot_read_is_told_with_the_hook_that_helps() {
+fn what_the_agents_user_cannot_read_is_told_with_the_command_that_helps() {
     let (ca, store) = (ca(), Store::new());
     let leaf = ca.issue(&Spec::server().ocsp_url("http://127.0.0.1:9/"));
     let path = store.list(&leaf, &[&ca]);
@@ -239,7 +239,7 @@ fn what_the_agents_user_cannot_read_is_told_with_the_hook_that_helps() {
     for path in &paths {
         let all = json["certificates"].as_array().expect("a list");
         let one = all.iter().find(|one| one["path"] == *path).expect("told");
-        assert_says(one, &[&format!("staplegun add {path}"), "--deploy-hook"]);
+        assert_says(one, &[&format!("as root, staplegun add {path}")]);
     }
     assert_eq!(code, Some(1), "{one}");
     // It can be read now: nothing is said any more, and it is looked after.

@@ -232,7 +232,10 @@ fn a_full_spool_on_a_file_system_of_its_own_is_emptied() {
 
 #[test]
 fn a_flood_from_one_user_holds_nobody_up() {
-    let scene = scene();
+    let scene = Scene {
+        store: Store::in_memory(),
+        ..scene()
+    };
     let agent = scene.store.start(PATIENT);
     let junk = scene.leaf.der();
     for _ in 0..3_000 {

@@ -1,5 +1,6 @@
 //! An agent on a store of its own, and what can be seen of it from outside.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -18,6 +19,11 @@ use staplegun_testkit::{Directory, Identity, wait};
 
 /// The program under test.
 pub const STAPLEGUN: &str = env!("CARGO_BIN_EXE_staplegun");
+
+/// The same where it is the agent of a [`Store`]: STAPLEGUN_PROGRAM may name another one.
+fn staplegun() -> OsString {
+    std::env::var_os("STAPLEGUN_PROGRAM").unwrap_or_else(|| STAPLEGUN.into())
+}
 
 /// So quick that nothing has to be waited for, and refreshed so often that a test
 /// sees what a refresh does.
@@ -44,6 +50,14 @@ impl Store {
         }
     }
 
+    /// An empty store in memory, as `/run/staplegun` is.
+    pub fn in_memory() -> Self {
+        Self {
+            directory: Directory::in_memory(),
+            ..Self::new()
+        }
+    }
+
     /// Names a certificate to the agent, as `staplegun add` does.
     pub fn list(&self, leaf: &Identity, issuers: &[&Identity]) -> PathBuf {
         let mut pem = leaf.pem();
@@ -57,6 +71,15 @@ impl Store {
         path
     }
 
+    /// Removes a certificate that was named, as `staplegun remove` does.
+    pub fn unlist(&self, leaf: &Identity) {
+        let path = self
+            .certificates
+            .join(&format!("{}.pem", leaf.sha256_hex()));
+        let output = self.staplegun(&["remove", &path.display().to_string()]);
+        assert!(output.status.success(), "{output:?}");
+    }
+
     /// The paths in it.
     pub fn layout(&self) -> Layout {
         Layout::at(self.directory.path())
@@ -65,7 +88,7 @@ impl Store {
     /// `staplegun agent` on this store with that configuration.
     pub fn program(&self, settings: &str) -> Program {
         let config = self.directory.write("agent.toml", settings);
-        Program::new(STAPLEGUN)
+        Program::new(staplegun())
             .args(["agent", "--verbose", "--metrics-port", "0", "--config"])
             .arg(config)
             .arg("--directory")
@@ -110,7 +133,7 @@ impl Store {
 
     /// Runs `staplegun` with these words on this store to its end.
     pub fn staplegun(&self, words: &[&str]) -> std::process::Output {
-        Program::new(STAPLEGUN)
+        Program::new(staplegun())
             .args(words)
             .env("STAPLEGUN_DIR", self.directory.path())
             .run()
@@ -208,6 +231,13 @@ impl Agent {
         value.expect("a metric").1.parse().expect("a number")
     }
 
+    /// The value of a metric with those labels, as the agent tells it now.
+    pub fn value(&self, metric: &str) -> Option<f64> {
+        let metrics = self.metrics();
+        let mut lines = metrics.lines();
+        lines.find_map(|line| line.strip_prefix(metric)?.trim().parse().ok())
+    }
+
     /// Waits until a metric has that value.
     pub fn wait_for_metric(&self, line: &str) {
         wait::until(&format!("the metrics hold {line:?}"), || {
@@ -281,8 +311,18 @@ pub fn now() -> i64 {
 
 fn served(layout: &Layout, leaf: &Identity, now: i64) -> Result<Vec<u8>, Miss> {
     let reader = Reader::open(&layout.map(), 64 << 20).map_err(|_| Miss::Absent)?;
+    read(&reader, leaf, now)
+}
+
+/// What a server that has mapped that map would staple.
+pub fn read(reader: &Reader, leaf: &Identity, now: i64) -> Result<Vec<u8>, Miss> {
+    read_key(reader, &key(leaf), now)
+}
+
+/// The same by the certificate's key.
+pub fn read_key(reader: &Reader, key: &Key, now: i64) -> Result<Vec<u8>, Miss> {
     let buffer = |length: usize| Some(vec![MaybeUninit::new(0u8); length]);
-    let copied = reader.read(&key(leaf), now, buffer)?;
+    let copied = reader.read(key, now, buffer)?;
     let bytes = &copied.buffer[..copied.length];
     // SAFETY: every byte was initialised when the buffer was made.
     Ok(bytes

@@ -81,6 +81,7 @@ fn the_program_has_no_foreign_child_and_the_agent_ends_after_it() {
     left.sort();
     let store = [
         "certs",
+        "live",
         "map.v1",
         "map.v1.lock",
         "spool",

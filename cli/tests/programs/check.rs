@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use staplegun_testkit::directory::Directory;
-use staplegun_testkit::hosts::{Host, Redis};
+use staplegun_testkit::hosts::{Host, Node, Redis};
 use staplegun_testkit::program::Program;
 use staplegun_testkit::shim::{self, Shim};
 use staplegun_testkit::site::Site;
@@ -98,9 +98,24 @@ fn an_openssl_inside_the_program_is_not_reachable() {
 }
 
 #[test]
+fn node_with_an_openssl_of_its_own_staples_by_a_script() {
+    let report = checked(Node::projects_executable(), 0);
+    assert_eq!(causes(&report, "allows"), ["node"]);
+    assert!(causes(&report, "prevents").is_empty(), "{report}");
+}
+
+#[test]
 fn a_program_without_openssl_or_a_way_to_it_is_not_reachable() {
     let report = checked(Path::new("/bin/cat"), 1);
     assert_eq!(causes(&report, "prevents"), ["no_openssl"]);
+}
+
+#[test]
+fn a_program_whose_tls_is_of_another_make_is_not_reachable() {
+    // GnuTLS loads its own plug-ins, so that what it brings could load an OpenSSL.
+    let report = checked(Path::new("/usr/bin/gnutls-serv"), 1);
+    assert_eq!(causes(&report, "prevents"), ["other_tls"]);
+    assert!(report.to_string().contains("live-files"), "{report}");
 }
 
 #[test]

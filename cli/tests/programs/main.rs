@@ -1,9 +1,14 @@
 //! `staplegun run`, `check` and `probe` as operators use them: on real programs.
 
 mod beside;
+mod chain;
 mod check;
+mod enable;
 mod given;
+mod libc;
+mod ports;
 mod probe;
 mod run;
+mod scan;
 mod support;
 mod told;

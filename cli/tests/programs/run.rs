@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use staplegun_testkit::directory::Directory;
+use staplegun_testkit::hosts::Node;
 use staplegun_testkit::judge::Client;
 use staplegun_testkit::pki::{Identity, Spec};
 use staplegun_testkit::program::Program;
@@ -70,6 +71,61 @@ fn the_first_handshake_is_stapled() {
     assert_eq!(server.stderr(), "");
 }
 
+/// An https server; its arguments are chain and key.
+const APP: &str = "
+const [chain, key] = process.argv.slice(1);
+const fs = require('fs');
+const options = { cert: fs.readFileSync(chain), key: fs.readFileSync(key) };
+require('https').createServer(options, (_, answer) => answer.end()).listen(0, '127.0.0.1');
+";
+
+#[test]
+fn node_with_an_openssl_of_its_own_staples_by_the_script() {
+    let (site, _responder) = site_with_responder();
+    let path = |name: &str| site.path(name).display().to_string();
+    let server = Program::new(STAPLEGUN)
+        .env("STAPLEGUN_LIB", shim::library())
+        .args(["run", "--wait", "60s", "--dir", &path("store"), "--"])
+        .arg(Node::projects_executable())
+        .args(["-e", APP, "--", &path("chain.pem"), &path("key.pem")])
+        .start();
+    let handshake = Client::new(server.port(), &site.path("ca.pem")).handshake();
+    assert!(handshake.completed, "{}", handshake.output);
+    let status = handshake.shown("Cert Status");
+    assert_eq!(status, Some("good"), "{}", handshake.output);
+    assert_eq!(server.stderr(), "");
+    let pid = server.pid().to_string();
+    let said = Said::by(&mut staplegun(&["check", "--json", "--pid", &pid])).expect(0);
+    assert!(said.out.contains("\"node_script\""), "{said:?}");
+}
+
+#[test]
+fn node_that_does_not_start_with_the_script_is_started_without() {
+    let directory = Directory::new();
+    // It may read nothing, the script included.
+    let mut command = staplegun(&["run", "--dir"]);
+    command.arg(directory.join("store")).arg("--");
+    command.arg(Node::projects_executable());
+    command.args([
+        "--experimental-permission",
+        "-p",
+        "process.env.NODE_OPTIONS",
+    ]);
+    let said = Said::by(&mut command).expect(0);
+    assert_eq!(said.out, "undefined\n", "{said:?}");
+    assert!(said.err.contains("its servers do not staple"), "{said:?}");
+}
+
+#[test]
+fn a_policy_does_not_hold_in_node_with_an_openssl_of_its_own() {
+    let mut command = staplegun(&["run", "--client", "require", "--"]);
+    let said = Said::by(command.arg(Node::projects_executable())).expect(125);
+    assert!(
+        said.err.contains("the policy would not be in force"),
+        "{said:?}"
+    );
+}
+
 #[test]
 fn a_server_that_leaves_its_first_process_is_served_until_it_ends() {
     let (site, _responder) = site_with_responder();
@@ -129,6 +185,60 @@ fn what_cannot_be_reached_is_refused_with_the_reason() {
     let store = directory.join("store");
     let store = store.to_str().expect("UTF-8");
     Said::by(&mut staplegun(&["run", "--force", "--dir", store, program])).expect(7);
+}
+
+#[test]
+fn a_script_whose_interpreter_the_library_does_not_come_into_is_refused() {
+    let directory = Directory::new();
+    let interpreter = directory.join("static");
+    compile("int main(void) { return 7; }", &interpreter, &["-static"]);
+    let store = directory.join("store");
+    for (number, (first, why)) in [
+        (interpreter.display().to_string(), "linked statically"),
+        ("/usr/bin/env -S -i python3".to_owned(), "LD_PRELOAD"),
+        (
+            "/usr/bin/env -S -u LD_PRELOAD python3".to_owned(),
+            "LD_PRELOAD",
+        ),
+        (
+            "/usr/bin/env -S LD_PRELOAD= python3".to_owned(),
+            "LD_PRELOAD",
+        ),
+        ("/usr/bin/env -S --frob python3".to_owned(), "--frob"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let script = directory.write(&format!("script{number}"), format!("#!{first}\n"));
+        staplegun_testkit::directory::set_mode(&script, 0o755);
+        let mut command = staplegun(&["run", "--client", "require", "--dir"]);
+        command.arg(&store).arg("--").arg(&script);
+        let said = Said::by(&mut command).expect(125);
+        assert!(said.err.contains(why), "{first}: {said:?}");
+    }
+    let script = directory.write("script", "#!/usr/bin/env -S A=1 python3 -u\nexit(5)\n");
+    staplegun_testkit::directory::set_mode(&script, 0o755);
+    let formless = directory.write("formless", "exit 5\n");
+    staplegun_testkit::directory::set_mode(&formless, 0o755);
+    for script in [script, formless] {
+        let mut command = staplegun(&["run", "--client", "require", "--dir"]);
+        Said::by(command.arg(&store).arg("--").arg(&script)).expect(5);
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_not_started_with_a_policy() {
+    let directory = Directory::new();
+    let store = directory.join("store");
+    let damaged = directory.write("damaged", "\x7fELF and what no linker reads");
+    staplegun_testkit::directory::set_mode(&damaged, 0o755);
+    // The kernel does not take it, and a shell finds no such command.
+    for (policy, status) in [("verify", 125), ("report", 127)] {
+        let mut command = staplegun(&["run", "--client", policy, "--dir"]);
+        let said = Said::by(command.arg(&store).arg("--").arg(&damaged)).expect(status);
+        let is_told = said.err.contains("it cannot be told whether the policy");
+        assert_eq!(is_told, status == 125, "{said:?}");
+    }
 }
 
 #[test]

@@ -78,10 +78,15 @@ impl Said {
 
 /// Compiles a C program.
 pub fn compile(source: &str, to: &Path, options: &[&str]) {
+    compile_with("gcc", source, to, options);
+}
+
+/// Compiles a C program by that compiler.
+pub fn compile_with(compiler: &str, source: &str, to: &Path, options: &[&str]) {
     let file = to.with_extension("c");
     std::fs::write(&file, source).expect("the directory can be written");
     let said = Said::by(
-        Command::new("gcc")
+        Command::new(compiler)
             .args(["-o".as_ref(), to.as_os_str(), file.as_os_str()])
             .args(options),
     );

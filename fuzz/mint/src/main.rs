@@ -155,6 +155,17 @@ fn main() {
         &[b"Leaf:\r\n", leaf_pem.replace('\n', "\r\n").as_bytes()],
     );
 
+    // The leaf with its response, an intermediate without one, and one with an empty one.
+    let (list, status) = ("\0\0\x01a", "\0\x05\0\x05\x01\0\0\x01r");
+    let empty = "\0\x05\0\x04\x01\0\0\0";
+    let message = [list, "\0\x09", status, list, "\0\0", list, "\0\x08", empty].concat();
+    let length = u8::try_from(message.len()).expect("it is short");
+    put(
+        "entries",
+        "chain",
+        &[&[0, 0, 0, length], message.as_bytes()],
+    );
+
     let numbers = [
         clock,
         (now + 86_400).to_le_bytes(),

@@ -18,6 +18,9 @@ mod host;
 #[path = "../../../src/log.rs"]
 mod log;
 #[allow(dead_code)]
+#[path = "../../../src/shared/mod.rs"]
+mod shared;
+#[allow(dead_code)]
 #[path = "../../../src/staples/mod.rs"]
 mod staples;
 #[allow(dead_code)]

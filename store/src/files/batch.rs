@@ -1,7 +1,7 @@
 //! Many changes at once, for little more than the disk takes for one.
 
 use super::replace::Unfinished;
-use super::{Directory, FileError, Files};
+use super::{Directory, FileError, Files, Stamp};
 use crate::Key;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
@@ -57,22 +57,33 @@ pub struct Failed {
     pub error: FileError,
 }
 
+/// What came of changes.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Those that could not be made.
+    pub failed: Vec<Failed>,
+    /// Of the responses that were written, which files they are: who wrote them need not
+    /// look whether they are.
+    pub responses: Vec<(Key, Stamp)>,
+}
+
 impl Files {
     /// Makes changes, each file at most once among them. Each is made whole or not
     /// at all, and all are on the disk when this returns; killed before, the old
-    /// file stands or the new one. Returns what failed.
-    pub fn apply(&self, changes: &[Change]) -> Vec<Failed> {
-        let mut all_failed = Vec::new();
+    /// file stands or the new one.
+    pub fn apply(&self, changes: &[Change]) -> Applied {
+        let mut applied = Applied::default();
         for some in changes.chunks(MOST) {
-            self.apply_some(some, &mut all_failed);
+            self.apply_some(some, &mut applied);
         }
-        all_failed
+        applied
     }
 
-    fn apply_some(&self, changes: &[Change], all_failed: &mut Vec<Failed>) {
+    fn apply_some(&self, changes: &[Change], applied: &mut Applied) {
+        let Applied { failed, responses } = applied;
         let mut fail = |change: &Change, error| {
             let Change { which, key, .. } = *change;
-            all_failed.push(Failed { which, key, error });
+            failed.push(Failed { which, key, error });
         };
         // As they are while these changes are made.
         let opened: [OnceCell<OwnedFd>; 3] = Default::default();
@@ -110,6 +121,10 @@ impl Files {
             unfinished.retain(|(change, one)| tried(change, one.bring_to_disk()));
         }
         unfinished.retain(|(change, one)| tried(change, one.finish()));
+        let of_responses = unfinished
+            .iter()
+            .filter(|(change, _)| change.which == Which::Staple);
+        responses.extend(of_responses.filter_map(|(change, one)| Some((change.key, one.stamp()?))));
         let done: Vec<&Change> = unfinished.iter().map(|(change, _)| *change).collect();
         let done = [done, removed].concat();
         for which in [Which::Certificate, Which::Staple, Which::Notes] {
@@ -177,9 +192,9 @@ mod tests {
                 steps += if count > 2 { 23 } else { 1 };
                 let scratch = Scratch::new();
                 let files = Files::open(scratch.path()).unwrap();
-                assert!(files.apply(&changes(1, count)).is_empty());
+                assert!(files.apply(&changes(1, count)).failed.is_empty());
                 let killed = killed_at(steps, || {
-                    assert!(files.apply(&changes(2, count)).is_empty());
+                    assert!(files.apply(&changes(2, count)).failed.is_empty());
                 });
                 let files = Files::open(scratch.path()).unwrap();
                 let mut is_new = 0;
@@ -206,7 +221,7 @@ mod tests {
         let in_the_way = |path: std::path::PathBuf| std::fs::create_dir_all(path.join("x"));
         in_the_way(files.staples.path_of(&key(3))).unwrap();
         in_the_way(files.state.path_of(&key(5))).unwrap();
-        let failed = files.apply(&changes(1, MANY as u64));
+        let failed = files.apply(&changes(1, MANY as u64)).failed;
         let names: Vec<_> = failed.iter().map(|one| (one.which, one.key)).collect();
         assert_eq!(names, [(Which::Staple, key(3)), (Which::Notes, key(5))]);
         let there = |change: &&Change| {
@@ -220,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn of_each_response_that_was_written_it_is_told_which_file_it_is() {
+        let scratch = Scratch::new();
+        let files = Files::open(scratch.path()).unwrap();
+        for count in [2, MANY as u64] {
+            let told = files.apply(&changes(count, count)).responses;
+            assert_eq!(told.len() as u64, count);
+            for (key, stamp) in told {
+                let path = files.staples.path_of(&key);
+                assert_eq!(Stamp::of_path(&path).unwrap(), stamp);
+                files.staples.write(&key, b"another").unwrap();
+                assert_ne!(Stamp::of_path(&path).unwrap(), stamp);
+            }
+        }
+    }
+
+    #[test]
     fn what_is_removed_is_gone() {
         let scratch = Scratch::new();
         let files = Files::open(scratch.path()).unwrap();
@@ -230,7 +261,7 @@ mod tests {
             what: What::Remove,
         };
         // One of them was never there.
-        assert!(files.apply(&[remove(1), remove(7)]).is_empty());
+        assert!(files.apply(&[remove(1), remove(7)]).failed.is_empty());
         assert_eq!(files.staples.keys().unwrap(), [key(0)]);
     }
 }

@@ -8,6 +8,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// One directory of files named by keys.
 #[derive(Debug)]
@@ -17,6 +18,9 @@ pub struct Directory {
     /// Only used if it belongs to this process's user or root, and nobody else may
     /// write it.
     is_own: bool,
+    /// For one piece of work that reads much: opened by its first read. Else each piece of
+    /// work opens it anew.
+    held: Option<OnceLock<Option<OwnedFd>>>,
 }
 
 impl Directory {
@@ -25,6 +29,15 @@ impl Directory {
             path,
             suffix,
             is_own,
+            held: None,
+        }
+    }
+
+    /// The same, for one piece of work that reads much.
+    pub(super) fn held(self) -> Self {
+        Self {
+            held: Some(OnceLock::new()),
+            ..self
         }
     }
 
@@ -92,13 +105,27 @@ impl Directory {
     /// The file for `key`; None if there is none. Only a regular file of at most
     /// [`MAX_FILE`] bytes is read.
     pub fn read(&self, key: &Key) -> Result<Option<Vec<u8>>, FileError> {
-        let failed = self.failed("read", key);
-        let Some(directory) = self.open()? else {
+        let opened;
+        let directory = match &self.held {
+            None => {
+                opened = self.open()?;
+                opened.as_ref()
+            }
+            Some(held) => match held.get() {
+                Some(held) => held.as_ref(),
+                None => {
+                    opened = self.open()?;
+                    held.get_or_init(|| opened).as_ref()
+                }
+            },
+        };
+        let Some(directory) = directory else {
             return Ok(None);
         };
+        let failed = self.failed("read", key);
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = match fs::openat(&directory, self.file_name(key), flags, Mode::empty()) {
+        let file = match fs::openat(directory, self.file_name(key), flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             file => file.map_err(&failed)?,
         };
@@ -106,7 +133,8 @@ impl Directory {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(failed(Errno::INVAL));
         }
-        let bytes = crate::io::read_up_to(file.as_fd(), MAX_FILE + 1).map_err(&failed)?;
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        let bytes = crate::io::read_up_to(file.as_fd(), size, MAX_FILE + 1).map_err(&failed)?;
         if bytes.len() > MAX_FILE {
             return Err(failed(Errno::FBIG));
         }
@@ -122,6 +150,16 @@ impl Directory {
         unfinished.bring_to_disk().map_err(&failed)?;
         unfinished.finish().map_err(&failed)?;
         self.bring_to_disk(&directory).map_err(&failed)
+    }
+
+    /// Writes the file for `key`, whole or not at all, with the time `modified` (seconds
+    /// since 1970) as that of its last change. Nothing waits for the disk.
+    pub fn show(&self, key: &Key, bytes: &[u8], modified: i64) -> Result<(), FileError> {
+        let failed = self.failed("write", key);
+        let directory = self.open_or_make()?;
+        let unfinished = self.begin(directory.as_fd(), key, bytes).map_err(&failed)?;
+        unfinished.set_modified(modified).map_err(&failed)?;
+        unfinished.finish().map_err(&failed)
     }
 
     /// The first step of writing; `directory` is this one.
@@ -186,8 +224,9 @@ impl Directory {
         Ok(names)
     }
 
-    /// Removes files that were never finished.
-    pub(super) fn clean(&self) -> Result<(), FileError> {
+    /// Makes the directory, and removes files that were never finished. The caller is the
+    /// only writer.
+    pub fn clean(&self) -> Result<(), FileError> {
         let directory = self.open_or_make()?;
         for file in self.names(&directory)? {
             let to_be = replace::is_unfinished(&file).and_then(|name| self.key_of(name));

@@ -36,6 +36,12 @@ pub struct Notes {
     pub left_by: Option<u32>,
     /// The file by which the operator named it; None if nobody did.
     pub path: Option<String>,
+    /// Since when the response in use is one that another agent of the fleet fetched; None
+    /// if this machine did.
+    pub fleet_since: Option<i64>,
+    /// Whether it is looked after because it came with a server's certificate, as an
+    /// intermediate of its chain.
+    pub intermediate: bool,
     /// Why it is passed over, one word: nobody is asked for it. None if it is looked
     /// after.
     pub passed_over: Option<String>,

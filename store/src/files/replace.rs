@@ -1,6 +1,7 @@
 //! The one way in which a file is written here: whole or not at all, with the mode
 //! that it is meant to have, whatever the umask.
 
+use super::Stamp;
 use crate::steps::step;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
@@ -125,8 +126,9 @@ impl<'a> Unfinished<'a> {
         let temporary = format!(".{name}.{:016x}", crate::io::random());
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode);
         step();
-        let file = fs::openat(directory, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
+        let file = fs::openat(directory, &temporary, flags, mode)?;
         let unfinished = Self {
             directory,
             name,
@@ -135,10 +137,18 @@ impl<'a> Unfinished<'a> {
         };
         step();
         unfinished.result(crate::io::write_all(unfinished.file.as_fd(), bytes))?;
-        step();
-        let mode = Mode::from_raw_mode(mode);
-        unfinished.result(fs::fchmod(&unfinished.file, mode))?;
+        // The umask may have taken some of it away, and seldom does for an agent.
+        let about = unfinished.result(fs::fstat(&unfinished.file))?;
+        if Mode::from_raw_mode(about.st_mode) != mode {
+            step();
+            unfinished.result(fs::fchmod(&unfinished.file, mode))?;
+        }
         Ok(unfinished)
+    }
+
+    /// Which file it is, once it has its name.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        Stamp::of_open(&self.file).ok()
     }
 
     /// Makes it another user's, if that is allowed.
@@ -148,6 +158,16 @@ impl<'a> Unfinished<'a> {
             Err(Errno::PERM) => Ok(()),
             done => self.result(done),
         }
+    }
+
+    /// Says when it was changed last, in seconds since 1970.
+    pub(super) fn set_modified(&self, time: i64) -> Result<(), Errno> {
+        let of = |tv_sec, tv_nsec| fs::Timespec { tv_sec, tv_nsec };
+        let times = fs::Timestamps {
+            last_access: of(0, fs::UTIME_OMIT),
+            last_modification: of(time, 0),
+        };
+        self.result(fs::futimens(&self.file, &times))
     }
 
     /// Before it gets its name: the name must never lead to less than all of it.
@@ -170,7 +190,7 @@ impl<'a> Unfinished<'a> {
     }
 
     /// On an error nothing is left of it.
-    fn result(&self, done: Result<(), Errno>) -> Result<(), Errno> {
+    fn result<T>(&self, done: Result<T, Errno>) -> Result<T, Errno> {
         done.inspect_err(|_| {
             let _ = fs::unlinkat(self.directory, &self.temporary, AtFlags::empty());
         })

@@ -3,17 +3,15 @@
 use super::MapError;
 use super::format::{self, Geometry};
 use super::mapping::Mapping;
+use super::sizes::GROWTH_WORDS;
 use super::trust::Place;
+use crate::atomic::Ordering;
 use crate::steps::step;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::atomic::Ordering;
-
-/// The map grows by so many words at a time.
-pub(crate) const GROWTH_WORDS: usize = 256 * 1024 / 8;
 
 /// The extent of a map without records.
 pub(crate) fn first_extent(geometry: &Geometry) -> usize {

@@ -106,7 +106,8 @@ impl fmt::Display for MapError {
             Kind::Untrusted(why) => write!(
                 out,
                 "{path} {why}: a live map is used only if root or the process's user owns it \
-                 and every directory above it, and nobody else may write them"
+                 and every directory above it, and nobody else may write them, or if \
+                 STAPLEGUN_DIR names its directory and that is mounted read-only"
             ),
             Kind::Format(why) => write!(out, "{path} is not a live map of this version: {why}"),
             Kind::TooLarge(size, limit) => write!(

@@ -53,9 +53,15 @@
 //! counting. So a reader that was stopped in the middle of a copy for an hour sees
 //! by the generation alone that its record became another's.
 
+use super::sizes::BYTES_PER_BUCKET;
+#[cfg(feature = "agent")]
+use super::sizes::{CAPACITY_SPARE, CAPACITY_STEP};
 use crate::Key;
 use crate::checksum::mix;
 use crate::words::key_words;
+
+pub use super::sizes::MIN_SIZE;
+pub(crate) use super::sizes::{HEADER_WORDS, MAX_PROBE, PAGE};
 
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"STAPLMAP");
 /// The version of the layout. Another layout is another file.
@@ -69,24 +75,10 @@ pub(crate) const WORD_SIZE: usize = 3;
 pub(crate) const WORD_BUCKETS: usize = 4;
 pub(crate) const WORD_RECORDS: usize = 5;
 pub(crate) const WORD_EXTENT: usize = 6;
-/// Where the index starts.
-pub(crate) const HEADER_WORDS: usize = 512;
 
 /// Records start at multiples of so many words.
 pub(crate) const UNIT_WORDS: usize = 8;
 pub(crate) const RECORD_SLOTS: usize = 7;
-/// Capacities are multiples of so many bytes.
-#[cfg(feature = "agent")]
-const CAPACITY_STEP: usize = 128;
-/// What a slot has to spare, at least, so that the next response fits too.
-#[cfg(feature = "agent")]
-const CAPACITY_SPARE: usize = 32;
-
-/// How many buckets a lookup looks at.
-pub(crate) const MAX_PROBE: usize = 256;
-
-/// The smallest map, in bytes.
-pub const MIN_SIZE: usize = 256 * 1024;
 /// The size of a map unless the operator says otherwise, in bytes.
 pub const DEFAULT_SIZE: usize = 16 * 1024 * 1024;
 /// The largest map, in bytes: 1 GiB, for some 250,000 certificates.
@@ -109,7 +101,7 @@ impl Geometry {
         if !(MIN_SIZE..=MAX_SIZE).contains(&size) || !size.is_multiple_of(PAGE) {
             return None;
         }
-        let buckets = 1 << (size / 512).ilog2();
+        let buckets = 1 << (size / BYTES_PER_BUCKET).ilog2();
         Some(Self {
             size,
             buckets,
@@ -122,10 +114,6 @@ impl Geometry {
         self.size / 8
     }
 }
-
-/// Sizes are multiples of this; it is no smaller than the pages it runs on,
-/// except where those have 64 KiB, which divide [`MIN_SIZE`] as well.
-pub(crate) const PAGE: usize = 4096;
 
 /// The extent as it stands in the header. `words` is a multiple of 8.
 #[cfg(feature = "agent")]

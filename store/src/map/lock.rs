@@ -1,7 +1,7 @@
 //! One writer at a time.
 
-use super::MapError;
 use super::trust::Place;
+use super::{MapError, Trusted};
 use rustix::fd::OwnedFd;
 use rustix::fs::{self, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -29,7 +29,7 @@ impl WriterLock {
     }
 
     fn lock(map: &Path, operation: FlockOperation) -> Result<Self, MapError> {
-        let place = Place::find(map)?;
+        let place = Place::find(map, Trusted::Volumes)?;
         let mut name = place.name.to_owned();
         name.push(".lock");
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -1,11 +1,11 @@
 //! A file mapped as words: the crate's only unsafe code.
 
+use crate::atomic::AtomicU64;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
 
 /// A shared mapping of a whole file, unmapped when dropped.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ pub mod format;
 mod lock;
 mod mapping;
 mod reader;
+mod sizes;
 #[cfg(feature = "agent")]
 mod survey;
 mod table;
@@ -24,8 +25,11 @@ pub use error::MapError;
 pub use lock::WriterLock;
 pub use reader::Reader;
 pub use table::Entry;
+pub use trust::Trusted;
 #[cfg(feature = "agent")]
-pub use writer::{Opened, Writer};
+pub(crate) use trust::is_mount_point;
+#[cfg(feature = "agent")]
+pub use writer::{Fill, Opened, Writer};
 
 #[cfg(all(test, feature = "agent"))]
 mod crash_tests;

@@ -3,13 +3,14 @@
 use super::format::{self, Geometry};
 use super::mapping::Mapping;
 use super::table::{Entry, Table};
-use super::{MapError, trust};
+use super::trust::Place;
+use super::{MapError, Trusted};
 use crate::Key;
+use crate::atomic::{Ordering, fence};
 use crate::slots::{self, Copied, Found, Miss};
 use rustix::fs::OFlags;
 use std::mem::MaybeUninit;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 /// A map opened to be read: a mapping and nothing else. It stays usable after
 /// fork, chroot, setuid, a system-call filter, and when every descriptor is
@@ -23,11 +24,16 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Maps the file at the absolute path `path`, if it can be trusted (see
-    /// [`MapError`]) and has at most `max_bytes` bytes (64 MiB is a sensible
-    /// limit: all of it counts against RLIMIT_AS).
+    /// Maps the file at the absolute path `path`, if by owners and modes it can be
+    /// trusted (see [`MapError`]) and has at most `max_bytes` bytes (64 MiB is a
+    /// sensible limit: all of it counts against RLIMIT_AS).
     pub fn open(path: &Path, max_bytes: usize) -> Result<Self, MapError> {
-        let (file, size) = trust::Place::find(path)?.open(OFlags::RDONLY)?;
+        Self::open_by(path, max_bytes, Trusted::Owners)
+    }
+
+    /// The same, where more is trusted.
+    pub fn open_by(path: &Path, max_bytes: usize, trusted: Trusted) -> Result<Self, MapError> {
+        let (file, size) = Place::find(path, trusted)?.open(OFlags::RDONLY)?;
         let bytes = usize::try_from(size)
             .ok()
             .filter(|bytes| *bytes <= max_bytes)
@@ -62,11 +68,21 @@ impl Reader {
     pub fn lookup(&self, key: &Key, now: i64) -> Result<Found<'_>, Miss> {
         // The extent is read before the bucket that it must cover, so it may be
         // too old for a record just added: then the record is looked for again.
-        let found = self.table().ok_or(Miss::Damaged)?.lookup(key, now);
-        match found {
-            Err(Miss::Damaged) => self.table().ok_or(Miss::Damaged)?.lookup(key, now),
+        match self.look_once(key, now) {
+            Err(Miss::Damaged) => self.look_again(key, now),
             found => found,
         }
+    }
+
+    #[inline(always)]
+    fn look_once(&self, key: &Key, now: i64) -> Result<Found<'_>, Miss> {
+        self.table().ok_or(Miss::Damaged)?.lookup(key, now)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_again(&self, key: &Key, now: i64) -> Result<Found<'_>, Miss> {
+        self.look_once(key, now)
     }
 
     /// Looks up and copies, and begins again (a few times) when the writer came
@@ -137,6 +153,8 @@ fn check_header(mapping: &Mapping, geometry: &Geometry) -> Result<usize, &'stati
         if word(at) != value {
             return Err(why);
         }
+        // The magic is written last and looked at first: what belongs to it is there.
+        fence(Ordering::Acquire);
     }
     format::decode_extent(word(format::WORD_EXTENT), geometry).ok_or("its extent is damaged")
 }

@@ -6,10 +6,10 @@ use super::format::{
 };
 use super::table::Table;
 use crate::Key;
+use crate::atomic::Ordering;
 use crate::slots::State;
 use crate::steps::step;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::Ordering;
 
 /// Where a key's record is.
 #[derive(Clone, Copy, Debug)]

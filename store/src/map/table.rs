@@ -5,8 +5,8 @@ use super::format::{
     self, BUCKET_EMPTY, BUCKET_REMOVED, Geometry, MAX_PROBE, Probe, RECORD_SLOTS, UNIT_WORDS,
 };
 use crate::Key;
+use crate::atomic::{AtomicU64, Ordering, fence};
 use crate::slots::{Found, Miss, Slots, Summary};
-use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// How often a lookup looks at a bucket again that changed under it.
 const REREADS: usize = 8;
@@ -72,7 +72,7 @@ impl<'a> Table<'a> {
     }
 
     /// The response for `key` that may be sent at the time `now`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup(&self, key: &Key, now: i64) -> Result<Found<'a>, Miss> {
         let probe = Probe::of(key);
         let mut miss = Miss::Absent;

@@ -10,26 +10,48 @@
 //! Symbolic links are followed nowhere: the path is walked from the root
 //! directory, one component at a time, and each is judged by its descriptor, so
 //! that nothing can be exchanged between the look and the use.
+//!
+//! In a container owners and modes tell little: volumes belong to root and may be
+//! written by all, and in a user namespace all owners that it does not know look
+//! alike. There a mount vouches for what lies on it, see [`Trusted`]: who mounts
+//! volumes into a container decides what runs in it.
 
 use super::MapError;
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::fs::{
+    self, AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxAttributes, StatxFlags,
+};
 use rustix::io::Errno;
 use std::path::{Component, Path, PathBuf};
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
+/// What is trusted besides owners and modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trusted {
+    /// Nothing: for a program that nobody told where the store lies.
+    Owners,
+    /// What lies on a mount that is read-only here, in this process's mount namespace:
+    /// for a program that was told of the store. Whoever mounted it is trusted not to
+    /// let the file be truncated elsewhere.
+    ReadOnlyMounts,
+    /// Those, and the map's directory if it is a mount point, whoever may write it: for
+    /// the agent, which makes the map there, and for commands that look at it.
+    Volumes,
+}
+
 /// A trusted directory, and the name of the map in it.
 pub(crate) struct Place<'a> {
     pub(crate) directory: OwnedFd,
     pub(crate) name: &'a std::ffi::OsStr,
     path: &'a Path,
+    trusted: Trusted,
 }
 
 impl<'a> Place<'a> {
     /// Walks to the directory of `path`, which must be absolute.
-    pub(crate) fn find(path: &'a Path) -> Result<Self, MapError> {
+    pub(crate) fn find(path: &'a Path, trusted: Trusted) -> Result<Self, MapError> {
         let untrusted = |at: &Path, why| MapError::untrusted(at, why);
         let (Some(parent), Some(name), true) =
             (path.parent(), path.file_name(), path.is_absolute())
@@ -40,11 +62,12 @@ impl<'a> Place<'a> {
         let mut walked = PathBuf::from("/");
         let mut directory = fs::open("/", flags, Mode::empty())
             .map_err(|errno| MapError::system("open the directory", &walked, errno))?;
-        judge(&directory, &walked, FileType::Directory)?;
+        // Judged when it is known whether it is the map's own.
         for component in parent.components() {
             match component {
                 Component::RootDir | Component::CurDir => continue,
                 Component::Normal(name) => {
+                    judge(&directory, &walked, FileType::Directory, trusted.above())?;
                     walked.push(name);
                     directory =
                         fs::openat(&directory, name, flags, Mode::empty()).map_err(|errno| {
@@ -56,17 +79,18 @@ impl<'a> Place<'a> {
                                 errno => MapError::system("open the directory", &walked, errno),
                             }
                         })?;
-                    judge(&directory, &walked, FileType::Directory)?;
                 }
                 Component::ParentDir | Component::Prefix(_) => {
                     return Err(untrusted(path, "has .. in its path"));
                 }
             }
         }
+        judge(&directory, &walked, FileType::Directory, trusted)?;
         Ok(Self {
             directory,
             name,
             path,
+            trusted,
         })
     }
 
@@ -81,13 +105,51 @@ impl<'a> Place<'a> {
                     errno => MapError::system("open the live map", self.path, errno),
                 }
             })?;
-        let stat = judge(&file, self.path, FileType::RegularFile)?;
+        let stat = judge(&file, self.path, FileType::RegularFile, self.trusted)?;
         Ok((file, u64::try_from(stat.st_size).unwrap_or(0)))
     }
 }
 
-/// Whether nobody but root and the effective user can change what `file` is.
-fn judge(file: &OwnedFd, path: &Path, wanted: FileType) -> Result<fs::Stat, MapError> {
+impl Trusted {
+    /// What is trusted of the directories above the map's own.
+    fn above(self) -> Self {
+        match self {
+            Self::Volumes => Self::ReadOnlyMounts,
+            other => other,
+        }
+    }
+
+    /// Whether what `file` is need not be judged by its owner and mode.
+    fn covers(self, file: &OwnedFd, kind: FileType) -> bool {
+        match self {
+            Self::Owners => false,
+            Self::ReadOnlyMounts => is_on_read_only_mount(file),
+            Self::Volumes => {
+                is_on_read_only_mount(file) || kind == FileType::Directory && is_mount_point(file)
+            }
+        }
+    }
+}
+
+/// As the mount is here, or the whole file system is; other mounts of it do not count.
+fn is_on_read_only_mount(file: &OwnedFd) -> bool {
+    fs::fstatvfs(file).is_ok_and(|about| about.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Whether something is mounted on this directory. False where the kernel cannot tell
+/// (before Linux 5.8).
+pub(crate) fn is_mount_point(directory: &OwnedFd) -> bool {
+    let about = fs::statx(directory, "", AtFlags::EMPTY_PATH, StatxFlags::empty());
+    about.is_ok_and(|about| about.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether nobody but root, the effective user and who is `trusted` can change what `file` is.
+fn judge(
+    file: &OwnedFd,
+    path: &Path,
+    wanted: FileType,
+    trusted: Trusted,
+) -> Result<fs::Stat, MapError> {
     let stat = fs::fstat(file).map_err(|errno| MapError::system("examine", path, errno))?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind != wanted {
@@ -97,16 +159,19 @@ fn judge(file: &OwnedFd, path: &Path, wanted: FileType) -> Result<fs::Stat, MapE
         };
         return Err(MapError::untrusted(path, why));
     }
+    match doubt(&stat, wanted) {
+        // The mount is looked at only where it matters.
+        Some(why) if !trusted.covers(file, wanted) => Err(MapError::untrusted(path, why)),
+        _ => Ok(stat),
+    }
+}
+
+/// Why somebody else could change what this is.
+fn doubt(stat: &fs::Stat, kind: FileType) -> Option<&'static str> {
     if stat.st_uid != 0 && stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Err(MapError::untrusted(
-            path,
-            "belongs neither to root nor to this process's user",
-        ));
+        return Some("belongs neither to root nor to this process's user");
     }
     let mode = stat.st_mode;
-    let sticky = wanted == FileType::Directory && mode & STICKY != 0;
-    if mode & WRITABLE_BY_OTHERS != 0 && !sticky {
-        return Err(MapError::untrusted(path, "can be written by others"));
-    }
-    Ok(stat)
+    let sticky = kind == FileType::Directory && mode & STICKY != 0;
+    (mode & WRITABLE_BY_OTHERS != 0 && !sticky).then_some("can be written by others")
 }

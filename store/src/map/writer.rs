@@ -1,15 +1,17 @@
 //! The one process that changes the map.
 
-use super::create::{self, GROWTH_WORDS};
+use super::create;
 use super::format::{
     self, BUCKET_EMPTY, BUCKET_REMOVED, Geometry, MAX_PROBE, Probe, UNIT_WORDS, record_words,
 };
 use super::lock::WriterLock;
 use super::mapping::Mapping;
+use super::sizes::GROWTH_WORDS;
 use super::survey::{Place, Records};
 use super::table::{Entry, Table};
-use super::{MapError, trust};
+use super::{MapError, Trusted, trust};
 use crate::Key;
+use crate::atomic::{AtomicU64, Ordering, fence};
 use crate::slots::MAX_RESPONSE;
 use crate::steps::step;
 use crate::words::key_words;
@@ -17,7 +19,6 @@ use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The writer of a live map. It may be killed at any step: readers see the old
 /// response or the new one, and the next writer goes on with the same file.
@@ -46,6 +47,17 @@ pub struct Opened {
     pub dropped: usize,
 }
 
+/// How full a map is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Bytes that something has, of the map's size: its index, and records that are in use.
+    pub used: usize,
+    /// Records in use.
+    pub entries: usize,
+    /// For how many the index has room.
+    pub buckets: usize,
+}
+
 impl Writer {
     /// Opens the map at the absolute path `path`, or makes one of `size` bytes (a
     /// multiple of 4096 from [`format::MIN_SIZE`] to [`format::MAX_SIZE`]). A map
@@ -58,7 +70,7 @@ impl Writer {
                 "the size asked for is no multiple of 4096 from 256 KiB to 1 GiB",
             )
         })?;
-        let place = trust::Place::find(path)?;
+        let place = trust::Place::find(path, Trusted::Volumes)?;
         create::clean(&place, path)?;
         let failed = |errno| MapError::system("set up the live map", path, errno);
         let mut created = false;
@@ -121,6 +133,17 @@ impl Writer {
     /// How much of it is allocated, in bytes.
     pub fn allocated(&self) -> usize {
         8 * self.extent
+    }
+
+    /// How full the map is.
+    pub fn fill(&self) -> Fill {
+        let free = self.records.free.iter();
+        let free = free.map(|(capacity, units)| units.len() * record_words(*capacity));
+        Fill {
+            used: 8 * (self.records.end - free.sum::<usize>()),
+            entries: self.records.places.len(),
+            buckets: self.geometry.buckets,
+        }
     }
 
     /// Closes the descriptor, so that nobody can truncate the file through this

@@ -135,7 +135,7 @@ impl Head {
 #[derive(Clone, Copy)]
 pub struct Slots<'a> {
     generation: &'a AtomicU64,
-    heads: [&'a [AtomicU64]; 2],
+    heads: [&'a [AtomicU64; SLOT_HEADER_WORDS]; 2],
     bytes: [&'a [AtomicU64]; 2],
 }
 
@@ -151,7 +151,9 @@ impl<'a> Slots<'a> {
     pub fn new(words: &'a [AtomicU64]) -> Option<Self> {
         let (generation, rest) = words.split_first()?;
         let (heads, bytes) = rest.split_at_checked(2 * SLOT_HEADER_WORDS)?;
-        let (first_head, second_head) = heads.split_at_checked(SLOT_HEADER_WORDS)?;
+        let [first_head, second_head] = heads.as_chunks().0 else {
+            return None;
+        };
         let half = bytes.len() / 2;
         let (first, second) = bytes.split_at_checked(half)?;
         Some(Self {
@@ -167,7 +169,7 @@ impl<'a> Slots<'a> {
     }
 
     /// What is published, if the writer leaves it alone for long enough.
-    #[inline]
+    #[inline(always)]
     fn head(&self) -> Result<Head, Miss> {
         for _ in 0..ATTEMPTS {
             let generation = self.generation.load(Ordering::Relaxed);
@@ -176,10 +178,7 @@ impl<'a> Slots<'a> {
                 return Err(Miss::Absent);
             }
             let [state_and_length, this_update, until, checksum] =
-                self.heads[(generation & 1) as usize]
-            else {
-                return Err(Miss::Damaged);
-            };
+                self.heads[(generation & 1) as usize];
             let head = Head {
                 generation,
                 state_and_length: state_and_length.load(Ordering::Relaxed),
@@ -187,23 +186,16 @@ impl<'a> Slots<'a> {
                 until: until.load(Ordering::Relaxed) as i64,
                 checksum: checksum.load(Ordering::Relaxed),
             };
-            if self.still(generation) {
+            if still(self.generation, generation) {
                 return Ok(head);
             }
         }
         Err(Miss::Torn)
     }
 
-    /// Whether all that was read since `generation` was read belongs to it.
-    #[inline]
-    fn still(&self, generation: u64) -> bool {
-        fence(Ordering::Acquire);
-        self.generation.load(Ordering::Relaxed) == generation
-    }
-
     /// Looks for a response that may be sent at the time `now` (seconds since
     /// 1970). The bytes are checked when they are copied.
-    #[inline]
+    #[inline(always)]
     pub fn lookup(&self, key: &Key, now: i64) -> Result<Found<'a>, Miss> {
         let head = self.head()?;
         let withdrawn = match head.state() {
@@ -227,7 +219,8 @@ impl<'a> Slots<'a> {
             return missed(Miss::NotYetValid);
         }
         Ok(Found {
-            slots: *self,
+            generation: self.generation,
+            words: self.bytes[(head.generation & 1) as usize],
             key: *key,
             head,
         })
@@ -330,7 +323,7 @@ impl<'a> Slots<'a> {
         for words in words.chunks(4) {
             sum.absorb(&load_block(words));
         }
-        let intact = self.still(head.generation) && sum.finish() == head.checksum;
+        let intact = still(self.generation, head.generation) && sum.finish() == head.checksum;
         intact.then_some(())?;
         Some(Summary {
             state: head.state()?,
@@ -361,6 +354,13 @@ impl Summary {
         this_update: 0,
         until: 0,
     };
+}
+
+/// Whether all that was read since `generation` was read belongs to it.
+#[inline(always)]
+fn still(word: &AtomicU64, generation: u64) -> bool {
+    fence(Ordering::Acquire);
+    word.load(Ordering::Relaxed) == generation
 }
 
 /// The generation after `current`, with the other slot; never 0.

@@ -1,14 +1,18 @@
 //! What a look-up found, and copying it out: the rest of the reader's half.
 
-use super::{ATTEMPTS, Head, Miss, Slots};
+use super::{ATTEMPTS, Head, Miss, still};
 use crate::Key;
+use crate::atomic::AtomicU64;
 use crate::words::{load_block, load_whole, put_block, put_whole};
 use std::mem::MaybeUninit;
 
 /// A response that may be sent, not yet copied.
 #[derive(Clone, Copy)]
 pub struct Found<'a> {
-    pub(super) slots: Slots<'a>,
+    /// Where its generation stands.
+    pub(super) generation: &'a AtomicU64,
+    /// The slot's words.
+    pub(super) words: &'a [AtomicU64],
     pub(super) key: Key,
     pub(super) head: Head,
 }
@@ -33,13 +37,13 @@ impl Found<'_> {
     /// Copies the response to the start of `buffer`. On an error the buffer holds
     /// anything: [`Miss::Torn`] asks for another lookup, [`Miss::Damaged`] is
     /// final, [`Miss::NoBuffer`] means shorter than [`len`](Self::len).
-    #[inline]
+    #[inline(always)]
     pub fn copy_to(&self, buffer: &mut [MaybeUninit<u8>]) -> Result<(), Miss> {
         let buffer = buffer.get_mut(..self.len()).ok_or(Miss::NoBuffer)?;
-        let words = self.slots.bytes[(self.head.generation & 1) as usize];
         let mut sum = self.head.seeded(&self.key);
         let (blocks, tail) = buffer.as_chunks_mut::<32>();
-        let (whole, rest) = words
+        let (whole, rest) = self
+            .words
             .split_at_checked(4 * blocks.len())
             .ok_or(Miss::Damaged)?;
         for (words, bytes) in whole.as_chunks::<4>().0.iter().zip(blocks) {
@@ -53,13 +57,35 @@ impl Found<'_> {
             sum.absorb(&block);
             put_block(tail, &block);
         }
-        if !self.slots.still(self.head.generation) {
+        if !still(self.generation, self.head.generation) {
             return Err(Miss::Torn);
         }
         if sum.finish() != self.head.checksum {
             return Err(Miss::Damaged);
         }
         Ok(())
+    }
+
+    /// A copy of the response, for whoever need not count instructions. Errors as those of
+    /// [`copy_to`](Self::copy_to).
+    #[cfg(feature = "agent")]
+    pub fn to_vec(&self) -> Result<Vec<u8>, Miss> {
+        let words = self.words.get(..self.len().div_ceil(8));
+        let words = words.ok_or(Miss::Damaged)?;
+        let mut sum = self.head.seeded(&self.key);
+        let mut bytes = Vec::with_capacity(8 * words.len());
+        for words in words.chunks(4) {
+            let block = load_block(words);
+            sum.absorb(&block);
+            let words = block.iter().take(words.len());
+            bytes.extend(words.flat_map(|word| word.to_ne_bytes()));
+        }
+        bytes.truncate(self.len());
+        match still(self.generation, self.head.generation) {
+            false => Err(Miss::Torn),
+            true if sum.finish() != self.head.checksum => Err(Miss::Damaged),
+            true => Ok(bytes),
+        }
     }
 }
 

@@ -6,12 +6,14 @@
 //! user first, then one of each user in turn.
 
 use super::MAX_FILE;
+use crate::map::is_mount_point;
 use crate::{Key, name};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::{CStr, CString};
+use std::fmt;
 use std::io;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::path::Path;
@@ -77,10 +79,31 @@ pub struct Refused {
     /// Its name, with what is not UTF-8 replaced.
     pub name: String,
     /// Why it was not taken.
-    pub why: String,
+    pub why: Why,
     /// Whether it is gone. A directory with something in it cannot be removed; it
     /// stays and does no harm.
     pub removed: bool,
+}
+
+/// Why something was thrown away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// A stable word in snake_case, for metrics.
+    pub cause: &'static str,
+    words: String,
+}
+
+impl Why {
+    fn new(cause: &'static str, words: impl Into<String>) -> Self {
+        let words = words.into();
+        Self { cause, words }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
 }
 
 /// What one look at the spool brought.
@@ -119,7 +142,8 @@ fn der_length(bytes: &[u8]) -> Option<usize> {
 
 impl DropBox {
     /// Opens the spool at `path`, or makes it; its parent directory must exist.
-    /// Sets its mode to 1733. Fails if it is a symbolic link or another user's.
+    /// Sets its mode to 1733. Fails if it is a symbolic link or another user's, unless
+    /// something is mounted there: a volume is taken as whoever mounted it made it.
     pub fn open(path: &Path) -> io::Result<Self> {
         match fs::mkdir(path, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -129,7 +153,9 @@ impl DropBox {
         let directory = fs::open(path, flags, Mode::empty())?;
         let own = rustix::process::geteuid().as_raw();
         let owner = fs::fstat(&directory)?.st_uid;
-        if owner != own {
+        if owner == own {
+            fs::fchmod(&directory, Mode::from_raw_mode(0o1733))?;
+        } else if !is_mount_point(&directory) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 format!(
@@ -138,7 +164,6 @@ impl DropBox {
                 ),
             ));
         }
-        fs::fchmod(&directory, Mode::from_raw_mode(0o1733))?;
         let entries = Dir::read_from(&directory)?;
         Ok(Self {
             directory,
@@ -229,7 +254,10 @@ impl DropBox {
             self.known.remove(&file);
             match self.read(&file) {
                 Ok(Some(taken)) => {
-                    self.remove(&file);
+                    if !self.remove(&file) {
+                        // A volume in which each removes only his own: not to be read again.
+                        self.known.insert(file);
+                    }
                     return Some(Ok(taken));
                 }
                 // It is not there any more.
@@ -267,7 +295,7 @@ impl DropBox {
         Some(turn)
     }
 
-    fn refuse(&self, file: &CStr, why: String) -> Refused {
+    fn refuse(&self, file: &CStr, why: Why) -> Refused {
         Refused {
             name: file.to_string_lossy().into_owned(),
             why,
@@ -290,7 +318,7 @@ impl DropBox {
     }
 
     /// Lets a file wait for its turn; the error says why not.
-    fn look_at(&mut self, file: &CStr, said: Option<u32>, at: Instant) -> Result<(), String> {
+    fn look_at(&mut self, file: &CStr, said: Option<u32>, at: Instant) -> Result<(), Why> {
         let stat = match self.stat(file) {
             Err(Errno::NOENT) => return Ok(()),
             stat => stat.map_err(told)?,
@@ -300,16 +328,16 @@ impl DropBox {
         if file.to_bytes().starts_with(b".") {
             return self.look_at_unfinished(&stat, at);
         }
-        let said = said.ok_or("its name is not <SHA-256>.<uid>.<random>")?;
-        if said != uid {
-            return Err(format!("its name says user {said}, but user {uid} owns it"));
-        }
+        // Who the owner is, the file system tells: in a user namespace a process knows itself
+        // by another number.
+        said.ok_or_else(|| Why::new("name", "its name is not <SHA-256>.<uid>.<random>"))?;
         if !(1..=MAX_FILE as i64).contains(&stat.st_size) {
             return Err(wrong_size());
         }
         let waits = self.waiting.get(&uid).map_or(0, VecDeque::len);
         if !self.is_privileged(uid) && (waits >= PER_USER || self.known.len() >= WAITING) {
-            return Err(format!("user {uid} leaves too many"));
+            let words = format!("user {uid} leaves too many");
+            return Err(Why::new("too_many", words));
         }
         self.waiting.entry(uid).or_default().push_back(file.into());
         self.known.insert(file.into());
@@ -317,7 +345,7 @@ impl DropBox {
     }
 
     /// An error is a reason to throw it away.
-    fn look_at_unfinished(&mut self, stat: &Stat, at: Instant) -> Result<(), String> {
+    fn look_at_unfinished(&mut self, stat: &Stat, at: Instant) -> Result<(), Why> {
         let uid = stat.st_uid;
         if stat.st_size > MAX_FILE as i64 {
             return Err(wrong_size());
@@ -328,7 +356,7 @@ impl DropBox {
             seen.is_there = true;
             let age = at.saturating_duration_since(seen.since);
             if age >= UNFINISHED {
-                return Err("it was never finished".into());
+                return Err(Why::new("unfinished", "it was never finished"));
             }
             return Ok(());
         }
@@ -336,7 +364,8 @@ impl DropBox {
         let are_too_many =
             of_user.count() >= UNFINISHED_PER_USER || self.unfinished.len() >= UNFINISHED_IN_ALL;
         if !self.is_privileged(uid) && are_too_many {
-            return Err(format!("user {uid} leaves too many unfinished"));
+            let words = format!("user {uid} leaves too many unfinished");
+            return Err(Why::new("too_many", words));
         }
         let new = Unfinished {
             uid,
@@ -348,8 +377,8 @@ impl DropBox {
     }
 
     /// None if it is not there any more.
-    fn read(&self, file: &CStr) -> Result<Option<Taken>, String> {
-        let Some((key, uid)) = file.to_str().ok().and_then(parse) else {
+    fn read(&self, file: &CStr) -> Result<Option<Taken>, Why> {
+        let Some((key, _)) = file.to_str().ok().and_then(parse) else {
             return Ok(None);
         };
         // Never waits: not for a fifo, not for the holder of a lease. Looked at by name
@@ -362,36 +391,33 @@ impl DropBox {
         };
         let stat = fs::fstat(&opened).map_err(told)?;
         check(&stat)?;
-        if stat.st_uid != uid {
-            let owner = stat.st_uid;
-            return Err(format!(
-                "its name says user {uid}, but user {owner} owns it"
-            ));
-        }
         // One byte more than is allowed, to see whether there is one.
-        let bytes = crate::io::read_up_to(opened.as_fd(), MAX_FILE + 1).map_err(told)?;
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        let bytes = crate::io::read_up_to(opened.as_fd(), size, MAX_FILE + 1).map_err(told)?;
         if bytes.is_empty() || bytes.len() > MAX_FILE {
             return Err(wrong_size());
         }
+        let uid = stat.st_uid;
         Ok(Some(Taken { key, uid, bytes }))
     }
 }
 
-fn wrong_size() -> String {
-    format!("it does not have from 1 to {MAX_FILE} bytes")
+fn wrong_size() -> Why {
+    let words = format!("it does not have from 1 to {MAX_FILE} bytes");
+    Why::new("size", words)
 }
 
-fn told(errno: Errno) -> String {
-    io::Error::from(errno).to_string()
+fn told(errno: Errno) -> Why {
+    Why::new("unreadable", io::Error::from(errno).to_string())
 }
 
 /// Whether it is a file of which nobody else has a name.
-fn check(stat: &Stat) -> Result<(), String> {
+fn check(stat: &Stat) -> Result<(), Why> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err("it is not a regular file".into());
+        return Err(Why::new("not_regular", "it is not a regular file"));
     }
     if stat.st_nlink != 1 {
-        return Err("it has more than one link".into());
+        return Err(Why::new("linked", "it has more than one link"));
     }
     Ok(())
 }

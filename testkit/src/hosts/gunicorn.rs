@@ -1,7 +1,7 @@
 //! gunicorn: an arbiter that forks workers; each makes a context for every connection.
 
 use super::{Host, installed};
-use crate::directory::Directory;
+use crate::directory::{Directory, set_mode};
 use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;
@@ -21,6 +21,10 @@ impl Host for Gunicorn {
         let gunicorn = installed(&["/usr/bin/gunicorn"], "gunicorn");
         let directory = Directory::new();
         directory.write("application.py", APPLICATION);
+        // Where it makes a socket for its own tool, from 25 on.
+        let home = directory.join("home");
+        std::fs::create_dir(&home).expect("a directory can be made");
+        set_mode(&home, 0o1777);
         let mut server = Program::start_on_free_port(|port| {
             let program = Program::new(&gunicorn)
                 .args(["--bind", &format!("127.0.0.1:{port}"), "--workers", "2"])
@@ -34,6 +38,7 @@ impl Host for Gunicorn {
                 .arg(site.path("key.pem"))
                 .arg("application")
                 .env("PYTHONDONTWRITEBYTECODE", "1")
+                .env("HOME", &home)
                 .user("nobody");
             shim.apply(program)
         });

@@ -17,6 +17,8 @@ for pair in sys.argv[3:]:
 manner, _, file = sys.argv[1].partition(':')
 if manner == 'cafile':
     context.load_verify_locations(file)
+elif manner == 'capath':
+    context.load_verify_locations(capath=file)
 elif manner == 'cadata':
     context.load_verify_locations(cadata=open(file).read())
 elif manner == 'default':
@@ -33,6 +35,7 @@ server.serve_forever()
 enum Ca {
     Nothing,
     File(String),
+    Directory(String),
     Data(String),
     Default,
 }
@@ -72,6 +75,12 @@ impl Python {
         self
     }
 
+    /// Tells the context's store of a directory of the site with CA files by their hash.
+    pub fn verify_directory(mut self, directory: &str) -> Self {
+        self.ca = Ca::Directory(directory.to_owned());
+        self
+    }
+
     /// Reads a CA file of the site itself and puts what it says into the context's store.
     pub fn verify_data(mut self, ca_file: &str) -> Self {
         self.ca = Ca::Data(ca_file.to_owned());
@@ -105,6 +114,7 @@ impl Host for Python {
         let ca = match &self.ca {
             Ca::Nothing => String::new(),
             Ca::File(name) => format!("cafile:{}", path(name)),
+            Ca::Directory(name) => format!("capath:{}", path(name)),
             Ca::Data(name) => format!("cadata:{}", path(name)),
             Ca::Default => "default:".to_owned(),
         };

@@ -56,6 +56,11 @@ impl OpensslResponder {
         format!("http://127.0.0.1:{}/", self.server.port())
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
     /// Replaces what it knows. It looks at its index again before the next
     /// request.
     pub fn set_index(&self, index: &[(&Identity, Status)]) {

@@ -1,0 +1,198 @@
+//! The main thread's part of what a fleet shares (`fleet`): what is due goes there first,
+//! and what comes from there is acted upon as an answer of a responder is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use staplegun_store::Key;
+
+use super::clock;
+use super::daemon::Daemon;
+use super::decision::{Decision, after_success};
+use super::outcome::Origin;
+use super::pool::Pool;
+use super::roster::Watched;
+use crate::fetch::{Question, Staple};
+use crate::fleet::{Due, Outcome, Rank, Seen, Word, believed, count, own};
+
+impl Daemon {
+    /// Asks the responder, or the fleet whether it is to be asked; `at_once`: the operator
+    /// wants it asked.
+    pub(super) fn ask(&self, responder: String, question: Question, at_once: bool, pool: &Pool) {
+        let watched = self.roster.get(&question.subject.key());
+        let (Some(fleet), Some(watched)) = (&self.fleet, watched) else {
+            pool.add(&responder, question);
+            return;
+        };
+        let now = clock::now();
+        let known = watched.known.as_ref();
+        fleet.due(Due {
+            responder,
+            question,
+            known: rank(watched),
+            is_stapled: known.is_some_and(|known| !known.is_good() || known.is_fresh(now)),
+            asks_itself: watched.share.asks_itself || at_once,
+            same_for: known.map_or(Duration::ZERO, |known| believed(known.validity, now)),
+        });
+    }
+
+    /// The fleet's thread says something.
+    pub(super) fn heard(&mut self, word: Word, pool: &Pool) {
+        match word {
+            Word::Ask {
+                responder,
+                question,
+            } => pool.add(&responder, question),
+            Word::Took {
+                key,
+                staple,
+                is_over,
+            } => self.took(&key, staple, is_over),
+            Word::Postpone(key, wait) => {
+                self.roster.end(&key);
+                self.schedule(&key, wait);
+            }
+            Word::Nothing(key, why) => {
+                self.roster.end(&key);
+                self.failed(&key, None, "fleet", why, None);
+            }
+            Word::Noticed(noticed) => {
+                let is_newer = |(key, new): &(Key, Rank)| {
+                    let watched = self.roster.get(key)?;
+                    (Some(*new) > rank(watched)).then(|| self.seen(watched))
+                };
+                self.look(noticed.iter().filter_map(is_newer).collect());
+            }
+            Word::Connected => {
+                self.look(self.roster.iter().map(|(_, it)| self.seen(it)).collect());
+            }
+            Word::Lacks(key) => {
+                let now = clock::now();
+                let known = self.roster.get(&key).and_then(|it| it.known.as_ref());
+                if let Some(known) = known.filter(|known| !known.is_good() || known.is_fresh(now)) {
+                    self.share(&key, known, None);
+                }
+            }
+        }
+    }
+
+    fn seen(&self, watched: &Watched) -> Seen {
+        Seen {
+            subject: Arc::clone(&watched.subject),
+            manner: Arc::clone(&self.manner),
+            known: rank(watched),
+        }
+    }
+
+    fn look(&self, seen: Vec<Seen>) {
+        if let Some(fleet) = self.fleet.as_ref().filter(|_| !seen.is_empty()) {
+            fleet.look(seen);
+        }
+    }
+
+    fn took(&mut self, key: &Key, staple: Staple, is_over: bool) {
+        if is_over {
+            self.roster.end(key);
+        }
+        let decision = match self.accept(key, staple, Origin::Fleet) {
+            Ok(decision) => decision,
+            Err(full) => {
+                self.failed(key, None, "map", &full.to_string(), None);
+                return;
+            }
+        };
+        let (now, limits) = (clock::now(), self.settings.limits());
+        let of = self.settings.fleet.own_question;
+        let Some(watched) = self.roster.get_mut(key) else {
+            return;
+        };
+        let is_news = matches!(decision, Decision::Staple | Decision::Withdraw);
+        watched.at_once = false;
+        if is_news {
+            self.fleet
+                .as_ref()
+                .inspect(|fleet| count(&fleet.counters.taken));
+            watched.share.took(of, clock::random());
+            watched.notes.failures = 0;
+            watched.notes.last_success = Some(now);
+            watched.stale = 0;
+        } else if !is_over {
+            return;
+        }
+        let Some(known) = &watched.known else {
+            return;
+        };
+        let random = clock::random();
+        let usual = after_success(known, watched.stale, now, None, &limits, random);
+        let is_past_belief = known.is_good() && believed(known.validity, now).is_zero();
+        let delay = match is_news {
+            // However many old ones somebody has kept: by then the responder is asked.
+            true if is_past_belief => Duration::ZERO,
+            true if watched.share.asks_itself => own(known.validity, now, random).min(usual),
+            _ => usual,
+        };
+        self.schedule(key, delay);
+    }
+
+    /// Lets the fleet have what is in use here from now on.
+    pub(super) fn share_known(&self, key: &Key) {
+        let known = self.roster.get(key).and_then(|it| it.known.as_ref());
+        if let Some(known) = known.filter(|known| !known.der.is_empty()) {
+            self.share(key, known, None);
+        }
+    }
+
+    /// Lets the fleet have what is in use here; nothing newer for `same_for`, if that is
+    /// what the responder said.
+    pub(super) fn share(&self, key: &Key, staple: &Staple, same_for: Option<Duration>) {
+        let Some(fleet) = &self.fleet else {
+            return;
+        };
+        let outcome = match staple.der.is_empty() {
+            // Evidence that was lost.
+            true => Outcome::Failure(same_for.unwrap_or_default()),
+            false => Outcome::Response {
+                rank: Rank::of(&staple.judged()),
+                der: staple.der.clone(),
+                same_for,
+            },
+        };
+        fleet.result(key, outcome);
+    }
+
+    /// The responder was asked and gave something that counts, after which `delay` follows.
+    pub(super) fn asked_itself(&mut self, key: &Key, decision: Decision, delay: Duration) {
+        if self.fleet.is_none() {
+            return;
+        }
+        let of = self.settings.fleet.own_question;
+        if let Some(watched) = self.roster.get_mut(key) {
+            watched.share.asked(of);
+        }
+        let known = self.roster.get(key).and_then(|it| it.known.as_ref());
+        if let (Decision::Keep(_), Some(known)) = (decision, known) {
+            self.share(key, known, Some(delay));
+        }
+    }
+
+    /// The responder was asked in vain, and is asked again after `delay`.
+    pub(super) fn asked_in_vain(&self, key: &Key, delay: Duration) {
+        if let Some(fleet) = &self.fleet {
+            fleet.result(key, Outcome::Failure(delay));
+        }
+    }
+
+    /// Nobody looks after that certificate any more.
+    pub(super) fn forget_in_fleet(&self, key: &Key) {
+        if let Some(fleet) = &self.fleet {
+            fleet.forget(key);
+        }
+    }
+}
+
+fn rank(watched: &Watched) -> Option<Rank> {
+    watched
+        .known
+        .as_ref()
+        .map(|known| Rank::of(&known.judged()))
+}

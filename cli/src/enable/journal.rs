@@ -1,0 +1,304 @@
+//! Carries steps out, and takes them back: what `enable` cannot finish it leaves as it found it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use staplegun_store::files::{Lasting, PUBLIC, behind_links, replace_for};
+use staplegun_store::layout::Layout;
+
+use crate::naming;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write a file.
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// All that is to be in it.
+        text: String,
+        /// What of that is new, for people.
+        shown: String,
+    },
+    /// Remove a file, and its directory if that is empty then.
+    Remove(PathBuf),
+    /// Run a program.
+    Run {
+        /// Its name and arguments.
+        words: Vec<String>,
+        /// The file that it changes.
+        changes: Option<PathBuf>,
+    },
+    /// Name certificates to the agent.
+    Name(Vec<PathBuf>),
+    /// Name them no more.
+    Forget(Vec<PathBuf>),
+}
+
+/// What was done, and how it was before.
+#[derive(Debug, Default)]
+pub struct Journal(Vec<Done>);
+
+#[derive(Debug)]
+enum Done {
+    File(PathBuf, Option<Before>),
+    Directory(PathBuf),
+    Ran(Vec<String>),
+    Named(Vec<PathBuf>),
+    Forgotten(Vec<PathBuf>),
+}
+
+#[derive(Debug)]
+struct Before {
+    bytes: Vec<u8>,
+    mode: u32,
+    owner: (u32, u32),
+}
+
+impl Before {
+    fn of(path: &Path) -> io::Result<Option<Self>> {
+        let about = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            about => about?,
+        };
+        Ok(Some(Self {
+            bytes: fs::read(path)?,
+            mode: about.mode() & 0o7777,
+            owner: (about.uid(), about.gid()),
+        }))
+    }
+}
+
+impl Journal {
+    /// Does it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be done: then it is not, and what was done before still is.
+    pub fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Write { path, text, .. } => self.write(path, text).with_context(|| cannot(path)),
+            Step::Remove(path) => self.remove(path).with_context(|| cannot(path)),
+            Step::Run { words, changes } => {
+                if let Some(path) = changes {
+                    let before = Before::of(path).with_context(|| cannot(path))?;
+                    self.0.push(Done::File(path.clone(), before));
+                } else {
+                    self.0.push(Done::Ran(words.clone()));
+                }
+                run(words).map(drop)
+            }
+            Step::Name(paths) => {
+                naming::add_files(&Layout::system(), paths)?;
+                self.0.push(Done::Named(paths.clone()));
+                Ok(())
+            }
+            Step::Forget(paths) => {
+                naming::remove(&Layout::system(), paths)?;
+                self.0.push(Done::Forgotten(paths.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        let before = Before::of(path)?;
+        if let Some(directory) = path.parent()
+            && !directory.exists()
+        {
+            fs::create_dir(directory)?;
+            self.0.push(Done::Directory(directory.to_owned()));
+        }
+        let (mode, owner) = before
+            .as_ref()
+            .map_or((PUBLIC, None), |before| (before.mode, Some(before.owner)));
+        replace_for(
+            &behind_links(path),
+            text.as_bytes(),
+            mode,
+            owner,
+            Lasting::OnDisk,
+        )?;
+        self.0.push(Done::File(path.to_owned(), before));
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        let before = Before::of(path)?;
+        if before.is_none() {
+            return Ok(());
+        }
+        fs::remove_file(path)?;
+        self.0.push(Done::File(path.to_owned(), before));
+        // Where there is something else in it, it stays.
+        let _ = path.parent().map(fs::remove_dir);
+        Ok(())
+    }
+
+    /// Whether anything was done.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts everything back, the last thing first. What cannot be put back is told, and the rest
+    /// is all the same.
+    pub fn take_back(self) -> Vec<anyhow::Error> {
+        let mut failed = Vec::new();
+        // A program that reads a file does so when the file is as it was.
+        let (ran, done): (Vec<Done>, Vec<Done>) = self
+            .0
+            .into_iter()
+            .partition(|done| matches!(done, Done::Ran(_)));
+        for done in done.into_iter().rev().chain(ran) {
+            failed.extend(done.take_back().err());
+        }
+        failed
+    }
+}
+
+impl Done {
+    fn take_back(self) -> Result<()> {
+        match self {
+            Self::File(path, Some(before)) => {
+                if let Some(directory) = path.parent() {
+                    fs::create_dir_all(directory).with_context(|| cannot(directory))?;
+                }
+                let Before { bytes, mode, owner } = before;
+                let there = behind_links(&path);
+                replace_for(&there, &bytes, mode, Some(owner), Lasting::OnDisk)
+                    .with_context(|| cannot(&path))
+            }
+            Self::File(path, None) => match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed.with_context(|| cannot(&path)),
+            },
+            Self::Directory(path) => {
+                let _ = fs::remove_dir(path);
+                Ok(())
+            }
+            Self::Ran(words) => run(&words).map(drop),
+            Self::Named(paths) => naming::remove(&Layout::system(), &paths),
+            Self::Forgotten(paths) => naming::add_files(&Layout::system(), &paths),
+        }
+    }
+}
+
+fn cannot(path: &Path) -> String {
+    format!("cannot change {}", path.display())
+}
+
+/// Runs a program; what it prints.
+///
+/// # Errors
+///
+/// If it cannot be run, or what it says if it fails.
+pub fn run(words: &[String]) -> Result<String> {
+    let (name, arguments) = words.split_first().context("no program")?;
+    let output = Command::new(name)
+        .args(arguments)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` failed: {}", words.join(" "), said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What stands in a file; none if there is none.
+///
+/// # Errors
+///
+/// If it cannot be read, or is not text.
+pub fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text
+            .map(Some)
+            .with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("staplegun-{name}.{}", std::process::id()));
+        fs::create_dir(&path).expect("it can be made");
+        path
+    }
+
+    fn write(path: &Path, text: &str) -> Step {
+        Step::Write {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            shown: String::new(),
+        }
+    }
+
+    #[test]
+    fn all_is_as_it_was_once_it_is_taken_back() {
+        let directory = directory("journal");
+        let (old, gone, new) = (
+            directory.join("old"),
+            directory.join("gone.d/gone"),
+            directory.join("new.d/new"),
+        );
+        fs::write(&old, "1").expect("it can be written");
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o640)).expect("it is ours");
+        fs::create_dir(directory.join("gone.d")).expect("it can be made");
+        fs::write(&gone, "2").expect("it can be written");
+        let link = directory.join("link");
+        std::os::unix::fs::symlink("old", &link).expect("it can be made");
+        let mut journal = Journal::default();
+        let steps = [
+            write(&link, "3"),
+            write(&old, "4"),
+            Step::Remove(gone.clone()),
+            write(&new, "5"),
+        ];
+        for step in steps {
+            journal.step(&step).expect("it can be done");
+        }
+        let mode = |path: &Path| fs::metadata(path).map(|about| about.mode() & 0o777);
+        assert_eq!(fs::read_to_string(&link).ok().as_deref(), Some("4"));
+        assert_eq!(mode(&old).ok(), Some(0o640));
+        assert!(!directory.join("gone.d").exists() && new.exists());
+        assert!(journal.take_back().is_empty());
+        assert_eq!(fs::read_to_string(&old).ok().as_deref(), Some("1"));
+        assert_eq!(mode(&old).ok(), Some(0o640));
+        assert_eq!(fs::read_to_string(&gone).ok().as_deref(), Some("2"));
+        assert!(!directory.join("new.d").exists());
+        assert_eq!(fs::read_link(&link).ok(), Some("old".into()));
+        fs::remove_dir_all(&directory).expect("it is ours");
+    }
+
+    #[test]
+    fn what_a_program_changed_before_it_failed_is_taken_back() {
+        let directory = directory("failing");
+        let file = directory.join("file");
+        fs::write(&file, "1").expect("it can be written");
+        let mut journal = Journal::default();
+        let words = ["sh", "-c", "echo 2 >\"$0\"; echo no >&2; exit 1"].map(str::to_owned);
+        let step = Step::Run {
+            words: words
+                .into_iter()
+                .chain([file.display().to_string()])
+                .collect(),
+            changes: Some(file.clone()),
+        };
+        let error = journal.step(&step).expect_err("it fails").to_string();
+        assert!(error.ends_with("failed: no"), "{error}");
+        assert!(journal.take_back().is_empty());
+        assert_eq!(fs::read_to_string(&file).ok().as_deref(), Some("1"));
+        fs::remove_dir_all(&directory).expect("it is ours");
+    }
+}

@@ -1,0 +1,402 @@
+//! What follows from what was seen: how each certificate and program stands, why, and the
+//! one thing to do next.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use staplegun_ocsp::{Certificate, Unstapled};
+use staplegun_store::name;
+
+use super::group::{Group, Key, Machine};
+use super::known::Known;
+use super::next;
+use super::row::{Reach, Row, Shown, Silent, Status, Why};
+use super::{Ask, Prospect};
+use crate::agent::now;
+use crate::check::carried::Carriers;
+use crate::check::elf::Image;
+use crate::check::finding::{Effect, Finding};
+use crate::check::process::{examine_seen, libc};
+use crate::library;
+use crate::machine::process::{Keeper, Process};
+use crate::machine::served::{Certified, Door, Served};
+use crate::machine::tls::Tls;
+use crate::probe::Answer;
+use crate::status::read::State;
+
+/// What was seen of a group's ports.
+pub type Seen = Vec<(Door, Served)>;
+
+/// Decides by all that is known.
+#[derive(Debug)]
+pub struct Decider<'a> {
+    /// What the agent's store says.
+    pub known: &'a Known,
+    /// What runs.
+    pub machine: &'a Machine,
+    /// The library that the operator named.
+    pub lib: Option<&'a Path>,
+    /// Tells what enabling a unit would come to.
+    pub prospect: Ask,
+    /// What is known of files.
+    pub carriers: &'a Carriers,
+}
+
+/// How the library stands to a group.
+struct Standing {
+    reach: Reach,
+    /// What stands in its way.
+    against: Option<Finding>,
+    /// The client policy that its processes were started with.
+    policy: Option<String>,
+    /// Whether that lets connections pass unchecked: a process of this number does.
+    unchecked: Option<u32>,
+    /// Whether one of its processes has the live map of this store.
+    has_map: bool,
+    /// Whether one of its processes reads the agent's files.
+    reads_files: bool,
+    /// Whether the library's file was replaced since one of them was started.
+    is_replaced: bool,
+}
+
+impl Decider<'_> {
+    /// The rows, and the ports that show nothing.
+    pub fn rows(&self, mut served: HashMap<Key, Seen>) -> (Vec<Row>, Vec<Silent>) {
+        let (mut rows, mut silent) = (Vec::new(), Vec::new());
+        for (key, group) in &self.machine.groups {
+            let seen = served.remove(key).unwrap_or_default();
+            let found = self.group(group, seen, &mut silent);
+            rows.extend(found);
+        }
+        next::merge(&mut rows);
+        (rows, silent)
+    }
+
+    /// The rows of one group.
+    fn group(&self, group: &Group, seen: Seen, silent: &mut Vec<Silent>) -> Vec<Row> {
+        let standing = self.standing(group);
+        let mut rows: Vec<Row> = Vec::new();
+        for (door, served) in seen {
+            let shown = Shown {
+                address: door.address,
+                protocol: door.protocol.to_string(),
+            };
+            let mut row = match served {
+                Served::Certificate(certified) => self.certified(group, &standing, &certified),
+                Served::Refused(reason) => {
+                    let next = format!("staplegun probe {} --servername NAME", door.address);
+                    Row::of(group, Status::NoHandshake).because("no_handshake", reason, next, false)
+                }
+                Served::NoTls(reason) => {
+                    silent.push(Silent::new(group, door.address, Why::NoTls).because(reason));
+                    continue;
+                }
+                Served::NoAnswer(reason) => {
+                    silent.push(Silent::new(group, door.address, Why::NoAnswer).because(reason));
+                    continue;
+                }
+            };
+            let same = rows.iter_mut().find(|known| {
+                known.sha256 == row.sha256 && known.status == row.status && known.cause == row.cause
+            });
+            match same {
+                Some(known) => known.ports.push(shown),
+                None => {
+                    row.ports.push(shown);
+                    rows.push(row);
+                }
+            }
+        }
+        if rows.is_empty() && !group.tls.is_empty() {
+            rows.push(without_certificate(group));
+        }
+        rows.extend(unchecked(group, &standing));
+        for row in &mut rows {
+            row.library = standing.reach;
+            row.client_policy.clone_from(&standing.policy);
+        }
+        rows
+    }
+
+    fn standing(&self, group: &Group) -> Standing {
+        let with = self.machine.processes(&group.with_library);
+        let without = self.machine.processes(&group.without_library);
+        let with: Vec<&Process> = with.collect();
+        let without: Vec<&Process> = without.collect();
+        let map = self.known.layout().map();
+        let has_map = with.iter().any(|process| process.seen.map() == Some(&map));
+        let policy = |process: &&Process| {
+            let policy = process.seen.variable(b"STAPLEGUN_CLIENT")?;
+            let known = ["report", "verify", "require"];
+            let mut known = known.into_iter();
+            known.find(|known| known.as_bytes() == policy)
+        };
+        let all = || with.iter().chain(&without);
+        let strict = |process: &&&Process| matches!(policy(process), Some("verify" | "require"));
+        let lets_pass = |process: &&&Process| {
+            process.seen.library().is_none() || !process.seen.unreached(self.carriers).is_empty()
+        };
+        let is_hidden = |process: &&&Process| process.seen.variable(b"LD_PRELOAD").is_none();
+        let in_force = all().find_map(policy).map(str::to_owned);
+        let mut standing = Standing {
+            reach: match (with.is_empty(), without.is_empty()) {
+                (false, true) => Reach::Loaded,
+                (false, false) => Reach::Partly,
+                (true, false) => Reach::Reachable,
+                (true, true) if group.tls.is_empty() => Reach::Unknown,
+                // It does not run yet.
+                (true, true) if group.tls.iter().any(Tls::is_shared_openssl) => Reach::Reachable,
+                (true, true) => Reach::Unreachable,
+            },
+            against: None,
+            // It has overwritten its environment.
+            policy: in_force.or_else(|| {
+                with.iter().find(is_hidden)?;
+                next::policy_of_unit(group)
+            }),
+            unchecked: all()
+                .filter(strict)
+                .find(lets_pass)
+                .map(|process| process.pid),
+            has_map,
+            reads_files: with
+                .iter()
+                .any(|process| process.seen.node(self.carriers) == Some(true)),
+            is_replaced: with.iter().any(|process| {
+                let library = process.seen.library();
+                library.is_some_and(|path| path.to_string_lossy().ends_with(" (deleted)"))
+            }),
+        };
+        match standing.reach {
+            Reach::Reachable => standing.against = without.first().and_then(|it| self.against(it)),
+            Reach::Unreachable => standing.against = group.tls.iter().next().map(next::other_tls),
+            Reach::Loaded | Reach::Partly | Reach::Unknown => {}
+        }
+        if standing.against.is_some() {
+            standing.reach = Reach::Unreachable;
+        }
+        standing
+    }
+
+    /// What keeps the library out of a process that has a shared OpenSSL.
+    fn against(&self, process: &Process) -> Option<Finding> {
+        const LASTING: [&str; 6] = [
+            "secure_execution",
+            "not_executable",
+            "other_machine",
+            "other_libc",
+            "static",
+            "no_linker",
+        ];
+        let library = library::find_for(self.lib, libc(process.pid)).ok()?;
+        let shim = Image::read(&library).ok()?;
+        let examined = examine_seen(&process.seen, &shim, self.carriers);
+        let mut findings = examined.findings.into_iter();
+        findings.find(|it| it.effect == Effect::Prevents && LASTING.contains(&it.cause))
+    }
+
+    /// The row of a certificate that a port shows.
+    fn certified(&self, group: &Group, standing: &Standing, it: &Certified) -> Row {
+        let outcome = &it.outcome;
+        let reason = outcome.reason.clone().unwrap_or_default();
+        let cause = outcome.cause.unwrap_or_default();
+        let row = |status| Row::of(group, status);
+        let mut row = match outcome.answer {
+            Answer::Good if standing.has_map && self.known.agent_running == Some(false) => {
+                row(Status::Stapled).because(
+                    "no_agent",
+                    "the agent that would renew it does not run",
+                    next::agent(self.known.layout()),
+                    true,
+                )
+            }
+            Answer::Good if standing.is_replaced => row(Status::Stapled).because(
+                "replaced",
+                "the library was replaced since it was started; the new one comes with",
+                next::restart(group),
+                false,
+            ),
+            Answer::Good => row(Status::Stapled),
+            Answer::EndsSoon => {
+                row(Status::EndsSoon).because(cause, reason, "staplegun status", true)
+            }
+            Answer::Bad if cause == "revoked" => {
+                row(Status::Revoked).because(cause, reason, next::REPLACE, true)
+            }
+            Answer::Bad => row(Status::Bad).because(
+                cause,
+                reason,
+                next::bad(group, standing.reach, cause),
+                true,
+            ),
+            Answer::NotStapled | Answer::Untrusted => self.unstapled(group, standing, &it.leaf),
+        };
+        let known = self.known.of(&it.leaf.sha256());
+        let named = it.leaf.responders().first().cloned();
+        row.certificate = Some(it.leaf.display_subject());
+        row.sha256 = Some(name::of_key(&it.leaf.sha256()));
+        row.responder = known.and_then(|one| one.responder.clone()).or(named);
+        let stapled = outcome.chain.iter().filter(|link| link.stapled).count();
+        row.chain_stapled = (!outcome.chain.is_empty()).then_some(stapled);
+        row.until = it
+            .until
+            .filter(|_| matches!(row.status, Status::Stapled | Status::EndsSoon));
+        row
+    }
+
+    /// The row of a certificate that is not stapled.
+    fn unstapled(&self, group: &Group, standing: &Standing, leaf: &Certificate) -> Row {
+        let known = self.known.of(&leaf.sha256());
+        if let Some(one) = known.filter(|one| one.status == State::Revoked) {
+            let reason = one.sentence.clone().unwrap_or_default();
+            let row = Row::of(group, Status::Revoked);
+            return row.because("revoked", reason, next::REPLACE, true);
+        }
+        let has_responder =
+            !leaf.responders().is_empty() || known.is_some_and(|one| one.responder.is_some());
+        if let Some(why) = Unstapled::of(leaf, has_responder, now()) {
+            let status = match why.needs_operator() {
+                true => Status::NotStapled,
+                false => Status::NothingToStaple,
+            };
+            let next = next::of_itself(why.cause(), None);
+            return Row::of(group, status).because(
+                why.cause(),
+                why.to_string(),
+                next,
+                why.needs_operator(),
+            );
+        }
+        let row = Row::of(group, Status::NotStapled);
+        let say = |cause: &str, reason: &str, next: String| {
+            row.clone().because(cause, reason, next, true)
+        };
+        match standing.reach {
+            Reach::Unknown => say(
+                "not_seen",
+                "who listens there cannot be seen by this user, or has ended",
+                next::AS_ROOT.to_owned(),
+            ),
+            Reach::Reachable | Reach::Unreachable => {
+                self.without_library(group, standing.against.as_ref(), row)
+            }
+            Reach::Partly => say(
+                "partly_loaded",
+                "some of its processes run without the library",
+                next::restart(group),
+            ),
+            Reach::Loaded => self.loaded(group, standing, leaf, row),
+        }
+    }
+
+    /// The library is not in it, and nothing is stapled.
+    fn without_library(&self, group: &Group, against: Option<&Finding>, row: Row) -> Row {
+        // A unit may start it otherwise than it is started now.
+        let lasts = |it: &Finding| !["secure_execution", "not_executable"].contains(&it.cause);
+        let prospect = match &group.keeper {
+            Keeper::Unit(name) if against.is_none_or(|it| !lasts(it)) => {
+                Some((self.prospect)(name, self.lib))
+            }
+            _ => None,
+        };
+        let row = |cause: &str, reason: &str, next: String| row.because(cause, reason, next, true);
+        match (prospect, against) {
+            (Some(Prospect::Enabled), _) => row(
+                "not_restarted",
+                "it was enabled, and started before",
+                next::restart(group),
+            ),
+            (Some(Prospect::Cannot(why)), _) => {
+                let next = format!("{}, which tells what is in its way", next::enable(group));
+                row("cannot_enable", &why, next)
+            }
+            (Some(Prospect::Possible), _) | (None, None) => row(
+                "not_loaded",
+                "the library is not in it",
+                next::enable(group),
+            ),
+            (None, Some(it)) => {
+                let advice = it.advice.clone();
+                row(
+                    it.cause,
+                    &it.text,
+                    advice.unwrap_or_else(|| next::check(group)),
+                )
+            }
+        }
+    }
+
+    /// The library is in it, and nothing is stapled.
+    fn loaded(&self, group: &Group, standing: &Standing, leaf: &Certificate, row: Row) -> Row {
+        let say = |cause: &str, reason: &str, next: String| {
+            row.clone().because(cause, reason, next, true)
+        };
+        if self.known.agent_running == Some(false) {
+            return say(
+                "no_agent",
+                "the library is in it, and no agent runs that would fetch its response",
+                next::agent(self.known.layout()),
+            );
+        }
+        if let Some(why) = &self.known.unreadable {
+            return say("store_unreadable", why, next::AS_ROOT.to_owned());
+        }
+        match self.known.of(&leaf.sha256()) {
+            Some(one) if one.status != State::Stapled => {
+                let cause = one.cause.clone().unwrap_or_default();
+                let next = next::of_itself(&cause, one.path.as_deref());
+                let reason = one.sentence.clone().unwrap_or_default();
+                row.clone().because(cause, reason, next, one.needs_operator)
+            }
+            Some(_) if standing.reads_files => say(
+                "no_live_file",
+                "it reads the file that the agent shows, and finds none",
+                "set live-files = true in agent.toml, and: systemctl reload staplegun".to_owned(),
+            ),
+            _ if !standing.has_map && !standing.reads_files => say(
+                "no_live_map",
+                "the library is in it, and it has no live map of this store: it was started \
+                 before there was one, or may not read it",
+                next::restart(group),
+            ),
+            Some(_) => say(
+                "kept_back",
+                "its response is in the live map that it has, and does not come out of it",
+                next::check(group),
+            ),
+            None => say(
+                "agent_not_told",
+                "the agent does not know of its certificate",
+                "staplegun add FILE, with the file of its certificate".to_owned(),
+            ),
+        }
+    }
+}
+
+/// The row of a group that shows no certificate.
+fn without_certificate(group: &Group) -> Row {
+    if group.is_elsewhere {
+        let pid = group.pids.first().copied().unwrap_or_default();
+        let row = Row::of(group, Status::OtherNetwork);
+        let reason = "its network is not this one, so that its ports are not seen";
+        let next = format!("nsenter --target {pid} --net staplegun scan");
+        return row.because("other_network", reason, next, false);
+    }
+    match group.ports.is_empty() {
+        true => Row::of(group, Status::NoPort),
+        false => Row::of(group, Status::NoTls),
+    }
+}
+
+/// The row of a client policy that lets connections pass.
+fn unchecked(group: &Group, standing: &Standing) -> Option<Row> {
+    let pid = standing.unchecked?;
+    let policy = standing.policy.as_deref().unwrap_or_default();
+    let reason = format!(
+        "process {pid} was started with STAPLEGUN_CLIENT={policy}, and connections of it pass \
+         unchecked"
+    );
+    let row = Row::of(group, Status::Unchecked);
+    let next = format!("staplegun check --pid {pid}");
+    Some(row.because("policy_not_in_force", reason, next, true))
+}

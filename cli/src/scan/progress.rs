@@ -1,0 +1,48 @@
+//! One line on a terminal that says how far the scan is, and goes with its end.
+
+use std::io::{IsTerminal, Write};
+
+use crate::machine::served::Door;
+
+/// The line; nothing where standard error is no terminal.
+#[derive(Debug)]
+pub struct Progress {
+    is_shown: bool,
+    all: usize,
+    done: usize,
+}
+
+impl Progress {
+    /// Begins it.
+    pub fn new(all: usize) -> Self {
+        let progress = Self {
+            is_shown: std::io::stderr().is_terminal() && all > 0,
+            all,
+            done: 0,
+        };
+        progress.show(&format!("looking at {all} ports"));
+        progress
+    }
+
+    /// One port was looked at.
+    pub fn done(&mut self, door: &Door) {
+        self.done += 1;
+        self.show(&format!(
+            "looking at ports: {} of {}, last {}",
+            self.done, self.all, door.address
+        ));
+    }
+
+    fn show(&self, words: &str) {
+        if self.is_shown {
+            // To the line's begin, and what stood there away (ECMA-48: EL).
+            let _ = write!(std::io::stderr().lock(), "\r\x1b[K{words}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.show("");
+    }
+}
