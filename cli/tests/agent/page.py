@@ -1,73 +1,117 @@
-"""Looks at the agent's page in headless Chromium, by chromedriver (W3C WebDriver).
+"""Looks at the agent's page in headless Chromium, by its DevTools protocol over a pipe: chromedriver
+takes a port of its own choice for two addresses, and ends where the second is not free.
 
 usage: page.py URL DIRECTORY PLAN
   PLAN  JSON: what the page must show, written by page.rs
 Pictures are left in DIRECTORY. Ends with 1 and a sentence if something is not so.
 """
 
+import base64
+import fcntl
 import json
+import os
 import pathlib
+import select
 import subprocess
 import sys
 import time
-import urllib.request
 
 LIMIT = 60
 CHROMIUM = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage",
+    "--disable-dev-shm-usage", "--remote-debugging-pipe", "about:blank",
 ]
+# What is called for by the names of keys; everything else is what it types.
+NAMED = {"\t": ("Tab", 9, ""), "\r": ("Enter", 13, "\r")}
+TAB, ENTER = NAMED
 
 
 class Browser:
     def __init__(self, directory):
-        self.driver = subprocess.Popen(
-            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
-        for line in self.driver.stdout:
-            if "started successfully on port" in line:
-                port = line.rsplit(" ", 1)[1].strip().rstrip(".")
-                break
-        else:
-            raise SystemExit("chromedriver did not start")
-        self.base = f"http://127.0.0.1:{port}/session"
-        options = {"args": CHROMIUM + [f"--user-data-dir={directory}/profile"]}
-        made = self.ask("POST", "", {"capabilities": {"alwaysMatch": {
-            "browserName": "chrome", "goog:chromeOptions": options,
-            "goog:loggingPrefs": {"browser": "ALL"}}}})
-        self.base += "/" + made["sessionId"]
+        # It reads at descriptor 3 and writes at 4: no end that is ours may stand there.
+        theirs, ours = os.pipe()
+        self.write = fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 10)
+        ours, others = os.pipe()
+        self.read = fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 10)
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (theirs, others)]
 
-    def ask(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.base + path, data, {"Content-Type": "application/json"}, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=LIMIT) as answer:
-                return json.load(answer)["value"]
-        except urllib.error.HTTPError as error:
-            raise SystemExit(f"{method} {path}: {error.read().decode()}") from error
+        def place():
+            os.dup2(ends[0], 3)
+            os.dup2(ends[1], 4)
 
-    def run(self, script, *arguments):
-        return self.ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+        self.said = open(pathlib.Path(directory) / "chromium.log", "w+")
+        self.process = subprocess.Popen(
+            CHROMIUM + [f"--user-data-dir={directory}/profile"], preexec_fn=place,
+            pass_fds=(3, 4), stdout=self.said, stderr=subprocess.STDOUT)
+        for end in ends:
+            os.close(end)
+        self.unread, self.number, self.session, self.log = b"", 0, None, []
+        page = self.until("a page is there", lambda: next(
+            (it for it in self.ask("Target.getTargets")["targetInfos"] if it["type"] == "page"), None))
+        self.session = self.ask(
+            "Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log"):
+            self.ask(f"{domain}.enable")
 
-    def find(self, selector):
-        found = self.ask("POST", "/element", {"using": "css selector", "value": selector})
-        return next(iter(found.values()))
+    def message(self):
+        """The next one of the browser's."""
+        end = time.monotonic() + LIMIT
+        while b"\0" not in self.unread:
+            ready, _, _ = select.select([self.read], [], [], max(0, end - time.monotonic()))
+            more = os.read(self.read, 1 << 20) if ready else b""
+            if not more:
+                self.said.seek(0)
+                raise SystemExit(f"the browser {'ended' if ready else 'hangs'}: {self.said.read()[-2000:]}")
+            self.unread += more
+        message, self.unread = self.unread.split(b"\0", 1)
+        return json.loads(message)
+
+    def ask(self, method, **parameters):
+        self.number += 1
+        request = {"id": self.number, "method": method, "params": parameters}
+        if self.session:
+            request["sessionId"] = self.session
+        request = json.dumps(request).encode() + b"\0"
+        while request:
+            request = request[os.write(self.write, request):]
+        while True:
+            answer = self.message()
+            # A policy that was broken, or an error of the script.
+            if answer.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown",
+                                        "Runtime.consoleAPICalled"):
+                self.log.append(answer["params"])
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    raise SystemExit(f"{method}: {answer['error']}")
+                return answer["result"]
+
+    def evaluate(self, expression, **more):
+        answer = self.ask("Runtime.evaluate", expression=expression, **more)
+        if "exceptionDetails" in answer:
+            raise SystemExit(f"{expression}: {answer['exceptionDetails']}")
+        return answer["result"]
+
+    def run(self, script):
+        """The value of that function body."""
+        return self.evaluate(f"(() => {{ {script} }})()", returnByValue=True).get("value")
 
     def told(self, selector):
         """What a screen reader says: role and name."""
-        element = self.find(selector)
-        return [self.ask("GET", f"/element/{element}/{what}")
-                for what in ("computedrole", "computedlabel")]
+        element = self.evaluate(f"document.querySelector({json.dumps(selector)})")["objectId"]
+        node, = self.ask(
+            "Accessibility.getPartialAXTree", objectId=element, fetchRelatives=False)["nodes"]
+        return [node["role"]["value"], node["name"]["value"]]
 
     def text(self, selector):
-        return self.run("return document.querySelector(arguments[0]).innerText", selector)
+        return self.run(f"return document.querySelector({json.dumps(selector)})?.innerText ?? ''")
 
     def press(self, *keys):
-        actions = [step for key in keys for step in (
-            {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key})]
-        self.ask("POST", "/actions", {"actions": [
-            {"type": "key", "id": "keyboard", "actions": actions}]})
+        for key in keys:
+            name, code, text = NAMED.get(key, (key, ord(key.upper()), key))
+            parts = {"key": name, "windowsVirtualKeyCode": code}
+            self.ask("Input.dispatchKeyEvent", type="keyDown", text=text, **parts)
+            self.ask("Input.dispatchKeyEvent", type="keyUp", **parts)
 
     def until(self, what, condition):
         end = time.monotonic() + LIMIT
@@ -78,23 +122,17 @@ class Browser:
         return answer
 
     def picture(self, path, width, height, scheme):
-        self.ask("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": {
-            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}})
-        self.ask("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {
-            "features": [{"name": "prefers-color-scheme", "value": scheme}]}})
-        shot = self.ask("POST", "/goog/cdp/execute", {
-            "cmd": "Page.captureScreenshot", "params": {}})["data"]
-        import base64
-        path.write_bytes(base64.b64decode(shot))
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                 deviceScaleFactor=1, mobile=width < 600)
+        self.ask("Emulation.setEmulatedMedia",
+                 features=[{"name": "prefers-color-scheme", "value": scheme}])
+        path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot")["data"]))
         return self.run("return [getComputedStyle(document.body).backgroundColor,"
                         " document.documentElement.scrollWidth <= innerWidth]")
 
     def end(self):
-        try:
-            self.ask("DELETE", "")
-        finally:
-            self.driver.terminate()
-            self.driver.wait(LIMIT)
+        self.process.terminate()
+        self.process.wait(LIMIT)
 
 
 def expect(is_so, what):
@@ -102,11 +140,8 @@ def expect(is_so, what):
         raise SystemExit(f"not so: {what}")
 
 
-TAB, ENTER = "\ue004", "\ue007"
-
-
 def look(browser, url, directory, plan):
-    browser.ask("POST", "/url", {"url": url})
+    browser.ask("Page.navigate", url=url)
     total, need = plan["certificates"], plan["need"]
     counts = f"{total} certificates, {plan['stapled']} stapled, {need} need you"
     browser.until(counts, lambda: browser.text("#counts") == counts)
@@ -181,9 +216,7 @@ def look(browser, url, directory, plan):
         expect(fits, f"{name}: nothing is wider than the window")
     expect(len(colours) == 2, "light and dark differ")
 
-    # A policy that was broken, or an error of the script, would stand here.
-    log = browser.ask("POST", "/se/log", {"type": "browser"})
-    expect(log == [], log)
+    expect(browser.log == [], browser.log)
 
 
 def main():
