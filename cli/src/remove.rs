@@ -55,12 +55,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let listed = naming::all(&layout)?;
     for which in &args.which {
         let before = (paths.len(), keys.len());
-        if let Some(key) = which.to_str().and_then(name::to_key) {
-            keys.extend(Some(key).filter(|key| is_kept(&files, key)));
-        } else {
-            let path = std::path::absolute(which)
-                .with_context(|| format!("cannot use the path {}", which.display()))?;
-            keys.extend(found_at(&files, &path)?);
+        let path = match which.to_str().and_then(name::to_key) {
+            Some(key) => {
+                keys.extend(Some(key).filter(|key| is_kept(&files, key)));
+                file_of(&files, &key)
+            }
+            None => {
+                let path = std::path::absolute(which)
+                    .with_context(|| format!("cannot use the path {}", which.display()))?;
+                keys.extend(found_at(&files, &path)?);
+                Some(path)
+            }
+        };
+        if let Some(path) = path {
             paths.extend(listed.iter().filter(|known| **known == path).cloned());
             let around = listed
                 .iter()
@@ -97,6 +104,21 @@ fn is_kept(files: &Files, key: &Key) -> bool {
     files.certificates.path_of(key).exists()
 }
 
+/// The file in which the certificate was found, if it is still that one's.
+fn file_of(files: &Files, key: &Key) -> Option<PathBuf> {
+    let path = PathBuf::from(files.notes(key).ok().flatten()?.path?);
+    (held_by(&path) == Some(*key)).then_some(path)
+}
+
+/// The certificate that lies in that file now.
+fn held_by(path: &Path) -> Option<Key> {
+    if !path.is_file() {
+        return None;
+    }
+    let subject = Subject::from_file(path, &Issuers::default()).ok()?;
+    Some(subject.key())
+}
+
 /// The certificates of the store that were found at that path or below it, or that lie
 /// in the file now.
 fn found_at(files: &Files, path: &Path) -> anyhow::Result<Vec<Key>> {
@@ -114,12 +136,7 @@ fn found_at(files: &Files, path: &Path) -> anyhow::Result<Vec<Key>> {
             found.push(key);
         }
     }
-    let subject = path
-        .is_file()
-        .then(|| Subject::from_file(path, &Issuers::default()));
-    if let Some(Ok(subject)) = subject {
-        found.extend(Some(subject.key()).filter(|key| is_kept(files, key)));
-    }
+    found.extend(held_by(path).filter(|key| is_kept(files, key)));
     Ok(found)
 }
 

@@ -109,6 +109,22 @@ fn what_a_program_left_is_gone_by_its_sha256_whether_it_was_looked_after_or_pass
 }
 
 #[test]
+fn what_was_named_is_gone_by_its_sha256_too_and_the_file_goes_from_the_list() {
+    let scene = scene();
+    let path = scene.store.list(&scene.leaf, &[&scene.ca]);
+    let agent = scene.store.start(PATIENT);
+    scene.wait_until_noted(&agent);
+    scene.remove(&scene.leaf.sha256_hex(), 0);
+    scene.assert_gone();
+    let list = std::fs::read_to_string(scene.store.directory.join("certificates"));
+    let path = path.to_str().expect("UTF-8");
+    assert!(!list.expect("a list").contains(path));
+    agent.server.hang_up();
+    agent.wait_until_logged("read the configuration again");
+    scene.assert_gone();
+}
+
+#[test]
 fn without_an_agent_it_is_gone_as_well() {
     let scene = scene();
     let path = scene.store.list(&scene.leaf, &[&scene.ca]);
