@@ -11,7 +11,7 @@ use staplegun_testkit::responder::{Behaviour, FaultyResponder, Refused};
 use staplegun_testkit::response::error_status;
 use staplegun_testkit::{Identity, OcspResponseStatus, Response, Spec, wait};
 
-use crate::support::{PATIENT, QUICK, Store, answering};
+use crate::support::{Agent, HASTY, PATIENT, QUICK, Store, answering};
 
 /// The cause that the agent must tell for each fault that a response can have.
 const RESPONSES: &[(&str, &str)] = &[
@@ -43,8 +43,11 @@ const RESPONSES: &[(&str, &str)] = &[
     ("10 MB", "too_large"),
 ];
 
+/// Its name, the cause to be told, and what the responder does.
+type Fault = (&'static str, &'static str, Behaviour);
+
 /// Faults of the transport.
-fn transports(good: &[u8]) -> Vec<(&'static str, &'static str, Behaviour)> {
+fn transports(good: &[u8]) -> Vec<Fault> {
     let itself = [("Location", "/ocsp")];
     let elsewhere = [("Location", "ftp://127.0.0.1/")];
     vec![
@@ -58,15 +61,6 @@ fn transports(good: &[u8]) -> Vec<(&'static str, &'static str, Behaviour)> {
             "protocol",
             Behaviour::answer_with(good.to_vec(), &[("X-Filler", &"x".repeat(20_000))]),
         ),
-        (
-            "slow drip",
-            "timeout",
-            Behaviour::Drip {
-                bytes: good.to_vec(),
-                pause: Duration::from_millis(100),
-            },
-        ),
-        ("no answer", "timeout", Behaviour::Hang),
         ("closed", "connection", Behaviour::Close),
         ("reset", "connection", Behaviour::Reset),
         (
@@ -87,6 +81,18 @@ fn transports(good: &[u8]) -> Vec<(&'static str, &'static str, Behaviour)> {
     ]
 }
 
+/// What takes longer than [`HASTY`] allows.
+fn delays(good: &[u8]) -> Vec<Fault> {
+    let drip = Behaviour::Drip {
+        bytes: good.to_vec(),
+        pause: Duration::from_millis(100),
+    };
+    vec![
+        ("slow drip", "timeout", drip),
+        ("no answer", "timeout", Behaviour::Hang),
+    ]
+}
+
 /// More than is allowed, and no Content-Length to tell.
 fn unmeasured() -> Behaviour {
     let mut bytes = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
@@ -95,7 +101,7 @@ fn unmeasured() -> Behaviour {
 }
 
 /// Everything that a responder can do wrong for `leaf`, with the cause to be told.
-fn faults(leaf: &Identity, ca: &Identity) -> Vec<(&'static str, &'static str, Behaviour)> {
+fn faults(leaf: &Identity, ca: &Identity) -> Vec<Fault> {
     let all = staplegun_testkit::response::faults(leaf, ca);
     let mut faults: Vec<_> = all
         .into_iter()
@@ -111,62 +117,110 @@ fn faults(leaf: &Identity, ca: &Identity) -> Vec<(&'static str, &'static str, Be
     faults
 }
 
+/// A certificate whose responder can do wrong, and the store of an agent.
+struct Scene {
+    ca: Identity,
+    responder: FaultyResponder,
+    leaf: Identity,
+    good: Vec<u8>,
+    store: Store,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let responder = FaultyResponder::start(Behaviour::Close);
+        let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+        let good = Response::good(&leaf, &ca).der();
+        let store = Store::new();
+        store.list(&leaf, &[&ca]);
+        Self {
+            ca,
+            responder,
+            leaf,
+            good,
+            store,
+        }
+    }
+
+    /// Whichever fault it is, the good response stays, and the agent recovers by itself.
+    fn keeps_the_good_response(&self, settings: &str, faults: Vec<Fault>) -> Agent {
+        let Self { leaf, good, .. } = self;
+        self.responder.set(Behaviour::Answer(good.clone()));
+        let agent = self.store.start(settings);
+        agent.wait_until_served(leaf, good);
+        for (name, cause, wrong) in faults {
+            self.responder.set(wrong);
+            let notes = agent.wait_until_failed(leaf);
+            let told = notes.last_cause.as_deref();
+            assert_eq!(told, Some(cause), "{name}: {:?}", notes.last_error);
+            assert_eq!(self.store.served(leaf), Ok(good.clone()), "{name}");
+            let file = std::fs::read(self.store.file("staples", leaf, "der"));
+            assert_eq!(file.ok().as_ref(), Some(good), "{name}");
+            self.responder.set(Behaviour::Answer(good.clone()));
+            wait::until("a fetch succeeds again", || {
+                let notes = self.store.notes(leaf)?;
+                (notes.failures == 0 && notes.last_error.is_none()).then_some(())
+            });
+        }
+        agent
+    }
+
+    /// Whichever fault it is, nothing is served.
+    fn serves_nothing(&self, settings: &str, faults: Vec<Fault>) {
+        let agent = self.store.start(settings);
+        agent.wait_until_failed(&self.leaf);
+        for (name, cause, wrong) in faults {
+            self.responder.set(wrong);
+            // As the agent knows it, or did a moment ago: the notes in the file may be older
+            // still. So may be what is told of the fault before.
+            let before = agent.failures(&self.leaf);
+            wait::until(&format!("{name} is told as {cause}"), || {
+                let notes = self.store.notes(&self.leaf)?;
+                let is_told = notes.last_cause.as_deref() == Some(cause);
+                (notes.failures >= before + 3 && is_told).then_some(())
+            });
+            assert_eq!(self.store.served(&self.leaf), Err(Miss::Absent), "{name}");
+            assert!(
+                !self.store.file("staples", &self.leaf, "der").exists(),
+                "{name}"
+            );
+        }
+        agent.wait_for_metric("staplegun_fetches_total 0");
+    }
+}
+
 #[test]
 fn whatever_a_responder_does_wrong_the_good_response_stays_and_the_cause_is_told() {
-    let ca = Identity::self_signed(&Spec::ca("CA"));
-    let responder = FaultyResponder::start(Behaviour::Close);
-    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
-    let good = Response::good(&leaf, &ca).der();
-    responder.set(Behaviour::Answer(good.clone()));
-    let store = Store::new();
-    store.list(&leaf, &[&ca]);
-    let agent = store.start(QUICK);
-    agent.wait_until_served(&leaf, &good);
-    for (name, cause, wrong) in faults(&leaf, &ca) {
-        responder.set(wrong);
-        let notes = agent.wait_until_failed(&leaf);
-        let told = notes.last_cause.as_deref();
-        assert_eq!(told, Some(cause), "{name}: {:?}", notes.last_error);
-        assert_eq!(store.served(&leaf), Ok(good.clone()), "{name}");
-        let file = std::fs::read(store.file("staples", &leaf, "der"));
-        assert_eq!(file.ok().as_ref(), Some(&good), "{name}");
-        // And it recovers by itself.
-        responder.set(Behaviour::Answer(good.clone()));
-        wait::until("a fetch succeeds again", || {
-            let notes = store.notes(&leaf)?;
-            (notes.failures == 0 && notes.last_error.is_none()).then_some(())
-        });
-    }
+    let scene = Scene::new();
+    let faults = faults(&scene.leaf, &scene.ca);
+    let agent = scene.keeps_the_good_response(QUICK, faults);
     // What gateways add to the head has room.
-    let newer = Response::good(&leaf, &ca).next_update(48 * 3600).der();
+    let newer = Response::good(&scene.leaf, &scene.ca).next_update(48 * 3600);
+    let newer = newer.der();
     let filler = [("X-Filler", &*"x".repeat(12_000))];
-    responder.set(Behaviour::answer_with(newer.clone(), &filler));
-    agent.wait_until_served(&leaf, &newer);
+    let answer = Behaviour::answer_with(newer.clone(), &filler);
+    scene.responder.set(answer);
+    agent.wait_until_served(&scene.leaf, &newer);
+}
+
+#[test]
+fn a_responder_that_lets_the_agent_wait_takes_no_good_response() {
+    let scene = Scene::new();
+    let delays = delays(&scene.good);
+    scene.keeps_the_good_response(&format!("{QUICK}{HASTY}"), delays);
 }
 
 #[test]
 fn whatever_a_responder_does_wrong_nothing_is_served_where_nothing_was() {
-    let ca = Identity::self_signed(&Spec::ca("CA"));
-    let responder = FaultyResponder::start(Behaviour::Close);
-    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
-    let store = Store::new();
-    store.list(&leaf, &[&ca]);
-    let agent = store.start(QUICK);
-    agent.wait_until_failed(&leaf);
-    for (name, cause, wrong) in faults(&leaf, &ca) {
-        responder.set(wrong);
-        // As the agent knows it, or did a moment ago: the notes in the file may be older
-        // still. So may be what is told of the fault before.
-        let before = agent.failures(&leaf);
-        wait::until(&format!("{name} is told as {cause}"), || {
-            let notes = store.notes(&leaf)?;
-            let is_told = notes.last_cause.as_deref() == Some(cause);
-            (notes.failures >= before + 3 && is_told).then_some(())
-        });
-        assert_eq!(store.served(&leaf), Err(Miss::Absent), "{name}");
-        assert!(!store.file("staples", &leaf, "der").exists(), "{name}");
-    }
-    agent.wait_for_metric("staplegun_fetches_total 0");
+    let scene = Scene::new();
+    scene.serves_nothing(QUICK, faults(&scene.leaf, &scene.ca));
+}
+
+#[test]
+fn a_responder_that_lets_the_agent_wait_has_nothing_served() {
+    let scene = Scene::new();
+    scene.serves_nothing(&format!("{QUICK}{HASTY}"), delays(&scene.good));
 }
 
 #[test]
@@ -221,7 +275,8 @@ fn a_first_responder_that_hangs_leaves_time_for_the_second() {
     second.set(Behaviour::Answer(good.clone()));
     let store = Store::new();
     store.list(&leaf, &[&ca]);
-    store.start(QUICK).wait_until_served(&leaf, &good);
+    let agent = store.start(&format!("{QUICK}{HASTY}"));
+    agent.wait_until_served(&leaf, &good);
 }
 
 /// An address that takes no connection and refuses none: its queue is full.

@@ -12,8 +12,7 @@ use staplegun_testkit::{Directory, Identity, Response, Spec, wait};
 use crate::support::{Agent, Store, key};
 
 /// As the tests' PATIENT, without sweep.
-const ON_NOTICE: &str = "threads = 4\n[timing]\nper-address = 0.5\nfetch = 1.0\n\
-                         longest-retry = 0.05\nsweep = 3600\n";
+const ON_NOTICE: &str = "threads = 4\n[timing]\nlongest-retry = 0.05\nsweep = 3600\n";
 
 struct Scene {
     ca: Identity,

@@ -74,8 +74,7 @@ fn what_was_named_while_others_are_asked_for_lets_nobody_ask_without_the_fleet_l
     machine.list(first, &[&scene.ca]);
     // Its answer comes only when the other one was named.
     let held = scene.hold();
-    let settings = QUICK.replace("fetch = 1.0", "fetch = 10.0");
-    let agent = machine.start(&with_fleet(&settings, &redis.url()));
+    let agent = machine.start(&with_fleet(QUICK, &redis.url()));
     wait::until("the first is asked for", || {
         (metric(&agent, "staplegun_fleet_fetches_leased_total") == 1).then_some(())
     });
