@@ -202,6 +202,14 @@ def look(browser, url, directory, plan):
            "the heading says so")
     browser.press(TAB, TAB, TAB, TAB, TAB, ENTER)
     expect(browser.run("return document.querySelector('#rows details').open"), "details open")
+    # However soon after it the table is drawn anew.
+    for wanted in (False, True):
+        is_open = browser.run("document.querySelector('#rows summary').click();"
+                              "document.querySelector('#find').dispatchEvent(new Event('input'));"
+                              "return document.querySelector('#rows details').open")
+        expect(is_open == wanted, f"details are {'open' if wanted else 'closed'} after it")
+    expect(browser.run("return document.querySelectorAll('#rows details[open]').length") == 1,
+           "those of this row alone")
     if total > 1000:
         browser.run("document.querySelector('#on').click()")
         expect(browser.text("#page").startswith("page 2 of"), "the second page")

@@ -58,7 +58,7 @@ impl Scene {
         // It ends before it is renewed again.
         let good = Response::good(&leaf, &ca)
             .this_update(-3_600)
-            .next_update(7_200);
+            .next_update(10 * 86_400);
         responder.queue(Behaviour::Answer(good.der()));
         let settings = format!("{settings}{PATIENT}longest-refresh = 0.05\n");
         let agent = store.start(&settings);
@@ -223,7 +223,7 @@ fn the_page_says_what_stops_being_stapled_next_and_why() {
     // One stapled, and one whose file is gone.
     let next = [
         "Next to stop being stapled",
-        "in 1 h 59 min",
+        "in 9 d 23 h",
         "no answer: Peer disconnected",
         "1 certificate needs you",
     ];
