@@ -30,12 +30,14 @@ fn with_clocks_two_minutes_apart_all_share_what_is_new_and_what_is_revoked() {
     scene.answer_all(|leaf, ca| Response::good(leaf, ca).this_update(0).der());
     let redis = Redis::start(&[]);
     let settings = with_fleet(PATIENT, &redis.url());
-    let machines = [scene.machine(), scene.machine(), scene.machine()];
+    let machines = [Store::new(), Store::new(), Store::new()];
     let agents: Vec<Agent> = machines
         .iter()
         .zip([120, -120, 0])
         .map(|(machine, ahead)| start_ahead(machine, &settings, &library, ahead))
         .collect();
+    agents.iter().for_each(wait_until_connected);
+    machines.iter().for_each(|machine| scene.list_all(machine));
     agents
         .iter()
         .for_each(|agent| scene.wait_until_served(agent));

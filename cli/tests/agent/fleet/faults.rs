@@ -141,13 +141,15 @@ fn other_peoples_keys_in_its_place_cost_one_certificate_its_sharing_and_no_other
     scene.answer_all(|leaf, ca| Response::good(leaf, ca).der());
     let redis = Redis::start(&[]);
     redis.ask(&["RPUSH", &response_of(&scene.leaves[0]), "a", "list"]);
-    for machine in [scene.machine(), scene.machine()] {
-        let agent = machine.start(&with_fleet(PATIENT, &redis.url()));
-        scene.wait_until_served(&agent);
-        assert_eq!(metric(&agent, "staplegun_fleet_connected"), 1);
+    for _ in 0..2 {
+        let settings = with_fleet(PATIENT, &redis.url());
+        let (_machines, agents) = scene.connected_machines(1, &settings);
+        let agent = &agents[0];
+        scene.wait_until_served(agent);
+        assert_eq!(metric(agent, "staplegun_fleet_connected"), 1);
         let name = "staplegun_fleet_refused_total{cause=\"other_keys\"}";
-        assert!(metric(&agent, name) > 0);
-        assert_eq!(times_said(&agent), 0);
+        assert!(metric(agent, name) > 0);
+        assert_eq!(times_said(agent), 0);
     }
     assert_eq!(scene.requests(), 3);
 }

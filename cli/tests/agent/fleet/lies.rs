@@ -87,13 +87,14 @@ fn what_does_not_count_is_passed_over_and_what_the_responder_says_takes_its_plac
         let redis = Redis::start(&[]);
         let key = response_of(leaf);
         redis.set(&key, &value(&scene));
-        let machine = scene.machine();
-        let agent = machine.start(&with_fleet(PATIENT, &redis.url()));
-        scene.wait_until_served(&agent);
+        let settings = with_fleet(PATIENT, &redis.url());
+        let (_machines, agents) = scene.connected_machines(1, &settings);
+        let agent = &agents[0];
+        scene.wait_until_served(agent);
         // What begins as none of ours is not even looked at by who only wants the lease.
         if *cause != "damaged" {
             let name = format!("staplegun_fleet_refused_total{{cause=\"{cause}\"}}");
-            assert!(metric(&agent, &name) > 0, "{at}: {cause}");
+            assert!(metric(agent, &name) > 0, "{at}: {cause}");
         }
         redis.wait_until("it lies there", &["STRLEN", &key], |length| {
             length.parse::<usize>() == Ok(37 + scene.answer_of(leaf).len())
@@ -184,8 +185,8 @@ fn what_is_past_60_percent_of_its_life_is_stapled_and_the_responder_is_asked_all
         scene.answer(leaf, newer.clone());
         let redis = Redis::start(&[]);
         redis.set(&response_of(leaf), &[rank.as_bytes(), &old].concat());
-        let machine = scene.machine();
-        let agent = machine.start(&settings_of(&redis));
+        let (_machines, agents) = scene.connected_machines(1, &settings_of(&redis));
+        let agent = &agents[0];
         agent.wait_until_served(leaf, if requests == 0 { &old } else { &newer });
         assert_eq!(scene.requests(), requests);
         agent.wait_until_logged("from=\"the fleet\"");
@@ -200,10 +201,11 @@ fn a_lease_or_back_off_that_never_ends_keeps_nobody_from_asking_for_more_than_tw
         scene.answer_all(|leaf, ca| Response::good(leaf, ca).der());
         let redis = Redis::start(&[]);
         redis.set(&key_of(leaf), b"mine for ever");
-        let machine = scene.machine();
+        let settings = with_fleet(PATIENT, &redis.url());
+        let (machines, agents) = scene.connected(1, &settings);
         let begun = Instant::now();
-        let agent = machine.start(&with_fleet(PATIENT, &redis.url()));
-        scene.wait_until_served(&agent);
+        scene.list_all(&machines[0]);
+        scene.wait_until_served(&agents[0]);
         let took = begun.elapsed();
         assert!(
             took > Duration::from_millis(1_900),

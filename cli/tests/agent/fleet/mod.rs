@@ -103,10 +103,33 @@ impl Scene {
     /// A machine that has all the certificates.
     fn machine(&self) -> Store {
         let store = Store::new();
-        for leaf in &self.leaves {
-            store.list(leaf, &[&self.ca]);
-        }
+        self.list_all(&store);
         store
+    }
+
+    /// Names all the certificates to it.
+    fn list_all(&self, machine: &Store) {
+        for leaf in &self.leaves {
+            machine.list(leaf, &[&self.ca]);
+        }
+    }
+
+    /// So many machines whose agents use the fleet's store, and have none of the certificates
+    /// yet: what is due waits half a second for a connection, which a machine with much to do
+    /// may not make in that time.
+    fn connected(&self, count: usize, settings: &str) -> (Vec<Store>, Vec<Agent>) {
+        let machines: Vec<Store> = (0..count).map(|_| Store::new()).collect();
+        let started = machines.iter().map(|machine| machine.start(settings));
+        let agents: Vec<Agent> = started.collect();
+        agents.iter().for_each(wait_until_connected);
+        (machines, agents)
+    }
+
+    /// The same, when they have all of them.
+    fn connected_machines(&self, count: usize, settings: &str) -> (Vec<Store>, Vec<Agent>) {
+        let (machines, agents) = self.connected(count, settings);
+        machines.iter().for_each(|machine| self.list_all(machine));
+        (machines, agents)
     }
 
     /// So many machines that have all the certificates, and their agents.

@@ -16,16 +16,16 @@ fn what_one_asked_for_all_staple_and_who_comes_later_asks_nobody() {
     scene.answer_all(|leaf, ca| Response::good(leaf, ca).der());
     let redis = Redis::start(&[]);
     let settings = with_fleet(PATIENT, &redis.url());
-    let (_machines, agents) = scene.machines(3, &settings);
+    let (_machines, agents) = scene.connected_machines(3, &settings);
     agents
         .iter()
         .for_each(|agent| scene.wait_until_served(agent));
     assert_eq!(scene.requests(), 8);
-    let later = scene.machine();
-    let agent = later.start(&settings);
-    scene.wait_until_served(&agent);
+    let (later, agents) = scene.connected_machines(1, &settings);
+    let (later, agent) = (&later[0], &agents[0]);
+    scene.wait_until_served(agent);
     assert_eq!(scene.requests(), 8);
-    assert_eq!(metric(&agent, "staplegun_fleet_taken_total"), 8);
+    assert_eq!(metric(agent, "staplegun_fleet_taken_total"), 8);
     // It is told who fetched it.
     wait::until("status tells who fetched them", || {
         let told = later.staplegun(&["status"]);
@@ -48,13 +48,12 @@ fn the_page_shows_the_fleet_and_what_came_from_it() {
     scene.answer_all(|leaf, ca| Response::good(leaf, ca).der());
     let redis = Redis::start(&[]);
     let settings = with_fleet(PATIENT, &redis.url());
-    let (first, later) = (scene.machine(), scene.machine());
-    let agent = first.start(&settings);
-    scene.wait_until_served(&agent);
-    let agent = later.start(&settings);
-    scene.wait_until_served(&agent);
+    let (_first, agents) = scene.connected_machines(1, &settings);
+    scene.wait_until_served(&agents[0]);
+    let (_later, agents) = scene.connected_machines(1, &settings);
+    scene.wait_until_served(&agents[0]);
     look(
-        &agent,
+        &agents[0],
         &serde_json::json!({
             "certificates": 2, "stapled": 2, "need": 0, "next": ["No renewal fails."],
             "sentences": [], "hostile": [], "responders": ["127.0.0.1:"],

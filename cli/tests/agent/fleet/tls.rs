@@ -4,7 +4,7 @@ use staplegun_testkit::pki::CLIENT_AUTH;
 use staplegun_testkit::{Directory, Identity, Response, Spec};
 
 use super::redis::Redis;
-use super::{Scene, wait_until_connected, with_fleet};
+use super::{Scene, with_fleet};
 use crate::support::PATIENT;
 
 /// The user of docs/fleet.md, which shows this line.
@@ -94,8 +94,7 @@ fn with_tls_a_clients_certificate_and_the_documented_acl_all_of_it_works() {
     scene.answer_all(|leaf, ca| Response::good(leaf, ca).der());
     let secured = secured();
     let settings = secured.settings(&secured.password("staplegun", "password"));
-    let (_machines, agents) = scene.machines(2, &settings);
-    agents.iter().for_each(wait_until_connected);
+    let (_machines, agents) = scene.connected_machines(2, &settings);
     agents
         .iter()
         .for_each(|agent| scene.wait_until_served(agent));
