@@ -94,6 +94,19 @@ impl<J, C> Lanes<J, C> {
         self.make_ready(lane);
     }
 
+    /// Takes all jobs back that have not begun.
+    pub fn take_back(&mut self) -> Vec<J> {
+        let mut back = Vec::new();
+        for lane in self.lanes.values_mut() {
+            back.extend(lane.waiting.drain(..));
+            lane.left.clear();
+            lane.is_ready = false;
+        }
+        self.ready.clear();
+        self.lanes.retain(|_, lane| lane.busy > 0 || lane.hung);
+        back
+    }
+
     /// The next job that may begin, which it does at the time `at`.
     pub fn next(&mut self, at: Instant) -> Option<Turn<J, C>> {
         if !self.has_room(at) {
@@ -247,6 +260,25 @@ mod tests {
         lanes.done(&first[0].place, None, false, at);
         assert_eq!(numbers(&jobs(&mut lanes, at)), [12]);
         lanes.done(&first[2].place, None, false, at);
+        assert_eq!(numbers(&jobs(&mut lanes, at)), [13]);
+    }
+
+    #[test]
+    fn what_is_taken_back_has_not_begun_and_leaves_the_others_as_they_were() {
+        let mut lanes = lanes(9, 9, 1);
+        let at = Instant::now();
+        for number in [10, 11, 12] {
+            lanes.add("one", number);
+        }
+        let first = jobs(&mut lanes, at);
+        assert_eq!(numbers(&first), [10]);
+        lanes.add("other", 20);
+        let mut back = lanes.take_back();
+        back.sort_unstable();
+        assert_eq!(back, [11, 12, 20]);
+        lanes.add("one", 13);
+        assert!(jobs(&mut lanes, at).is_empty(), "one is under way");
+        lanes.done(&first[0].place, None, false, at);
         assert_eq!(numbers(&jobs(&mut lanes, at)), [13]);
     }
 

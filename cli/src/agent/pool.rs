@@ -128,6 +128,13 @@ impl Pool {
             shared.changed.notify_one();
         }
     }
+
+    /// Takes all questions back that no thread has begun to ask.
+    pub fn take_back(&self) -> Vec<Question> {
+        let queues = [&self.ours, &self.users];
+        let back = queues.map(|shared| shared.queue().lanes.take_back());
+        back.into_iter().flatten().collect()
+    }
 }
 
 impl Shared {

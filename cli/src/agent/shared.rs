@@ -12,18 +12,30 @@ use super::decision::{Decision, after_success};
 use super::outcome::Origin;
 use super::pool::Pool;
 use super::roster::Watched;
-use crate::fetch::{Question, Staple};
-use crate::fleet::{Due, Outcome, Rank, Seen, Word, believed, count, own};
+use crate::fetch::{Question, Staple, responders_of};
+use crate::fleet::{Due, Fleet, Outcome, Rank, Seen, Word, believed, count, own};
 
 impl Daemon {
     /// Asks the responder, or the fleet whether it is to be asked; `at_once`: the operator
     /// wants it asked.
-    pub(super) fn ask(&self, responder: String, question: Question, at_once: bool, pool: &Pool) {
-        let watched = self.roster.get(&question.subject.key());
+    pub(super) fn ask(
+        &mut self,
+        responder: String,
+        question: Question,
+        at_once: bool,
+        pool: &Pool,
+    ) {
+        let watched = self.roster.get_mut(&question.subject.key());
         let (Some(fleet), Some(watched)) = (&self.fleet, watched) else {
             pool.add(&responder, question);
             return;
         };
+        // Until it was, however often the store comes and goes.
+        watched.share.asks_itself |= at_once;
+        if fleet.is_passed_by() {
+            pool.add(&responder, question);
+            return;
+        }
         let now = clock::now();
         let known = watched.known.as_ref();
         fleet.due(Due {
@@ -31,7 +43,7 @@ impl Daemon {
             question,
             known: rank(watched),
             is_stapled: known.is_some_and(|known| !known.is_good() || known.is_fresh(now)),
-            asks_itself: watched.share.asks_itself || at_once,
+            asks_itself: watched.share.asks_itself,
             same_for: known.map_or(Duration::ZERO, |known| believed(known.validity, now)),
         });
     }
@@ -64,6 +76,9 @@ impl Daemon {
                 self.look(noticed.iter().filter_map(is_newer).collect());
             }
             Word::Connected => {
+                for question in pool.take_back() {
+                    self.ask_again(question, pool);
+                }
                 self.look(self.roster.iter().map(|(_, it)| self.seen(it)).collect());
             }
             Word::Lacks(key) => {
@@ -73,6 +88,16 @@ impl Daemon {
                     self.share(&key, known, None);
                 }
             }
+        }
+    }
+
+    /// The store is there again: it comes before the responder, as far as that was not asked.
+    fn ask_again(&mut self, question: Question, pool: &Pool) {
+        let key = question.subject.key();
+        let responders = responders_of(&question.subject, &question.manner.overrides);
+        match responders.into_iter().next() {
+            Some(responder) => self.ask(responder.url, question, false, pool),
+            None => self.roster.end(&key),
         }
     }
 
@@ -145,7 +170,7 @@ impl Daemon {
     /// Lets the fleet have what is in use here; nothing newer for `same_for`, if that is
     /// what the responder said.
     pub(super) fn share(&self, key: &Key, staple: &Staple, same_for: Option<Duration>) {
-        let Some(fleet) = &self.fleet else {
+        let Some(fleet) = self.told_fleet() else {
             return;
         };
         let outcome = match staple.der.is_empty() {
@@ -177,9 +202,15 @@ impl Daemon {
 
     /// The responder was asked in vain, and is asked again after `delay`.
     pub(super) fn asked_in_vain(&self, key: &Key, delay: Duration) {
-        if let Some(fleet) = &self.fleet {
+        if let Some(fleet) = self.told_fleet() {
             fleet.result(key, Outcome::Failure(delay));
         }
+    }
+
+    /// The fleet, if it is to be told of what comes: when there is a connection again all that
+    /// is known here is compared with what lies there.
+    fn told_fleet(&self) -> Option<&Fleet> {
+        self.fleet.as_ref().filter(|fleet| !fleet.is_passed_by())
     }
 
     /// Nobody looks after that certificate any more.

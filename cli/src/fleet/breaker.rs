@@ -75,6 +75,11 @@ impl Breaker {
         matches!(self.state, State::Hoping { .. })
     }
 
+    /// Whether it is not, and nobody waits for it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
     /// Whether a connection takes too long: from then on nobody waits for it any more.
     pub fn waits_no_longer(&mut self, at: At) -> bool {
         let is_over = matches!(self.state, State::Hoping { until, .. } if until <= at);

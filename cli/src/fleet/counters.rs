@@ -1,5 +1,5 @@
-//! What is counted of the fleet, for the metrics: by the thread that talks to the store,
-//! read by the main one.
+//! What is counted of the fleet, for the metrics, and whether its store is used: by the thread
+//! that talks to it, read by the main one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -31,6 +31,8 @@ pub struct Counters {
     pub refused: [AtomicU64; CAUSES.len()],
     /// Whether the store is used now.
     pub is_connected: AtomicBool,
+    /// Nobody asks it until there is a connection again: the responder is asked straight away.
+    pub is_passed_by: AtomicBool,
     /// How often it was lost.
     pub lost: AtomicU64,
     /// Commands sent to it.

@@ -94,10 +94,10 @@ impl Places {
         }
     }
 
-    /// Whoever may go on, if there is a place: it has to be taken by [`Places::take`]. Those who
-    /// have not begun are chosen by chance, so that other agents begin with others. `spare`
-    /// times as many as usual have room.
-    pub fn next(&mut self, lane: &Lane, spare: usize, random: u64) -> Option<Key> {
+    /// Whoever may go on, if there is a place where places count: it has to be taken by
+    /// [`Places::take`]. Those who have not begun are chosen by chance, so that other agents
+    /// begin with others.
+    pub fn next(&mut self, lane: &Lane, do_count: bool, random: u64) -> Option<Key> {
         let queue = self.lanes.get_mut(lane)?;
         let (total, most) = match lane.side {
             Side::Ours => (&mut self.ours, self.limits.ours),
@@ -108,10 +108,10 @@ impl Places {
             self.lanes.remove(lane);
             return None;
         }
-        if is_empty || queue.busy >= spare * self.limits.per_lane {
+        if is_empty || (do_count && queue.busy >= self.limits.per_lane) {
             return None;
         }
-        if total.busy >= spare * most {
+        if do_count && total.busy >= most {
             if !std::mem::replace(&mut queue.is_stopped, true) {
                 total.stopped.push_back(lane.clone());
             }

@@ -2,13 +2,14 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use staplegun_store::Key;
 
-use super::counters::Counters;
+use super::counters::{Counters, count};
 use super::course::Rules;
 use super::desk::Desk;
 use super::greeting::Way;
@@ -66,6 +67,12 @@ impl Fleet {
         })
     }
 
+    /// Whether the responder is to be asked without it until [`Word::Connected`]: then it is
+    /// not to be told of what comes of that either.
+    pub fn is_passed_by(&self) -> bool {
+        self.counters.is_passed_by.load(Ordering::Relaxed)
+    }
+
     /// A certificate is due: [`Word::Ask`], [`Word::Took`], [`Word::Postpone`] or
     /// [`Word::Nothing`] follows.
     pub fn due(&self, due: Due) {
@@ -85,8 +92,12 @@ impl Fleet {
     /// Who tells that a thread has begun to fetch what [`Word::Ask`] wanted.
     pub fn begun(&self) -> impl Fn(&Key) + Send + Sync + 'static {
         let (orders, waker) = (self.orders.clone(), Arc::clone(&self.waker));
+        let counters = Arc::clone(&self.counters);
         move |key| {
-            if orders.send(Order::Begun(*key)).is_ok() {
+            if counters.is_passed_by.load(Ordering::Relaxed) {
+                // Nobody else counts it: until it begins it may be taken back.
+                count(&counters.alone);
+            } else if orders.send(Order::Begun(*key)).is_ok() {
                 wake(&waker);
             }
         }

@@ -4,7 +4,10 @@
 //!
 //! The lease is taken only for what can be fetched at once, and a store is lost only by its own
 //! fault: others wait for a lease no longer than a moment where they staple nothing, and an
-//! agent that goes on alone asks for everything that the others have asked for.
+//! agent that goes on alone asks for everything that the others have asked for. While it does
+//! there are no courses: the main thread passes the store by, so that an agent without one has
+//! nothing to do but an agent without a fleet, and takes back what has not begun when there
+//! is a connection again.
 
 #[cfg(test)]
 mod tests;
@@ -28,9 +31,6 @@ use super::rank::Rank;
 
 /// After this time a fetch holds no place any more for which others wait.
 const HANGING: Duration = Duration::from_secs(1);
-/// As many more are handed over to the threads that fetch, so that none has to wait for the
-/// next one, where nobody else waits for any of them.
-const SPARE: usize = 2;
 
 /// All courses.
 #[derive(Debug)]
@@ -144,10 +144,9 @@ impl<Q> Desk<Q> {
             return;
         }
         let is_used = self.breaker.is_closed();
-        let spare = if is_used { 1 } else { SPARE };
         loop {
             let random = self.random();
-            let Some(key) = self.places.next(lane, spare, random) else {
+            let Some(key) = self.places.next(lane, is_used, random) else {
                 return;
             };
             let rules = self.rules;
@@ -275,6 +274,11 @@ impl<Q> Desk<Q> {
             Next::Ask => {
                 let question = entry.question.take();
                 self.orders.extend(question.map(|it| Do::Ask(*key, it)));
+                if self.breaker.is_open() {
+                    // What comes of it is for nobody there.
+                    self.end(key, at);
+                    return true;
+                }
                 self.counters.asked(entry.course.is_leased());
                 self.hold(key, true, None, at);
             }

@@ -1,5 +1,7 @@
 //! All courses together, step by step.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::fleet::breaker::{FIRST, News};
 
@@ -155,9 +157,11 @@ fn a_store_that_takes_too_long_is_dropped_and_everybody_goes_on_alone_at_once_an
     assert_eq!(desk.lost(at(900)), News::New);
     assert_eq!(asks(&orders(&mut desk)), 2);
     assert!(tick(&mut desk, 1_000).contains(&Do::Connect));
+    assert!(!desk.counters.is_passed_by.load(Ordering::Relaxed));
     desk.lost(at(1_001));
-    // As many as the threads that fetch can do with.
-    assert_eq!(asks(&orders(&mut desk)), 2);
+    assert_eq!(asks(&orders(&mut desk)), 3, "all that were left");
+    assert!(desk.counters.is_passed_by.load(Ordering::Relaxed));
+    assert!((1..=5).all(|number| !desk.has(&[number; 32])));
     due_at(&mut desk, (Side::Ours, "another"), 7, 1_002);
     assert_eq!(asks(&orders(&mut desk)), 1, "the breaker is open");
     assert!(tick(&mut desk, 2_002).contains(&Do::Connect));

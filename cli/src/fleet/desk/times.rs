@@ -1,5 +1,7 @@
 //! What follows from the store coming and going, and from time going on.
 
+use std::sync::atomic::Ordering;
+
 use staplegun_store::Key;
 
 use super::{Desk, Do, Entry};
@@ -9,6 +11,7 @@ impl<Q> Desk<Q> {
     /// There is a connection.
     pub fn connected(&mut self, at: At) -> News {
         let news = self.breaker.connected(at);
+        self.counters.is_passed_by.store(false, Ordering::Relaxed);
         self.queue_all(at);
         self.begin_all(at);
         news
@@ -39,19 +42,29 @@ impl<Q> Desk<Q> {
                 }
             }
         }
-        if !self.breaker.is_undecided() {
-            self.queue_all(at);
-            self.begin_all(at);
+        if self.breaker.is_open() {
+            self.go_alone(at);
         }
         news
+    }
+
+    /// Everybody asks the responder, and what is being asked already is left to whoever does.
+    fn go_alone(&mut self, at: At) {
+        let passes_by = !self.rules.only_takes;
+        self.counters
+            .is_passed_by
+            .store(passes_by, Ordering::Relaxed);
+        self.queue_all(at);
+        self.begin_all(at);
+        let asking: Vec<Key> = self.entries.keys().copied().collect();
+        asking.iter().for_each(|key| self.end(key, at));
     }
 
     /// Does what is due by time. Whatever has come from the store until `heard` was read: not
     /// before is it known that it did not answer.
     pub fn tick(&mut self, at: At, heard: At) {
         if self.breaker.waits_no_longer(at) {
-            self.queue_all(at);
-            self.begin_all(at);
+            self.go_alone(at);
         }
         if self.breaker.settle(at) {
             self.orders.push_back(Do::Settled);

@@ -30,6 +30,9 @@ impl World {
             }
             if agent.fetches.is_some() {
                 add(&|next| next.fetched(at, true));
+                if agent.is_alone {
+                    add(&|next| next.take_back(at));
+                }
                 if self.faults.failures > 0 {
                     add(&|next| {
                         next.faults.failures -= 1;
@@ -72,6 +75,7 @@ impl World {
                     let agent = &mut next.agents[at];
                     (agent.id, agent.course, agent.sent) = (None, None, Vec::new());
                     (agent.reply, agent.fetches, agent.dues) = (None, None, 0);
+                    agent.is_alone = false;
                     if next.shelf.lease == Some(u8::try_from(at).expect("three")) {
                         next.shelf.lease = Some(99);
                     }

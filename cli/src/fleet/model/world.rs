@@ -43,6 +43,8 @@ pub struct Agent {
     pub reply: Option<Reply>,
     /// What the responder will answer.
     pub fetches: Option<u8>,
+    /// The store was lost, and is passed by.
+    pub is_alone: bool,
     /// What its clock says, in quarters of an hour.
     pub clock: u8,
     /// How often it is due yet.
@@ -66,6 +68,14 @@ impl Agent {
     pub fn now(&self) -> Duration {
         Duration::from_secs(u64::from(self.clock) * 900)
     }
+
+    fn new_course(&self) -> Course {
+        Course::new(Situation {
+            is_stapled: self.known > 0,
+            asks_itself: false,
+            same_until: Duration::from_secs(500),
+        })
+    }
 }
 
 impl World {
@@ -77,6 +87,7 @@ impl World {
             sent: Vec::new(),
             reply: None,
             fetches: None,
+            is_alone: false,
             clock: 0,
             dues,
         };
@@ -212,6 +223,7 @@ impl World {
         let Some(rank) = agent.fetches.take() else {
             return;
         };
+        agent.is_alone = false;
         let Some(course) = agent.course.take() else {
             return;
         };
@@ -231,11 +243,7 @@ impl World {
 
     pub fn due(&mut self, at: usize) {
         let agent = &mut self.agents[at];
-        let mut course = Course::new(Situation {
-            is_stapled: agent.known > 0,
-            asks_itself: false,
-            same_until: Duration::from_secs(500),
-        });
+        let mut course = agent.new_course();
         let next = course.begin(&RULES, agent.now());
         agent.course = Some(course);
         self.follow(at, next);
@@ -251,13 +259,28 @@ impl World {
         }
     }
 
+    /// Whoever asks goes on, and everybody else asks; what comes of it is stored as if it had
+    /// come from elsewhere.
     pub fn lose(&mut self, at: usize) {
         let agent = &mut self.agents[at];
         (agent.sent, agent.reply) = (Vec::new(), None);
-        if let Some(course) = agent.course.as_mut().filter(|it| !it.is_asking()) {
-            let next = course.alone(&RULES);
+        let Some(course) = &agent.course else {
+            return;
+        };
+        let is_asking = course.is_asking();
+        let mut course = agent.new_course();
+        let next = course.alone(&RULES);
+        (agent.course, agent.is_alone) = (Some(course), true);
+        if !is_asking {
             self.follow(at, next);
         }
+    }
+
+    /// The store is there again before the responder was asked: that is due again.
+    pub fn take_back(&mut self, at: usize) {
+        let agent = &mut self.agents[at];
+        (agent.fetches, agent.is_alone) = (None, false);
+        self.due(at);
     }
 
     /// What was under way is lost, whether or not the store has run it.

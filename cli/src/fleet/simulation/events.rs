@@ -37,6 +37,10 @@ impl Fleet {
             Event::Connected => {
                 self.agents[agent].desk.connected(at);
                 self.agents[agent].link += 1;
+                // As the main thread does it: what no thread has begun is due again.
+                for key in std::mem::take(&mut self.agents[agent].queue) {
+                    self.due(agent, key);
+                }
                 let keys: Vec<Key> = self.shelves.keys().copied().collect();
                 for key in keys {
                     // What a connection begins with.

@@ -78,6 +78,38 @@ fn hanging_it_keeps_nobody_from_asking_and_is_said_once() {
 }
 
 #[test]
+fn what_no_thread_had_begun_to_ask_is_taken_from_the_store_when_it_is_back() {
+    let scene = Scene::new(40);
+    scene.answer_all(|leaf, ca| Response::good(leaf, ca).der());
+    let redis = Redis::start(&[]);
+    let settings = with_fleet(PATIENT, &redis.url());
+    let (_machines, agents) = scene.connected_machines(1, &settings);
+    scene.wait_until_served(&agents[0]);
+    drop(agents);
+    // It hangs, and so does the responder, until the threads have what they can have.
+    redis.freeze();
+    let held = scene.hold();
+    let before = scene.requests();
+    let machine = scene.machine();
+    let agent = machine.start(&settings);
+    wait::until("the responder is asked", || {
+        (metric(&agent, "staplegun_fleet_fetches_alone_total") > 0).then_some(())
+    });
+    redis.thaw();
+    wait_until_connected(&agent);
+    wait::until("the others are taken from the store", || {
+        let fetches = metric(&agent, "staplegun_fleet_fetches_alone_total");
+        let taken = metric(&agent, "staplegun_fleet_taken_total");
+        (taken > 0 && taken + fetches >= 40).then_some(())
+    });
+    drop(held);
+    scene.wait_until_served(&agent);
+    let asked = scene.requests() - before;
+    println!("{asked} were asked for meanwhile");
+    assert!(asked < 40, "{asked}");
+}
+
+#[test]
 fn of_no_use_it_is_said_why_once_and_everything_is_stapled_all_the_same() {
     let scene = Scene::new(1);
     scene.answer_all(|leaf, ca| Response::good(leaf, ca).der());
