@@ -285,9 +285,14 @@ fn what_is_no_certificate_is_refused_with_a_reason() {
         }
     );
     assert_eq!(
-        refusal(&[&good[..], b"\n"].concat()),
-        CertificateError::TrailingBytes { count: 1 }
+        refusal(&[&good[..], b"\r\n"].concat()),
+        CertificateError::TrailingBytes { count: 2 }
     );
+    // The largest is looked at.
+    let mut largest = good.clone();
+    largest.resize(MAX_RESPONSE, 0);
+    let count = MAX_RESPONSE - good.len();
+    assert_eq!(refusal(&largest), CertificateError::TrailingBytes { count });
     assert_eq!(
         refusal(&good[..good.len() - 1]),
         CertificateError::Malformed {

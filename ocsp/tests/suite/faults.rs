@@ -151,6 +151,32 @@ fn error_statuses_keep_their_names() {
 }
 
 #[test]
+fn the_largest_response_is_looked_at_and_what_follows_it_is_counted() {
+    let mut bytes = good();
+    let count = MAX_RESPONSE - bytes.len();
+    bytes.resize(MAX_RESPONSE, 0);
+    assert_eq!(fault(&bytes), Fault::TrailingBytes { count });
+    bytes.push(0);
+    let length = MAX_RESPONSE + 1;
+    assert_eq!(fault(&bytes), Fault::TooLarge { length });
+}
+
+#[test]
+fn each_error_status_tells_what_to_do() {
+    for (number, advice) in [
+        (1, "try the other certID hash"),
+        (2, "ask again later"),
+        (3, "ask again later"),
+        (4, "check that the address is an OCSP responder's"),
+        (5, "signed requests, which are not supported"),
+        (6, "may not have reached it yet"),
+    ] {
+        let message = fault(&error_response(number)).to_string();
+        assert!(message.contains(advice), "{message}");
+    }
+}
+
+#[test]
 fn an_error_status_with_a_good_response_inside_is_still_an_error() {
     let mut response = good();
     let status = response

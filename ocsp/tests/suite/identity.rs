@@ -53,6 +53,7 @@ fn a_cert_id_made_elsewhere_matches() {
     let expected = cert_id(&ca, &leaf.serial);
     assert_eq!(leaf_identity().cert_id(HashAlgorithm::Sha1), expected);
     assert_eq!(difference(&leaf_identity(), expected), None);
+    assert_eq!(leaf_identity().serial(), leaf.serial);
 }
 
 #[test]
