@@ -50,8 +50,7 @@ pub fn replace_for(
 ) -> io::Result<()> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file's name"))?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = fs::open(parent(path), flags, Mode::empty())?;
+    let directory = open_directory(parent(path))?;
     let unfinished = Unfinished::begin(directory.as_fd(), name.to_owned(), bytes, mode)?;
     if let Some((uid, gid)) = owner {
         unfinished.give_to(uid, gid)?;
@@ -72,9 +71,17 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         done => done?,
     }
+    Ok(bring_to_disk(parent(path))?)
+}
+
+/// Brings to the disk which files a directory has.
+fn bring_to_disk(directory: &Path) -> Result<(), Errno> {
+    fs::fsync(open_directory(directory)?)
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = fs::open(parent(path), flags, Mode::empty())?;
-    Ok(fs::fsync(&directory)?)
+    fs::open(path, flags, Mode::empty())
 }
 
 fn parent(path: &Path) -> &Path {
@@ -101,7 +108,11 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
         made => made,
     };
     match made {
-        Ok(()) => Ok(fs::chmod(path, mode)?),
+        Ok(()) => {
+            fs::chmod(path, mode)?;
+            // Else what is brought to the disk in it could be lost with it.
+            Ok(bring_to_disk(parent(path))?)
+        }
         Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
@@ -124,8 +135,8 @@ impl<'a> Unfinished<'a> {
         mode: u32,
     ) -> Result<Self, Errno> {
         let temporary = format!(".{name}.{:016x}", crate::io::random());
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // A link that lies there counts as a file: O_EXCL follows none.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode);
         step();
         let file = fs::openat(directory, &temporary, flags, mode)?;
