@@ -116,6 +116,15 @@ mod tests {
     }
 
     #[test]
+    fn the_systems_store_is_where_units_and_documents_say() {
+        let layout = Layout::system();
+        assert_eq!(layout.lasting(), Path::new("/var/lib/staplegun"));
+        assert_eq!(layout.runtime(), Path::new("/run/staplegun"));
+        assert_eq!(layout.live(), Path::new("/run/staplegun/live"));
+        assert_eq!(layout.http_socket(), Path::new("/run/staplegun/http.sock"));
+    }
+
+    #[test]
     fn an_override_holds_everything() {
         let layout = Layout::at(Path::new("/d"));
         assert_eq!(layout.lasting(), Path::new("/d"));

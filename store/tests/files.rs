@@ -3,11 +3,25 @@
 
 mod support;
 
-use staplegun_store::files::{Files, MAX_FILE, Notes};
+use staplegun_store::files::{
+    Files, Lasting, MAX_FILE, Notes, PUBLIC, behind_links, live, make_directory, replace,
+    replace_for,
+};
+use staplegun_store::layout::Layout;
 use staplegun_store::name;
+use std::error::Error;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use support::{Scratch, key, response};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+use support::{Scratch, child, key, response, role};
+
+/// Of nobody on this machine.
+const STRANGER: u32 = 4242;
+
+fn is_root() -> bool {
+    // SAFETY: it takes nothing.
+    unsafe { libc::geteuid() == 0 }
+}
 
 #[test]
 fn what_is_written_is_read_and_listed() {
@@ -79,7 +93,12 @@ fn odd_files_are_refused() {
     let files = Files::open(scratch.path()).unwrap();
     let path = files.staples.path_of(&key(1));
     fs::write(&path, vec![0; MAX_FILE + 1]).unwrap();
-    assert!(files.staples.read(&key(1)).is_err());
+    assert!(files.staples.read(&key(1)).unwrap_err().is_for_good());
+    // The largest is read whole, and 64 KiB are as documented.
+    assert_eq!(MAX_FILE, 65_536);
+    let largest = response(1, 1, MAX_FILE);
+    fs::write(&path, &largest).unwrap();
+    assert_eq!(files.staples.read(&key(1)).unwrap(), Some(largest));
     fs::remove_file(&path).unwrap();
     let fifo = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
     // SAFETY: `fifo` ends with 0.
@@ -100,13 +119,26 @@ fn what_was_never_finished_is_removed_at_the_next_start() {
         b"half",
     )
     .unwrap();
-    fs::write(path.with_file_name(".other"), b"not ours").unwrap();
+    // None of them is a name that was made here.
+    let others = [
+        ".other".to_owned(),
+        ".other.0123456789abcdef".to_owned(),
+        format!(".{name}.0123456789abcdeg"),
+        format!(".{name}.0123"),
+        format!(".{name}.0123456789abcdef0"),
+    ];
+    for other in &others {
+        fs::write(path.with_file_name(other), b"not ours").unwrap();
+    }
     drop(Files::open(scratch.path()).unwrap());
-    let left: Vec<_> = fs::read_dir(path.parent().unwrap())
+    let mut left: Vec<_> = fs::read_dir(path.parent().unwrap())
         .unwrap()
-        .map(|entry| entry.unwrap().file_name())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(left, [".other"]);
+    left.sort();
+    let mut others = others.to_vec();
+    others.sort();
+    assert_eq!(left, others);
 }
 
 #[test]
@@ -117,4 +149,135 @@ fn a_directory_that_others_can_write_is_refused() {
     fs::set_permissions(&state, Permissions::from_mode(0o777)).unwrap();
     let error = Files::open(scratch.path()).unwrap_err().to_string();
     assert!(error.contains("others may not write"), "{error}");
+}
+
+#[test]
+fn a_directory_of_a_stranger_is_refused_and_one_of_root_is_used() {
+    let test = "a_directory_of_a_stranger_is_refused_and_one_of_root_is_used";
+    if let Some(store) = role() {
+        // SAFETY: it takes numbers.
+        assert_eq!(unsafe { libc::setresuid(STRANGER, STRANGER, STRANGER) }, 0);
+        let files = Files::new(&store);
+        // Root's, this user's, and another's.
+        assert_eq!(files.certificates.read(&key(1)).unwrap(), None);
+        files.state.write(&key(1), b"{}").unwrap();
+        let error = files.staples.read(&key(1)).unwrap_err().to_string();
+        assert!(
+            error.contains("must belong to the agent's user or root"),
+            "{error}"
+        );
+        // Where names can be made, and not be looked at.
+        make_directory(&store.join("blind/new")).unwrap();
+        // Who only looks may look.
+        assert_eq!(
+            Files::of_anybody(&store).staples.read(&key(1)).unwrap(),
+            None
+        );
+        return;
+    }
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    drop(Files::open(scratch.path()).unwrap());
+    fs::create_dir(scratch.path().join("blind")).unwrap();
+    fs::set_permissions(scratch.path().join("blind"), Permissions::from_mode(0o733)).unwrap();
+    for (name, owner) in [("state", STRANGER), ("staples", STRANGER + 1)] {
+        chown(scratch.path().join(name), Some(owner), None).unwrap();
+    }
+    assert!(child(test, scratch.path()).status().unwrap().success());
+    let error = Files::open(scratch.path()).unwrap_err().to_string();
+    assert!(error.contains("must belong to"), "{error}");
+}
+
+#[test]
+fn what_is_no_directory_is_told_at_once() {
+    let scratch = Scratch::new();
+    let fifo = std::ffi::CString::new(scratch.path().join("staples").to_str().unwrap()).unwrap();
+    // SAFETY: `fifo` ends with 0.
+    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o644) }, 0);
+    let files = Files::of_anybody(scratch.path());
+    // A writer holds it, so that only a look at what it is can tell.
+    let _held = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(scratch.path().join("staples"));
+    let error = files.staples.read(&key(1)).unwrap_err();
+    assert!(
+        error.to_string().contains("cannot open the directory"),
+        "{error}"
+    );
+    let path = scratch.path().join("staples/file");
+    assert!(replace(&path, b"", PUBLIC, Lasting::OnDisk).is_err());
+}
+
+#[test]
+fn what_no_look_can_mend_is_told_apart_and_each_error_has_its_cause() {
+    let scratch = Scratch::new();
+    let files = Files::open(scratch.path()).unwrap();
+    symlink("anywhere", files.staples.path_of(&key(1))).unwrap();
+    let link = files.staples.read(&key(1)).unwrap_err();
+    assert!(link.is_for_good());
+    fs::write(files.state.path_of(&key(1)), b"{").unwrap();
+    let half = files.notes(&key(1)).unwrap_err();
+    assert!(!half.is_for_good(), "it may be written anew: {half}");
+    for error in [link, half] {
+        let source = error.source().expect("a cause").to_string();
+        assert!(error.to_string().ends_with(&source), "{error}");
+        assert_eq!(error.cause().to_string(), source);
+    }
+}
+
+#[test]
+fn files_are_public_whatever_the_umask_and_a_name_alone_is_in_this_directory() {
+    let test = "files_are_public_whatever_the_umask_and_a_name_alone_is_in_this_directory";
+    if let Some(store) = role() {
+        // SAFETY: it takes a number.
+        unsafe { libc::umask(0o077) };
+        Files::open(&store.join("store"))
+            .unwrap()
+            .staples
+            .write(&key(1), b"0")
+            .unwrap();
+        std::env::set_current_dir(&store).unwrap();
+        replace(Path::new("alone"), b"bytes", 0o640, Lasting::OnDisk).unwrap();
+        return;
+    }
+    let scratch = Scratch::new();
+    assert!(child(test, scratch.path()).status().unwrap().success());
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    let files = Files::of_anybody(&scratch.path().join("store"));
+    assert_eq!(mode(&files.staples.path_of(&key(1))), 0o644);
+    assert_eq!(mode(&scratch.path().join("store/staples")), 0o755);
+    assert_eq!(mode(&scratch.path().join("alone")), 0o640);
+    assert_eq!(fs::read(scratch.path().join("alone")).unwrap(), b"bytes");
+}
+
+#[test]
+fn what_is_shown_ends_with_its_validity_and_what_is_given_away_has_its_owner() {
+    let scratch = Scratch::new();
+    let shown = live(&Layout::at(scratch.path()));
+    shown.show(&key(1), b"response", 1_800_000_000).unwrap();
+    let path = shown.path_of(&key(1));
+    assert_eq!(fs::metadata(&path).unwrap().mtime(), 1_800_000_000);
+    assert_eq!(fs::read(&path).unwrap(), b"response");
+    if is_root() {
+        let owner = Some((STRANGER, STRANGER + 1));
+        replace_for(&path, b"his", 0o600, owner, Lasting::InMemory).unwrap();
+        let about = fs::metadata(&path).unwrap();
+        assert_eq!((about.uid(), about.gid()), (STRANGER, STRANGER + 1));
+    }
+}
+
+#[test]
+fn where_links_lead_is_found() {
+    let scratch = Scratch::new();
+    let at = |name: &str| scratch.path().join(name);
+    fs::write(at("file"), b"").unwrap();
+    symlink("file", at("link")).unwrap();
+    assert_eq!(
+        behind_links(&at("link")),
+        at("file").canonicalize().unwrap()
+    );
+    assert_eq!(behind_links(&at("none")), at("none"));
 }

@@ -187,6 +187,26 @@ fn one_writer_at_a_time() {
     WriterLock::try_take(&map).unwrap();
 }
 
+/// Readers are other users' processes; the lock is nobody's but the writer's.
+#[test]
+fn everybody_may_read_a_map_and_nobody_else_lock_it() {
+    let scratch = Scratch::new();
+    drop(open(&scratch.map()));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&scratch.map()), 0o644);
+    assert_eq!(mode(&scratch.path().join("map.v1.lock")), 0o600);
+}
+
+#[test]
+fn a_link_in_the_place_of_the_lock_is_not_followed() {
+    let scratch = Scratch::new();
+    let target = scratch.path().join("target");
+    symlink(&target, scratch.path().join("map.v1.lock")).unwrap();
+    let error = WriterLock::try_take(&scratch.map()).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
+    assert!(!target.exists());
+}
+
 #[test]
 fn without_its_descriptor_the_writer_still_grows_the_map() {
     let scratch = Scratch::new();

@@ -213,6 +213,7 @@ fn a_full_file_system_is_an_error_and_no_signal() {
         assert_eq!(remounted, 0);
         let error = files.staples.write(&key(1), b"new").unwrap_err();
         assert!(error.to_string().contains("Read-only"), "{error}");
+        assert!(error.to_string().contains("will not survive a restart"));
         assert_eq!(files.staples.read(&key(1)).unwrap().unwrap(), b"old");
         let again = Files::open(&place).unwrap();
         assert_eq!(again.staples.keys().unwrap(), [key(1)]);

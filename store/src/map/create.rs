@@ -28,15 +28,21 @@ pub(crate) fn clean(place: &Place, path: &Path) -> Result<(), MapError> {
 pub(crate) fn create(place: &Place, path: &Path, geometry: &Geometry) -> Result<(), MapError> {
     let failed = |errno| MapError::system("create the live map", path, errno);
     let temporary = temporary_name(place);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // A link that lies there counts as a file: O_EXCL follows none.
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     step();
-    let made = fs::openat(&place.directory, &temporary, flags, Mode::RUSR | Mode::WUSR)
-        .and_then(|file| initialise(&file, geometry))
-        .and_then(|()| {
-            step();
-            let to = &place.directory;
-            fs::linkat(to, &temporary, to, place.name, AtFlags::empty())
-        });
+    let made = fs::openat(
+        &place.directory,
+        &temporary,
+        flags,
+        Mode::from_raw_mode(0o600),
+    )
+    .and_then(|file| initialise(&file, geometry))
+    .and_then(|()| {
+        step();
+        let to = &place.directory;
+        fs::linkat(to, &temporary, to, place.name, AtFlags::empty())
+    });
     step();
     let discarded = discard(place);
     made.and(discarded).map_err(failed)
@@ -59,7 +65,7 @@ fn discard(place: &Place) -> Result<(), Errno> {
 /// Makes an empty map of an empty file.
 pub(crate) fn initialise(file: &OwnedFd, geometry: &Geometry) -> Result<(), Errno> {
     // Readable by all, whatever the umask: responses are public.
-    fs::fchmod(file, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH)?;
+    fs::fchmod(file, Mode::from_raw_mode(0o644))?;
     step();
     fs::ftruncate(file, geometry.size as u64)?;
     let extent = first_extent(geometry);

@@ -34,7 +34,7 @@ impl WriterLock {
         name.push(".lock");
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let failed = |errno| MapError::system("lock", &map.with_file_name(name.clone()), errno);
-        let mode = Mode::RUSR | Mode::WUSR;
+        let mode = Mode::from_raw_mode(0o600);
         let file = fs::openat(&place.directory, &name, flags, mode).map_err(failed)?;
         loop {
             match fs::flock(&file, operation) {

@@ -64,8 +64,9 @@ pub fn publish(spool: &Path, key: &Key, certificates: &[&[u8]]) -> Result<(), No
         crate::io::random()
     );
     let partial = format!(".{whole}");
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = fs::openat(&directory, &partial, flags, Mode::RUSR | Mode::WUSR)
+    // O_EXCL follows no link.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = fs::openat(&directory, &partial, flags, Mode::from_raw_mode(0o600))
         .map_err(failed("create a file in the spool"))?;
     let done = write(&file, certificates)
         .map_err(failed("write a file in the spool"))
@@ -84,5 +85,5 @@ fn write(file: &OwnedFd, certificates: &[&[u8]]) -> Result<(), Errno> {
         crate::io::write_all(file.as_fd(), der)?;
     }
     // Whatever the umask: the agent is another user.
-    fs::fchmod(file, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH)
+    fs::fchmod(file, Mode::from_raw_mode(0o644))
 }
