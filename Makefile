@@ -27,7 +27,7 @@
 #   make man      writes packaging/man and packaging/completions
 #   make packages .deb packages, tarball, wheel, .rpm, .apk and Arch's, in target/packages
 #   make packages-musl  tarball, wheel and .apk for musl, in target/packages/musl
-#   make packages-arm64  .deb packages for arm64, in target/packages/arm64
+#   make packages-arm64  all of these for arm64, in target/packages/arm64
 #   make check-packages  makes all but .deb twice, and installs each as a user would
 #   make check-packages-musl check-packages-arm64  the same for these
 #   make check-deb    installs, upgrades and removes the .deb packages in other Debians
@@ -57,7 +57,7 @@ MACHINE := $(shell uname -m)
 ARM64 = $(TARGET)/arm64/aarch64-unknown-linux-gnu/release
 MUSL_LIBRARY = $(TARGET)/musl/library/$(MACHINE)-unknown-linux-musl/release/libstaplegun.so
 
-.PHONY: all library program check-fleet musl check-musl musl-smoke arm64 check-arm64 demo check check-rust check-rust-built check-c check-examples check-judges check-judges-quick check-node node-smoke check-programs check-distributions check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-check bench-hold bench-baseline header man install uninstall needed packages packages-musl packages-arm64 check-packages check-packages-musl check-packages-arm64 deb check-deb deb-smoke check-systemd systemd-smoke check-containers containers-smoke release-check clean check-images
+.PHONY: all library program check-fleet musl check-musl musl-smoke arm64 check-arm64 demo check check-rust check-rust-built check-c check-examples check-judges check-judges-quick check-node node-smoke check-programs check-distributions check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model matrix bench bench-smoke bench-check bench-hold bench-baseline header man install uninstall needed packages packages-musl packages-arm64 deb-arm64 check-packages check-packages-musl check-packages-arm64 deb check-deb deb-smoke check-systemd systemd-smoke check-containers containers-smoke release-check clean check-images
 
 all: library program
 
@@ -301,7 +301,10 @@ check-packages: needed
 packages-musl: needed
 	tools/packages $(TARGET)/packages/musl --for x86_64-linux-musl
 
-packages-arm64: arm64
+packages-arm64: deb-arm64
+	tools/packages $(TARGET)/packages/arm64 --for aarch64-linux
+
+deb-arm64: arm64
 	tools/deb $(ARM64) $(TARGET)/packages/arm64 --for aarch64-linux
 
 # Into a root of busybox on musl, in which only root can work.
@@ -313,8 +316,10 @@ check-packages-musl: needed
 	    STAPLEGUN_SERVERS="$$copy" STAPLEGUN_PACKAGES=$(TARGET)/packages/musl \
 	    $(CARGO) test --workspace --all-features --locked --test packages -- --ignored musl::
 
-# By qemu.
-check-packages-arm64: packages-arm64
+# By qemu. Here the .deb packages are built twice, too.
+check-packages-arm64: deb-arm64
+	tools/packages $(TARGET)/packages/arm64 --twice --for aarch64-linux
+	tools/arm64-run tools/packages-check $(TARGET)/packages/arm64
 	tools/deb-check $(TARGET)/packages/arm64 --for aarch64-linux
 	STAPLEGUN_PACKAGES=$(TARGET)/packages/arm64 tools/arm64-run sh -ec \
 	    "$(CARGO) test --workspace --all-features --locked --test packages -- --ignored arm64::"

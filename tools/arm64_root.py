@@ -28,7 +28,7 @@ import cache
 TRIPLE = "aarch64-unknown-linux-gnu"
 MULTIARCH = "aarch64-linux-gnu"
 # Raised when a root comes to hold other things, so that older ones are not taken.
-REVISION = 2
+REVISION = 3
 # Rust's, which needs none of the packages that it depends on: they are the compiler's.
 STD = "libstd-rust-web-dev"
 HEADERS = "libssl-dev"
@@ -39,7 +39,9 @@ BIN = {"openssl": "usr/bin/openssl", "python3": "usr/bin/python3.11",
        # redis-server is this one, too.
        "redis-server": "usr/bin/redis-check-rdb", "redis-cli": "usr/bin/redis-cli"}
 # What of usr/lib is for arm64 alone, and stands beside this machine's own there.
-LIB = [MULTIARCH, "ld-linux-aarch64.so.1", "python3.11/lib-dynload"]
+LIB = [MULTIARCH, "ld-linux-aarch64.so.1", "python3.11/lib-dynload",
+       # How Python was built, which pip asks it.
+       f"python3.11/_sysconfigdata__{MULTIARCH}.py"]
 
 
 def fail(message):

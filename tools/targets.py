@@ -32,6 +32,16 @@ class Target:
         return self.triple.endswith("-musl")
 
     @property
+    def is_foreign(self):
+        """For another kind of machine than this one."""
+        return self.machine != os.uname().machine
+
+    @property
+    def cc(self):
+        """gcc for this kind of machine, with glibc."""
+        return f"{self.machine}-linux-gnu-gcc" if self.is_foreign else "cc"
+
+    @property
     def rustc(self):
         return os.path.join(self.rust, "rustc") if self.rust else "rustc"
 

@@ -6,7 +6,9 @@ use std::process::Command;
 
 use staplegun_testkit::{Program, Server, wait};
 
-use super::{Scene, USER, output_of, package_named};
+use super::{
+    Scene, USER, environment, installed, output_of, package, package_named, root_with, unpacked,
+};
 
 /// Seconds that a program may wait for its response; an emulator takes long.
 const PATIENCE: &str = "60s";
@@ -18,6 +20,7 @@ fn python() -> PathBuf {
 
 /// A server that does not staple alone does by this program, whose agent is there already.
 fn ends_with_a_server_stapled(scene: &Scene, program: &Path, python: &Path) {
+    is_for_arm64(program);
     let alone = scene.app(python).start();
     assert_eq!(scene.status(&alone), None);
     let _agent = agent(scene, program);
@@ -63,6 +66,86 @@ fn deb_packages_unpacked_in_a_root_end_with_a_server_stapled() {
         );
     }
     let program = root.join("usr/bin/staplegun");
-    is_for_arm64(&program);
+    ends_with_a_server_stapled(&scene, &program, &python());
+}
+
+#[test]
+#[ignore = "tools/arm64-run can"]
+fn a_tarball_ends_with_a_server_stapled_where_a_plain_user_unpacked_it() {
+    let scene = Scene::new();
+    let program = unpacked(&scene.work).join("bin/staplegun");
+    ends_with_a_server_stapled(&scene, &program, &python());
+}
+
+#[test]
+#[ignore = "tools/arm64-run can"]
+fn a_tarball_ends_with_a_server_stapled_where_a_plain_user_installed_it() {
+    let scene = Scene::new();
+    let program = installed(&scene.work).0.join("bin/staplegun");
+    ends_with_a_server_stapled(&scene, &program, &python());
+}
+
+/// By pip of Python for arm64, which takes no wheel for another machine.
+#[test]
+#[ignore = "tools/arm64-run can"]
+fn a_wheel_in_a_fresh_environment_ends_with_a_server_stapled() {
+    let scene = Scene::new();
+    let environment = environment(&python(), &scene.work);
+    let program = environment.join("bin/staplegun");
+    ends_with_a_server_stapled(&scene, &program, &environment.join("bin/python"));
+}
+
+/// By rpm, pacman and tar of this machine, as those for it are installed.
+#[test]
+#[ignore = "tools/arm64-run can"]
+fn an_rpm_in_a_root_ends_with_a_server_stapled() {
+    let words = ["rpm", "--query", "--queryformat", "%{ARCH}", "--package"];
+    let made_for = output_of(
+        Command::new(words[0])
+            .args(&words[1..])
+            .arg(package(".rpm")),
+    );
+    assert_eq!(made_for, "aarch64");
+    let words = ["rpm", "--root", "ROOT", "--install", "--ignorearch"];
+    let install = [&words[..], &["--nodeps", "--noscripts", "PACKAGE"]].concat();
+    let before = ["rpm", "--root", "ROOT", "--initdb"];
+    a_root_ends_with_a_server_stapled(".rpm", &[&before, &install]);
+}
+
+#[test]
+#[ignore = "tools/arm64-run can"]
+fn archs_package_in_a_root_ends_with_a_server_stapled() {
+    let words = ["pacman", "--root", "ROOT", "--arch", "aarch64"];
+    let install = [
+        &words[..],
+        &["--noconfirm", "--noscriptlet", "-Udd", "PACKAGE"],
+    ]
+    .concat();
+    let before = ["mkdir", "-p", "ROOT/var/lib/pacman"];
+    a_root_ends_with_a_server_stapled(".pkg.tar.zst", &[&before, &install]);
+}
+
+#[test]
+#[ignore = "tools/arm64-run can"]
+fn an_apk_unpacked_in_a_root_ends_with_a_server_stapled() {
+    let words = ["tar", "--warning=none", "-xzf", "PACKAGE", "-C", "ROOT"];
+    let install = [&words[..], &["usr", "etc"]].concat();
+    a_root_ends_with_a_server_stapled(".apk", &[&install]);
+    let show = ["-xzOf", ".PKGINFO"];
+    let about = output_of(
+        Command::new("tar")
+            .arg(show[0])
+            .arg(package(".apk"))
+            .arg(show[1]),
+    );
+    assert!(
+        about.lines().any(|line| line == "arch = aarch64"),
+        "{about}"
+    );
+}
+
+fn a_root_ends_with_a_server_stapled(end: &str, install: &[&[&str]]) {
+    let scene = Scene::new();
+    let program = root_with(&scene, end, install).join("usr/bin/staplegun");
     ends_with_a_server_stapled(&scene, &program, &python());
 }

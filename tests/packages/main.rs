@@ -146,10 +146,10 @@ impl Scene {
     }
 }
 
-/// The environment into which the wheel was installed, in a directory.
-fn environment(directory: &Directory) -> PathBuf {
+/// The environment of this Python's into which the wheel was installed, in a directory.
+fn environment(python: &Path, directory: &Directory) -> PathBuf {
     let environment = directory.join("environment");
-    output_of(Command::new(PYTHON).args(["-m", "venv"]).arg(&environment));
+    output_of(Command::new(python).args(["-m", "venv"]).arg(&environment));
     output_of(
         Command::new(environment.join("bin/python"))
             .args(["-m", "pip", "install", "--no-index", "--quiet"])
@@ -162,7 +162,7 @@ fn environment(directory: &Directory) -> PathBuf {
 #[test]
 fn a_wheel_in_a_fresh_environment_ends_with_a_server_stapled() {
     let scene = Scene::new();
-    let environment = environment(&scene.work);
+    let environment = environment(Path::new(PYTHON), &scene.work);
     let python = environment.join("bin/python");
     let alone = scene.app(&python).start();
     assert_eq!(scene.status(&alone), None);
@@ -200,11 +200,10 @@ fn a_tarball_ends_with_a_server_stapled_where_a_plain_user_unpacked_it() {
     assert_eq!(scene.status(&server).as_deref(), Some("good"));
 }
 
-#[test]
-fn a_tarball_ends_with_a_server_stapled_where_a_plain_user_installed_it() {
-    let scene = Scene::new();
-    let tree = unpacked(&scene.work);
-    let prefix = scene.work.join("prefix");
+/// Where a plain user installed the tarball, and the files that its install.sh said it wrote.
+fn installed(directory: &Directory) -> (PathBuf, String) {
+    let tree = unpacked(directory);
+    let prefix = directory.join("prefix");
     let install = Program::new(tree.join("install.sh"))
         .arg("--prefix")
         .arg(&prefix)
@@ -214,6 +213,14 @@ fn a_tarball_ends_with_a_server_stapled_where_a_plain_user_installed_it() {
     assert!(done.status.success(), "{said}");
     // The installed one needs nothing of the unpacked one.
     std::fs::remove_dir_all(&tree).expect("it can be removed");
+    let said = String::from_utf8(done.stdout).expect("names are UTF-8");
+    (prefix, said)
+}
+
+#[test]
+fn a_tarball_ends_with_a_server_stapled_where_a_plain_user_installed_it() {
+    let scene = Scene::new();
+    let (prefix, said) = installed(&scene.work);
     let program = prefix.join("bin/staplegun");
     let server = scene.started_by(&[&program], Path::new(PYTHON));
     assert_eq!(scene.status(&server).as_deref(), Some("good"));
@@ -232,7 +239,6 @@ fn a_tarball_ends_with_a_server_stapled_where_a_plain_user_installed_it() {
     );
 
     // Each file that it said it wrote is there, and none besides.
-    let said = String::from_utf8(done.stdout).expect("names are UTF-8");
     let mut said: Vec<&str> = said.lines().collect();
     said.sort_unstable();
     let found = output_of(Command::new("find").arg(&prefix).args(["!", "-type", "d"]));
@@ -246,10 +252,9 @@ fn a_tarball_ends_with_a_server_stapled_where_a_plain_user_installed_it() {
     );
 }
 
-/// Installs a package that `make` alone does not make into a root, by these commands, in which
-/// ROOT and PACKAGE stand for them, and starts a server with what is there.
-fn a_root_ends_with_a_server_stapled(end: &str, install: &[&[&str]]) {
-    let scene = Scene::new();
+/// The root into which a package was installed, by these commands, in which ROOT and PACKAGE stand
+/// for them.
+fn root_with(scene: &Scene, end: &str, install: &[&[&str]]) -> PathBuf {
     let root = scene.work.join("root");
     std::fs::create_dir(&root).expect("a directory");
     let package = package(end);
@@ -261,6 +266,13 @@ fn a_root_ends_with_a_server_stapled(end: &str, install: &[&[&str]]) {
         let words: Vec<String> = words.collect();
         output_of(Command::new(&words[0]).args(&words[1..]));
     }
+    root
+}
+
+/// Such a root of a package that `make` alone does not make; a server is started with what is there.
+fn a_root_ends_with_a_server_stapled(end: &str, install: &[&[&str]]) {
+    let scene = Scene::new();
+    let root = root_with(&scene, end, install);
     let program = root.join("usr/bin/staplegun");
     let server = scene.started_by(&[&program], Path::new(PYTHON));
     assert_eq!(scene.status(&server).as_deref(), Some("good"));
