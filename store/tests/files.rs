@@ -281,3 +281,16 @@ fn where_links_lead_is_found() {
     );
     assert_eq!(behind_links(&at("none")), at("none"));
 }
+
+#[test]
+fn one_piece_of_work_reads_one_directory_and_the_next_what_has_taken_its_place() {
+    let scratch = Scratch::new();
+    let files = Files::open(scratch.path()).unwrap();
+    files.staples.write(&key(1), b"old").unwrap();
+    let at_once = Files::new(scratch.path()).at_once();
+    assert_eq!(at_once.staples.read(&key(2)).unwrap(), None);
+    fs::rename(scratch.path().join("staples"), scratch.path().join("moved")).unwrap();
+    files.staples.write(&key(1), b"new").unwrap();
+    assert_eq!(at_once.staples.read(&key(1)).unwrap().unwrap(), b"old");
+    assert_eq!(files.staples.read(&key(1)).unwrap().unwrap(), b"new");
+}

@@ -153,10 +153,24 @@ fn a_revocation_counts_at_whatever_time_if_its_signer_was_valid_then() {
             assert!(matches!(said.verdict, Verdict::Revoked { .. }));
         }
     }
-    for from in [NOW - 3 * DAY, NOW + 2 * DAY] {
+    // To the second, and a clock that is a little behind takes nothing away.
+    let (first, last) = (NOW - 2 * DAY - CLOCK_SKEW, NOW + DAY);
+    for from in [first, last] {
+        assert!(judged(&revoked(from, NOW + 9 * DAY), NOW).is_ok());
+    }
+    for from in [NOW - 3 * DAY, first - 1, last + 1, NOW + 2 * DAY] {
         let fault = judged(&revoked(from, NOW + 9 * DAY), NOW).unwrap_err();
         assert_eq!(fault.cause(), "signer_expired");
     }
+}
+
+#[test]
+fn a_refusal_says_what_is_wrong() {
+    let fault = Fault::NoStatus;
+    let refusal: Refusal<String> = fault.clone().into();
+    assert_eq!(refusal.to_string(), fault.to_string());
+    let refusal = Refusal::Signature("the signature does not hold".to_owned());
+    assert_eq!(refusal.to_string(), "the signature does not hold");
 }
 
 #[test]
