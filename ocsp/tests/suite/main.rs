@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod identity;
 mod judge;
+mod key;
 mod mint;
 mod openssl;
 mod request;

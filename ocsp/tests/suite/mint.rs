@@ -70,6 +70,8 @@ pub struct CertificateSpec {
     pub issuer: Vec<u8>,
     pub subject: Vec<u8>,
     pub key: Vec<u8>,
+    /// The content of the AlgorithmIdentifier of the key.
+    pub key_kind: Vec<u8>,
     pub not_before: Vec<u8>,
     pub not_after: Vec<u8>,
     pub extensions: Vec<Vec<u8>>,
@@ -82,6 +84,7 @@ impl CertificateSpec {
             issuer: common_name("Mint CA"),
             subject: common_name("Mint CA"),
             key: b"the CA's key".to_vec(),
+            key_kind: oid(&[0x2a, 3]),
             not_before: der(0x17, &[b"250101000000Z"]),
             not_after: der(0x18, &[b"20510101000000Z"]),
             extensions: Vec::new(),
@@ -118,7 +121,7 @@ impl CertificateSpec {
                 &self.issuer,
                 &der(0x30, &[&self.not_before, &self.not_after]),
                 &self.subject,
-                &der(0x30, &[&algorithm, &key]),
+                &der(0x30, &[&der(0x30, &[&self.key_kind]), &key]),
                 &extensions,
             ],
         );
