@@ -9,7 +9,7 @@ use staplegun_store::slots::{MAX_RESPONSE, Miss, State};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
-use support::{NOW, SIZE, Scratch, buffer, bytes, key, response};
+use support::{NOW, SIZE, Scratch, buffer, bytes, child, key, response, role};
 
 fn open(map: &Path) -> Writer {
     open_sized(map, SIZE)
@@ -185,6 +185,24 @@ fn one_writer_at_a_time() {
     assert!(WriterLock::try_take(&map).unwrap_err().is_busy());
     drop(lock);
     WriterLock::try_take(&map).unwrap();
+}
+
+#[test]
+fn another_user_reads_a_map_in_a_directory_that_he_can_only_enter() {
+    let test = "another_user_reads_a_map_in_a_directory_that_he_can_only_enter";
+    if let Some(map) = role() {
+        // SAFETY: it takes a number.
+        assert_eq!(unsafe { libc::setuid(4242) }, 0);
+        drop(Reader::open(&map, SIZE).unwrap());
+        return;
+    }
+    let scratch = Scratch::new();
+    drop(open(&scratch.map()));
+    // Only root can become another user.
+    if chown(scratch.map(), Some(0), None).is_ok() {
+        fs::set_permissions(scratch.path(), Permissions::from_mode(0o711)).unwrap();
+        assert!(child(test, &scratch.map()).status().unwrap().success());
+    }
 }
 
 /// Readers are other users' processes; the lock is nobody's but the writer's.
