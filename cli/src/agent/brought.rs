@@ -7,9 +7,10 @@ use staplegun_store::{Key, name};
 
 use super::clock;
 use super::daemon::Daemon;
+use super::event::{Found, Looked};
 use super::expiry;
 use super::outcome::Origin;
-use super::staples::{Found, Look, Looked, Looker};
+use super::staples::{Look, Looker};
 use crate::fetch::{self, Kind, Staple};
 
 /// How many files are looked at between two looks at what else happens.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::chains::{Chain, Stored};
+use super::chain::{Chain, Stored};
 use super::passed_over::PassedOver;
 
 /// What is to be done.

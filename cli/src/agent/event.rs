@@ -5,13 +5,12 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use staplegun_store::Key;
+use staplegun_store::files::{FileError, Notes, Stamp};
 
-use super::inbox::Left;
-use super::lister::Listed;
 use super::roster::{Room, Source};
+use super::sentence::Refusal;
 use super::settings::Settings;
-use super::staples::Looked;
-use crate::fetch::{Fetched, Manner};
+use crate::fetch::{Fetched, Kind, Manner, Staple, Subject};
 use crate::fleet::Word;
 
 /// Something that happened.
@@ -66,4 +65,56 @@ pub enum Wanted {
     Metrics,
     /// How each responder does, in JSON.
     Responders,
+}
+
+/// A certificate that was left or named, as it was examined.
+#[derive(Debug)]
+pub struct Left {
+    /// The certificate; with its issuer, unless it is refused.
+    pub subject: Subject,
+    /// Who did it.
+    pub source: Source,
+    /// What is remembered of it.
+    pub notes: Notes,
+    /// Why nobody is to be asked for it.
+    pub refusal: Option<Refusal>,
+    /// What was remembered of it before.
+    pub before: Notes,
+}
+
+/// What there was at a look, besides the certificates that are new or have changed: those
+/// come before it, by [`Event::Left`].
+#[derive(Debug)]
+pub struct Listed {
+    /// The list's own file.
+    pub list: Option<Stamp>,
+    /// A directory is watched that was not before: what came into it meanwhile is still to
+    /// be looked at.
+    pub is_new: bool,
+    /// So many orders are done.
+    pub done: u64,
+}
+
+/// A file that is another one than was seen last.
+#[derive(Debug)]
+pub struct Looked {
+    /// Whose response it is.
+    pub key: Key,
+    /// Which file was there when this was found.
+    pub stamp: Option<Stamp>,
+    /// What is in it.
+    pub found: Found,
+}
+
+/// What is in a file of `staples/`.
+#[derive(Debug)]
+pub enum Found {
+    /// What is in use.
+    InUse,
+    /// Nothing that could be a response.
+    Nothing,
+    /// A response, and what it is worth.
+    Response(Vec<u8>, Result<Staple, Kind>),
+    /// It cannot be read now.
+    Unreadable(FileError),
 }

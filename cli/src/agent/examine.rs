@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, sync_channel};
 use staplegun_ocsp::Unstapled;
 use staplegun_store::spool::Taken;
 
-use super::chains::{Chain, HIGHEST};
+use super::chain::{Chain, HIGHEST};
 use super::clock;
 use super::event::Event;
 use super::modest;

@@ -3,6 +3,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::counters::Causes;
+
 /// What every name of a metric begins with.
 const PREFIX: &str = "staplegun_";
 
@@ -57,6 +59,13 @@ impl Family<'_> {
     /// A sample.
     pub fn sample(&mut self, labels: &Labels, value: impl Display) {
         let _ = writeln!(self.text, "{PREFIX}{}{{{}}} {value}", self.name, labels.0);
+    }
+
+    /// A sample for each cause.
+    pub fn by_cause(&mut self, labels: &Labels, causes: &Causes) {
+        for (cause, count) in causes {
+            self.sample(&labels.clone().and("cause", cause), count);
+        }
     }
 
     /// The samples of a histogram: `counts` are of what is not above each of `bounds` and

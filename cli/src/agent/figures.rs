@@ -2,9 +2,8 @@
 //! responder stand. Times are Unix times in seconds; an age is `time()` less one of them.
 
 use super::clock;
-use super::counters::Causes;
 use super::daemon::Daemon;
-use super::exposition::{Exposition, Family, Labels};
+use super::exposition::{Exposition, Labels};
 use super::figures_of_certificates::certificates;
 use super::figures_of_fleet::fleet;
 use super::responders::{BOUNDS, Responder, State};
@@ -44,25 +43,14 @@ fn counters(text: &mut Exposition, daemon: &Daemon) {
     text.counter("fetches_total", "Responses fetched that count.")
         .value(counters.fetched);
     let mut failures = text.counter("fetch_failures_total", "Fetches that failed, by cause.");
-    by_cause(&mut failures, &Labels::default(), &counters.failed);
+    failures.by_cause(&Labels::default(), &counters.failed);
     let mut refused = text.counter(
         "spool_refused_total",
         "What was left in the spool and refused, by cause.",
     );
-    by_cause(
-        &mut refused,
-        &Labels::default(),
-        &counters.spool_refused.get(),
-    );
+    refused.by_cause(&Labels::default(), &counters.spool_refused.get());
     text.counter("revocations_total", "Responses that told a revocation.")
         .value(counters.revocations);
-}
-
-/// Counts by cause.
-pub fn by_cause(family: &mut Family<'_>, labels: &Labels, causes: &Causes) {
-    for (cause, count) in causes {
-        family.sample(&labels.clone().and("cause", cause), count);
-    }
 }
 
 fn map(text: &mut Exposition, daemon: &Daemon) {
@@ -130,7 +118,7 @@ fn responders(text: &mut Exposition, all: &[Responder]) {
         "Requests that brought no response that counts, by cause.",
     );
     for (labels, one) in &all {
-        by_cause(&mut failures, labels, &one.failures);
+        failures.by_cause(labels, &one.failures);
     }
     let mut times = text.histogram(
         "responder_request_duration_seconds",

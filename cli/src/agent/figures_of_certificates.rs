@@ -9,7 +9,6 @@ use staplegun_store::name;
 
 use super::chains::leaves_on;
 use super::exposition::{Exposition, Labels};
-use super::figures::by_cause;
 use super::passed_over::PassedOver;
 use super::roster::{Roster, Watched};
 use super::sentence::Standing;
@@ -196,7 +195,7 @@ fn of_each(text: &mut Exposition, all: &[(Labels, One<'_>)]) {
         "Fetches that failed for the certificate, by cause.",
     );
     for (labels, watched) in watched() {
-        by_cause(&mut failures, labels, &watched.failed);
+        failures.by_cause(labels, &watched.failed);
     }
     let mut passed_over = text.gauge(
         "certificate_passed_over",

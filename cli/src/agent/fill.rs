@@ -6,19 +6,19 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::{Judged, Policy, Validity, Verdict, better};
-use staplegun_store::files::{FileError, Files, Notes, Stamp};
+use staplegun_store::files::{Files, Notes, Stamp};
 use staplegun_store::layout::Layout;
 use staplegun_store::slots::{State, Summary};
 use staplegun_store::{Key, name};
 
-use super::chains::Chain;
+use super::chain::Chain;
 use super::clock;
 use super::daemon::Daemon;
 use super::expiry;
 use super::known;
 use super::passed_over::PassedOver;
 use super::roster::{Source, Watched};
-use super::stamp;
+use super::stored;
 use crate::fetch::{self, Issuers, Kind, Staple, Subject};
 
 /// Threads, at most.
@@ -190,12 +190,12 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn restore(&self, key: &Key) -> Option<Restored> {
         let mut subject = self.subject(key)?;
-        let mut notes = said(self.files.notes(key)).unwrap_or_default();
+        let mut notes = stored::or_warn(self.files.notes(key)).unwrap_or_default();
         // Whatever failed before the restart may work now.
         notes.failures = 0;
         // Without an issuer it was not judged: it is looked at once there is one.
         let issuer = subject.issuer();
-        let stamp = issuer.and_then(|_| stamp::of_response(self.layout, key));
+        let stamp = issuer.and_then(|_| stored::stamp_of_response(self.layout, key));
         let stored = self.stored(key, &subject);
         let source = notes.left_by.map_or(Source::Store, Source::User);
         let is_followed = self.intermediates && notes.passed_over.is_none();
@@ -216,7 +216,7 @@ impl Reading<'_> {
     }
 
     fn subject(&self, key: &Key) -> Option<Subject> {
-        let pem = said(self.files.certificates.read(key))?;
+        let pem = stored::or_warn(self.files.certificates.read(key))?;
         match Subject::from_bytes(&pem, self.issuers) {
             Ok(subject) if subject.key() == *key => Some(subject),
             Ok(_) => {
@@ -235,7 +235,7 @@ impl Reading<'_> {
 
     fn stored(&self, key: &Key, subject: &Subject) -> Stored {
         let issuer = subject.issuer();
-        let der = issuer.and_then(|_| said(self.files.staples.read(key)));
+        let der = issuer.and_then(|_| stored::or_warn(self.files.staples.read(key)));
         let (Some(issuer), Some(der)) = (issuer, der) else {
             return Stored::default();
         };
@@ -266,12 +266,4 @@ impl Reading<'_> {
             refused_but_at,
         }
     }
-}
-
-/// The value; an error is logged and counts as none.
-pub fn said<T>(read: Result<Option<T>, FileError>) -> Option<T> {
-    read.unwrap_or_else(|error| {
-        tracing::warn!(cause = "store", "{error}");
-        None
-    })
 }

@@ -17,35 +17,19 @@ use staplegun_store::name;
 use staplegun_store::spool::{self, DropBox};
 
 use super::budget::{Budget, processor_time};
-use super::chains::{Chain, Stored};
+use super::chain::{Chain, Stored};
 use super::counters::SpoolRefused;
 use super::errands::Errands;
-use super::event::Event;
+use super::event::{Event, Left};
 use super::examine::{Examiner, unpack};
 use super::passed_over::PassedOver;
 use super::refusals::Refusals;
 use super::roster::Source;
-use super::sentence::Refusal;
 use super::settings::Settings;
 use crate::fetch::{Issuers, Manner, Subject};
 
 /// The pause between two looks at what is there.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// A certificate that was left or named, as it was examined.
-#[derive(Debug)]
-pub struct Left {
-    /// The certificate; with its issuer, unless it is refused.
-    pub subject: Subject,
-    /// Who did it.
-    pub source: Source,
-    /// What is remembered of it.
-    pub notes: Notes,
-    /// Why nobody is to be asked for it.
-    pub refusal: Option<Refusal>,
-    /// What was remembered of it before.
-    pub before: Notes,
-}
 
 /// What the thread is told.
 #[derive(Debug)]

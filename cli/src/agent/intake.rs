@@ -6,11 +6,10 @@ use std::time::Instant;
 use staplegun_store::files::Notes;
 use staplegun_store::{Key, name};
 
-use super::chains::Chain;
+use super::chain::Chain;
 use super::clock;
 use super::daemon::Daemon;
-use super::inbox::Left;
-use super::lister::Listed;
+use super::event::{Left, Listed};
 use super::roster::{Quota, Room, Source};
 use super::sentence::{Refusal, Standing};
 use crate::fetch::Subject;

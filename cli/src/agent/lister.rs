@@ -11,8 +11,7 @@ use staplegun_store::files::{Notes, Stamp};
 use staplegun_store::layout::Layout;
 
 use super::clock;
-use super::event::Event;
-use super::inbox::Left;
+use super::event::{Event, Left, Listed};
 use super::list;
 use super::named::Named;
 use super::roster::Source;
@@ -28,19 +27,6 @@ pub struct Again {
     pub all: bool,
     /// These files.
     pub files: BTreeSet<PathBuf>,
-}
-
-/// What there was at a look, besides the certificates that are new or have changed: those
-/// come before it, by [`Event::Left`].
-#[derive(Debug)]
-pub struct Listed {
-    /// The list's own file.
-    pub list: Option<Stamp>,
-    /// A directory is watched that was not before: what came into it meanwhile is still to
-    /// be looked at.
-    pub is_new: bool,
-    /// So many orders are done.
-    done: u64,
 }
 
 #[derive(Debug)]

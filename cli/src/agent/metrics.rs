@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use staplegun_store::files::{Lasting, PUBLIC, replace};
 
-use super::daemon::Daemon;
-use super::figures::render;
 use super::worker::Worker;
 
 /// How long the end waits for the file.
@@ -37,14 +35,14 @@ impl Metrics {
         Ok(Self(file.map(MetricsFile::start).transpose()?))
     }
 
-    /// Has the file brought up to date, if something changed. Nothing waits for it:
-    /// while it is being written, which can take long, what is newer waits for the
-    /// next time.
-    pub fn update(&mut self, daemon: &Daemon) {
+    /// Has the file brought up to date by what `render` writes, if something changed. Nothing
+    /// waits for it: while it is being written, which can take long, what is newer waits for
+    /// the next time.
+    pub fn update(&mut self, render: impl FnOnce() -> String) {
         let Some(file) = &mut self.0 else {
             return;
         };
-        let new = render(daemon);
+        let new = render();
         let texts = file.texts.as_ref().filter(|_| file.last != new);
         if texts.is_some_and(|texts| texts.try_send(new.clone()).is_ok()) {
             file.last = new;

@@ -4,15 +4,16 @@
 //! From the bottom up: `decision` says what to do with what came and when to ask
 //! again, `known` what was known before a restart, and both do nothing; `keeper` holds map and
 //! files (`live` those that follow the map), `roster` the certificates, `responders` how those do that
-//! are asked; `chains` those that came along with others; `fill`, `intake`, `brought`, `asking`, `outcome` and `shared` bring together what
-//! comes from outside and the decisions; `figures` tells all of it in numbers; `daemon` is the main thread,
-//! which alone decides, and `pool`, `inbox`, `lister`, `staples`, `scribe`, `watch`, `signals`,
+//! are asked; `chains` those that came along with others; `daemon` has all of these; `fill`, `intake`, `intermediates`,
+//! `brought`, `asking`, `expiry`, `outcome` and `shared` bring together what comes from outside and the
+//! decisions; `figures` tells all of it in numbers; `event_loop` is the main thread, which alone decides, and `pool`, `inbox`, `lister`, `staples`, `scribe`, `watch`, `signals`,
 //! `lifetime`, `metrics` and `http` are the others (`worker`: those that are waited for at the end).
 
 mod addresses;
 mod asking;
 mod brought;
 mod budget;
+mod chain;
 mod chains;
 mod clock;
 mod configuration;
@@ -21,6 +22,7 @@ mod daemon;
 mod decision;
 mod errands;
 mod event;
+mod event_loop;
 mod examine;
 mod expiry;
 mod exposition;
@@ -32,6 +34,7 @@ mod forgiving;
 mod http;
 mod inbox;
 mod intake;
+mod intermediates;
 mod keeper;
 mod known;
 mod lanes;
@@ -58,9 +61,9 @@ mod settings;
 mod shared;
 mod shelf;
 mod signals;
-mod stamp;
 mod staples;
 mod start;
+mod stored;
 mod systemd;
 pub mod unreadable;
 mod user;
@@ -73,7 +76,6 @@ pub use decision::{Decision, Why, decide};
 pub use known::{note, recover};
 pub use log::start as start_log;
 pub use named::Named;
-pub use outcome::CAUSE_REVOKED;
 pub use place::Place;
 pub use settings::SYSTEM_FILE;
 pub use start::{Args, FAILED, run};

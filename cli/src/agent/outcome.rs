@@ -9,18 +9,15 @@ use staplegun_ocsp::time::Rfc3339;
 use staplegun_ocsp::{CLOCK_SKEW, Verdict};
 use staplegun_store::{Key, name};
 
-use super::chains::Chain;
+use super::chain::Chain;
 use super::clock;
 use super::counters::count;
 use super::daemon::Daemon;
 use super::decision::{Decision, Why, after_failure, after_success, decide};
 use super::keeper::NoRoom;
 use super::known;
-use super::sentence;
+use super::sentence::{self, CAUSE_REVOKED};
 use crate::fetch::{Failure, Fetched, Kind, Received, Staple};
-
-/// The cause that is noted while a certificate is revoked.
-pub const CAUSE_REVOKED: &str = "revoked";
 
 /// Who brought a response.
 #[derive(Clone, Copy, Debug)]

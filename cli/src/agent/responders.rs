@@ -10,9 +10,7 @@ use serde::Serialize;
 use staplegun_ocsp::UnixTime;
 
 use super::addresses::host_and_port;
-use super::clock;
 use super::counters::{Causes, count};
-use super::daemon::Daemon;
 use super::roster::Roster;
 use crate::fetch::{Asked, Failed, Override, responders_of};
 use crate::fleet::{CAUSES, Counters};
@@ -264,15 +262,6 @@ impl Account {
             }),
             times: self.times,
         }
-    }
-}
-
-impl Daemon {
-    /// The responders that are asked for certificates, as they do now.
-    pub(super) fn responders(&self) -> Vec<Responder> {
-        let overrides = &self.manner.overrides;
-        self.ledger
-            .view(&self.roster, overrides, Instant::now(), clock::now())
     }
 }
 

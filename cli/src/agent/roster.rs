@@ -298,6 +298,11 @@ impl Roster {
 }
 
 impl Watched {
+    /// Who is answerable for it.
+    pub fn source(&self) -> Source {
+        self.notes.left_by.map_or(Source::Trusted, Source::User)
+    }
+
     /// One of which nothing more is known.
     pub fn new(subject: Subject, notes: Notes) -> Self {
         Self {

@@ -13,6 +13,9 @@ use staplegun_store::files::Notes;
 
 use crate::fetch::Subject;
 
+/// The cause that is noted while a certificate is revoked.
+pub const CAUSE_REVOKED: &str = "revoked";
+
 /// Why a certificate is passed over: nobody is asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -187,7 +190,7 @@ impl Standing {
             Self::Stapled => "stapled",
             Self::PassedOver { refusal, .. } => refusal.cause(),
             Self::Unreadable { .. } => "unreadable",
-            Self::Revoked { .. } => super::CAUSE_REVOKED,
+            Self::Revoked { .. } => CAUSE_REVOKED,
             Self::Failing { cause, .. } => cause,
             Self::Unasked => "unasked",
             Self::ResponseExpired => "response_expired",

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use staplegun_store::Key;
-use staplegun_store::files::{FileError, Files, Stamp};
+use staplegun_store::files::{Files, Stamp};
 use staplegun_store::layout::Layout;
 
 use super::clock;
-use super::event::Event;
-use super::fill::said;
-use super::stamp;
-use crate::fetch::{self, Issued, Kind, Manner, Staple, Subject};
+use super::event::{Event, Found, Looked};
+use super::stored;
+use crate::fetch::{self, Issued, Manner, Subject};
 
 /// How often a file is judged anew that was replaced meanwhile.
 const ATTEMPTS: u32 = 3;
@@ -28,30 +27,6 @@ pub struct Look {
     pub seen: Option<Stamp>,
     /// and what is in use, which need not be judged again.
     pub in_use: Option<Vec<u8>>,
-}
-
-/// A file that is another one than was seen last.
-#[derive(Debug)]
-pub struct Looked {
-    /// Whose response it is.
-    pub key: Key,
-    /// Which file was there when this was found.
-    pub stamp: Option<Stamp>,
-    /// What is in it.
-    pub found: Found,
-}
-
-/// What is in a file of `staples/`.
-#[derive(Debug)]
-pub enum Found {
-    /// What is in use.
-    InUse,
-    /// Nothing that could be a response.
-    Nothing,
-    /// A response, and what it is worth.
-    Response(Vec<u8>, Result<Staple, Kind>),
-    /// It cannot be read now.
-    Unreadable(FileError),
 }
 
 /// What the thread is told: by which manner to judge, and what to look at.
@@ -120,7 +95,7 @@ fn look(layout: &Layout, files: &Files, manner: &Manner, look: &Look) -> Option<
         in_use,
     } = look;
     let (key, issuer) = (subject.key(), subject.issuer()?);
-    let mut stamp = stamp::of_response(layout, &key);
+    let mut stamp = stored::stamp_of_response(layout, &key);
     if stamp == *seen {
         return None;
     }
@@ -130,7 +105,7 @@ fn look(layout: &Layout, files: &Files, manner: &Manner, look: &Look) -> Option<
             // Nothing follows from it: what is there by now is told by a notice.
             break;
         }
-        let now = stamp::of_response(layout, &key);
+        let now = stored::stamp_of_response(layout, &key);
         if now == stamp {
             break;
         }
@@ -149,7 +124,7 @@ fn find(
 ) -> Found {
     let der = match files.staples.read(key) {
         Ok(der) => der,
-        Err(error) if error.is_for_good() => said(Err(error)),
+        Err(error) if error.is_for_good() => stored::or_warn(Err(error)),
         Err(error) => return Found::Unreadable(error),
     };
     match der {

@@ -19,8 +19,9 @@ use staplegun_store::spool::DropBox;
 use tracing::Level;
 
 use super::configuration::Configuration;
-use super::daemon::{Daemon, Threads, Until};
+use super::daemon::Daemon;
 use super::event::Event;
+use super::event_loop::{Threads, Until};
 use super::forgiving::Mistake;
 use super::http::{Doors, Tell};
 use super::inbox::Inbox;

@@ -21,7 +21,7 @@ mod undo;
 mod units;
 mod wanted;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -30,11 +30,11 @@ use rustix::process::geteuid;
 use self::journal::Journal;
 use self::places::Place;
 use self::plan::Plan;
+pub use self::plan::prospect;
 use self::wanted::PRELOAD;
 use crate::client::Client;
 use crate::complain::complain;
 use crate::machine::unit::{self, Unit, systemctl};
-use crate::scan::Prospect;
 
 /// The exit status when a unit could not be enabled.
 pub const FAILED: u8 = 1;
@@ -269,16 +269,5 @@ fn in_force(plan: &Plan) -> Result<()> {
             Ok(())
         }
         _ => Ok(()),
-    }
-}
-
-/// What enabling a unit would come to; nothing is changed.
-pub fn prospect(name: &str, lib: Option<&Path>) -> Prospect {
-    let plan = Unit::read(name).and_then(|unit| plan::plan(unit, lib, None));
-    match plan {
-        Ok(plan) if plan.steps.is_empty() => Prospect::Enabled,
-        // What only root may read is in the way of nobody else.
-        Err(error) if geteuid().is_root() => Prospect::Cannot(format!("{error:#}")),
-        Ok(_) | Err(_) => Prospect::Possible,
     }
 }

@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail};
 
 use super::fit;
 use super::journal::{Step, read};
-use super::plan::percent;
 use super::undo::Undo;
 use crate::agent::SYSTEM_FILE;
 use crate::machine::unit::{Unit, systemctl};
@@ -250,6 +249,11 @@ fn reload() -> Step {
         words: words.map(str::to_owned).to_vec(),
         changes: None,
     }
+}
+
+/// systemd reads specifiers in what it reads.
+pub fn percent(value: &str) -> String {
+    value.replace('%', "%%")
 }
 
 #[cfg(test)]

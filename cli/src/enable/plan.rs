@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::User;
+use rustix::process::geteuid;
 use staplegun_store::layout::Layout;
 
 use super::apparmor;
 use super::fit;
 use super::journal::{Step, read};
-use super::node::{self, Node};
+use super::node::{self, Node, percent};
 use super::owned::{self, Owned};
 use super::places::Place;
 use super::sandbox::{self, Reach};
@@ -22,6 +23,7 @@ use crate::check::privileges::Starter;
 use crate::check::program;
 use crate::client::Client;
 use crate::machine::unit::Unit;
+use crate::scan::Prospect;
 use crate::{library, lookup, naming, preload};
 
 /// What is to be done for a unit.
@@ -199,11 +201,6 @@ fn body(place: &Place, service: &[String]) -> String {
     text
 }
 
-/// systemd reads specifiers in what it reads.
-pub fn percent(value: &str) -> String {
-    value.replace('%', "%%")
-}
-
 /// A drop-in that somebody wrote or changed is left alone: that is right if it does what is
 /// wanted.
 fn by_hand(unit: Unit, wanted: Wanted, path: &Path) -> Result<Plan> {
@@ -317,4 +314,15 @@ fn certificates(
         steps.push(Step::Name(new));
     }
     Ok(())
+}
+
+/// What enabling a unit would come to; nothing is changed.
+pub fn prospect(name: &str, lib: Option<&Path>) -> Prospect {
+    let plan = Unit::read(name).and_then(|unit| plan(unit, lib, None));
+    match plan {
+        Ok(plan) if plan.steps.is_empty() => Prospect::Enabled,
+        // What only root may read is in the way of nobody else.
+        Err(error) if geteuid().is_root() => Prospect::Cannot(format!("{error:#}")),
+        Ok(_) | Err(_) => Prospect::Possible,
+    }
 }

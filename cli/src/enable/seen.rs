@@ -11,8 +11,8 @@ use anyhow::Result;
 use staplegun_ocsp::printable;
 use staplegun_ocsp::time::Rfc3339;
 
-use super::plan::Plan;
-use super::{prospect, tell};
+use super::plan::{Plan, prospect};
+use super::tell;
 use crate::scan;
 use crate::scan::report::Report;
 use crate::scan::row::{Row, Status, Why};

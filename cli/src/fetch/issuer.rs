@@ -14,7 +14,7 @@ use openssl::x509::verify::X509VerifyFlags;
 use staplegun_ocsp::{Certificate, Identity, UnixTime};
 use staplegun_store::name;
 
-use super::verify::Accepted;
+use super::accepted::Accepted;
 
 /// A certificate that may have signed leaves, with what is made of it for every
 /// response: OpenSSL 3.0 takes longer to decode a certificate than to verify a

@@ -1,6 +1,7 @@
 //! Getting a response for a certificate: the rules for asking and for judging,
 //! which the agent uses as well, and `staplegun fetch`, which does it once.
 
+mod accepted;
 mod address;
 mod ca_issuers;
 mod client;

@@ -1,9 +1,7 @@
 //! What the machine's own libcrypto decides: who issued a certificate, and whether a
 //! response is signed by somebody who may.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
@@ -174,33 +172,6 @@ impl Signatures for Issuer {
     }
 }
 
-/// Who was found to have the right to sign for an issuer, with the key: that is the
-/// same for each response, of which the signature is left to be verified. When
-/// certificates end is judged with each response.
-#[derive(Debug, Default)]
-pub struct Accepted(Mutex<VecDeque<(Vec<u8>, PKey<Public>)>>);
-
-/// The most signers of an issuer that are remembered: delegates are replaced from time
-/// to time, and some responders have several.
-const SIGNERS: usize = 8;
-
-impl Accepted {
-    /// The key of the signer with this certificate (DER), if it may sign.
-    fn key_of(&self, der: &[u8]) -> Option<PKey<Public>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.iter().find(|(known, _)| known == der);
-        found.map(|(_, key)| key.clone())
-    }
-
-    fn add(&self, der: &[u8], key: PKey<Public>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.iter().all(|(known, _)| known != der) {
-            known.truncate(SIGNERS - 1);
-            known.push_front((der.to_vec(), key));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,7 +280,7 @@ mod tests {
                 assert!(judged(&der, &known).is_ok());
             }
         }
-        assert_eq!(known.accepted.0.lock().unwrap().len(), 2);
+        assert_eq!(known.accepted.len(), 2);
         for fault in signer_faults(&leaf, &ca) {
             let refused = judged(&fault.bytes, &known);
             assert!(refused.is_err(), "{}", fault.name);

@@ -5,17 +5,28 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use clap::ValueEnum;
 use openssl::ssl::{
     HandshakeError, SslConnector, SslMethod, SslStream, SslVerifyMode, SslVersion, StatusType,
 };
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509VerifyResult};
 
-use super::Version;
 use super::connection::Connection;
 use super::entries::{self, Entry};
 use super::messages;
 use crate::libcrypto;
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Version {
+    /// TLS 1.2
+    #[value(name = "1.2")]
+    Tls12,
+    /// TLS 1.3
+    #[value(name = "1.3")]
+    Tls13,
+}
 
 /// What a client sees of a server.
 #[derive(Debug)]

@@ -7,10 +7,13 @@ use staplegun_ocsp::time::Rfc3339;
 use staplegun_ocsp::{Certificate, Policy, Response, Single, Status, Unstapled};
 
 use super::handshake::Seen;
-use super::link::{self, Link};
+use super::link::{self, Link, explain};
 use crate::agent::now;
 use crate::duration;
-use crate::fetch::{Failure, Issuers, Kind, Subject, judge as judge_response};
+use crate::fetch::{Issuers, Subject, judge as judge_response};
+
+/// The exit status for: There was no connection or no handshake.
+pub const FAILED: u8 = 3;
 
 /// The answer in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -62,7 +65,7 @@ impl Outcome {
             Answer::Good => 0,
             Answer::NotStapled => 1,
             Answer::Bad => 2,
-            Answer::Untrusted => super::FAILED,
+            Answer::Untrusted => FAILED,
             Answer::EndsSoon => 4,
         }
     }
@@ -170,12 +173,6 @@ fn without_responder(leaf: &Certificate) -> Option<Unstapled> {
         let must_staple = Unstapled::MustStapleWithoutResponder;
         [Unstapled::NoResponder, Unstapled::SelfSigned, must_staple].contains(why)
     })
-}
-
-/// A stable word and a sentence.
-pub fn explain(kind: Kind) -> (&'static str, String) {
-    let failure = Failure::at("", kind);
-    (failure.cause(), failure.to_string())
 }
 
 impl Outcome {

@@ -5,9 +5,8 @@ use staplegun_ocsp::time::Rfc3339;
 use staplegun_ocsp::{Certificate, Policy};
 
 use super::entries::Entry;
-use super::judge::explain;
 use crate::agent::now;
-use crate::fetch::{Issuers, Subject, judge};
+use crate::fetch::{Failure, Issuers, Kind, Subject, judge};
 
 /// One intermediate that was sent.
 #[derive(Clone, Debug, Serialize)]
@@ -78,4 +77,10 @@ impl Link {
             (None, None) => format!("{subject}: not stapled"),
         }
     }
+}
+
+/// A stable word and a sentence.
+pub fn explain(kind: Kind) -> (&'static str, String) {
+    let failure = Failure::at("", kind);
+    (failure.cause(), failure.to_string())
 }

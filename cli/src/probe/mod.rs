@@ -17,18 +17,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use clap::ValueEnum;
 
 use self::connection::Connection;
 pub use self::handshake::Seen;
-pub use self::judge::{Answer, Outcome, judge};
+pub use self::judge::{Answer, FAILED, Outcome, judge};
 pub use self::starttls::Protocol as Starttls;
 use self::target::Target;
 use crate::agent::Configuration;
 use crate::duration;
-
-/// The exit status for: There was no connection or no handshake.
-pub const FAILED: u8 = 3;
 
 const AFTER_HELP: &str = "\
 Nobody but HOST is asked: what is stapled is judged by the certificates that came with it.
@@ -67,7 +63,7 @@ pub struct Args {
 
     /// Allow this version of TLS only
     #[arg(long, value_enum, value_name = "VERSION")]
-    tls: Option<Version>,
+    tls: Option<handshake::Version>,
 
     /// How long everything together may take
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
@@ -83,17 +79,6 @@ pub struct Args {
 
     #[command(flatten)]
     configuration: Configuration,
-}
-
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Version {
-    /// TLS 1.2
-    #[value(name = "1.2")]
-    Tls12,
-    /// TLS 1.3
-    #[value(name = "1.3")]
-    Tls13,
 }
 
 /// Probes and prints; the exit status is the outcome's.

@@ -5,11 +5,13 @@ mod group;
 mod known;
 mod next;
 mod progress;
+mod prospect;
 pub mod report;
 pub mod row;
 mod table;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ use self::decide::Decider;
 use self::group::{Group, Key, Machine};
 use self::known::Known;
 use self::progress::Progress;
+use self::prospect::Ask;
+pub use self::prospect::Prospect;
 use self::report::Report;
 use self::row::Silent;
 use crate::agent::{Configuration, Place};
@@ -120,20 +124,6 @@ impl FromStr for Probe {
     }
 }
 
-/// What enabling a unit would come to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Prospect {
-    /// All is written already.
-    Enabled,
-    /// It can be done.
-    Possible,
-    /// It cannot: why not, and the nearest way that works.
-    Cannot(String),
-}
-
-/// Tells it of a unit and the library that the operator named.
-pub type Ask = fn(&str, Option<&Path>) -> Prospect;
-
 /// Scans and prints; the exit status says whether something is to be done. `prospect` tells of
 /// a unit what enabling it would come to.
 ///
@@ -142,8 +132,20 @@ pub type Ask = fn(&str, Option<&Path>) -> Prospect;
 /// If the machine cannot be looked at, or the answer not be written.
 pub fn run(args: Args, prospect: Ask) -> Result<ExitCode> {
     let report = look(&args, prospect)?;
-    report.print(args.json)?;
+    print(&report, args.json)?;
     Ok(ExitCode::from(u8::from(report.needs_operator())))
+}
+
+fn print(report: &Report, json: bool) -> Result<()> {
+    let mut out = anstream::stdout();
+    if json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+    } else {
+        table::print(&mut out, report)?;
+    }
+    out.flush()?;
+    Ok(())
 }
 
 /// Scans one unit; `lib` is the library that it is to have.

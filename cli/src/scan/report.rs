@@ -1,13 +1,9 @@
 //! All that was found, and JSON of it. Names of fields and their words are stable.
 
-use std::io::Write;
-
-use anyhow::Result;
 use serde::Serialize;
 
 use super::known::Known;
 use super::row::{Row, Silent};
-use super::table;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -61,22 +57,5 @@ impl Report {
     /// Whether somebody has to do something.
     pub fn needs_operator(&self) -> bool {
         self.needs_operator
-    }
-
-    /// Prints it.
-    ///
-    /// # Errors
-    ///
-    /// If nobody reads it any more.
-    pub fn print(&self, json: bool) -> Result<()> {
-        let mut out = anstream::stdout();
-        if json {
-            serde_json::to_writer_pretty(&mut out, self)?;
-            writeln!(out)?;
-        } else {
-            table::print(&mut out, self)?;
-        }
-        out.flush()?;
-        Ok(())
     }
 }

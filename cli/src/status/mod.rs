@@ -76,16 +76,5 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         table::print(&mut out, &status, table::Order::BySubject)?;
     }
-    Ok(exit_status(&status))
-}
-
-/// Whether something is to be done.
-fn exit_status(status: &read::Status) -> ExitCode {
-    let is_well = status.agent_running != Some(false)
-        && !status.certificates.iter().any(|one| one.needs_operator);
-    if is_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    Ok(status.exit_status())
 }

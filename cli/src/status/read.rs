@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, bail};
@@ -39,6 +40,15 @@ pub struct Status {
     pub mapped_by: Mapped,
     /// The certificates, by subject.
     pub certificates: Vec<One>,
+}
+
+impl Status {
+    /// 0, or 1 if something is to be done, or no agent runs.
+    pub fn exit_status(&self) -> ExitCode {
+        let is_well = self.agent_running != Some(false)
+            && !self.certificates.iter().any(|one| one.needs_operator);
+        ExitCode::from(u8::from(!is_well))
+    }
 }
 
 /// One certificate.

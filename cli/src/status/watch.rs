@@ -12,7 +12,7 @@ use staplegun_ocsp::time::Rfc3339;
 use staplegun_store::layout::Layout;
 
 use super::read::{self, Status};
-use super::{exit_status, table};
+use super::table;
 use crate::agent::now;
 
 /// To the upper left corner, and clears from there: no style, which is why no crate for
@@ -33,7 +33,7 @@ pub fn run(layout: &Layout, pause: Duration) -> anyhow::Result<ExitCode> {
     loop {
         show(&status)?;
         if is_over(&interrupted, pause)? {
-            return Ok(exit_status(&status));
+            return Ok(status.exit_status());
         }
         status = read::read(layout, now())?;
     }

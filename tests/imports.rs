@@ -1,0 +1,207 @@
+//! Each file imports only what is below it: no way along the imports leads back to where it began.
+//! What a module's tests import does not count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use syn::punctuated::Punctuated;
+use syn::visit::{self, Visit};
+use syn::{Attribute, Expr, Item, Token, UseTree, Visibility};
+
+const SOURCES: [&str; 4] = ["cli/src", "ocsp/src", "store/src", "testkit/src"];
+
+/// A module by its path from the root of its crate.
+type Module = Vec<String>;
+
+/// What the file of a module names elsewhere.
+#[derive(Default)]
+struct Names {
+    /// What it imports and uses, by paths as they are written.
+    paths: Vec<Vec<String>>,
+    /// What it shows as its own: as which name, and what that is.
+    shown: Vec<(String, Vec<String>)>,
+}
+
+impl Names {
+    fn of(file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).expect("it can be read");
+        let file = syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let mut names = Self::default();
+        names.visit_file(&file);
+        names
+    }
+
+    fn add_use(&mut self, tree: &UseTree, mut path: Vec<String>, is_shown: bool) {
+        let (name, shown_as) = match tree {
+            UseTree::Path(part) => {
+                path.push(part.ident.to_string());
+                return self.add_use(&part.tree, path, is_shown);
+            }
+            UseTree::Group(group) => {
+                let all = group.items.iter();
+                return all.for_each(|one| self.add_use(one, path.clone(), is_shown));
+            }
+            UseTree::Glob(_) => return self.paths.push(path),
+            UseTree::Name(it) => (it.ident.to_string(), it.ident.to_string()),
+            UseTree::Rename(it) => (it.ident.to_string(), it.rename.to_string()),
+        };
+        if name != "self" {
+            path.push(name);
+        }
+        match is_shown {
+            true => self.shown.push((shown_as, path)),
+            false => self.paths.push(path),
+        }
+    }
+}
+
+fn is_of_tests(attributes: &[Attribute]) -> bool {
+    let is_test = |it: &Attribute| {
+        let condition = it.parse_args::<syn::Path>();
+        it.path().is_ident("cfg") && condition.is_ok_and(|it| it.is_ident("test"))
+    };
+    attributes.iter().any(is_test)
+}
+
+impl<'a> Visit<'a> for Names {
+    fn visit_item(&mut self, item: &'a Item) {
+        match item {
+            Item::Mod(module) if is_of_tests(&module.attrs) => {}
+            Item::Use(import) if is_of_tests(&import.attrs) => {}
+            Item::Use(import) => {
+                let is_shown = !matches!(import.vis, Visibility::Inherited);
+                self.add_use(&import.tree, Vec::new(), is_shown);
+            }
+            _ => visit::visit_item(self, item),
+        }
+    }
+
+    fn visit_path(&mut self, path: &'a syn::Path) {
+        let names: Vec<_> = (path.segments.iter())
+            .map(|it| it.ident.to_string())
+            .collect();
+        if names.len() > 1 {
+            self.paths.push(names);
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'a syn::Macro) {
+        let words = call.parse_body_with(Punctuated::<Expr, Token![,]>::parse_terminated);
+        // Others than those that look like a call's arguments are not looked into.
+        for word in words.iter().flatten() {
+            self.visit_expr(word);
+        }
+    }
+}
+
+/// The files of a crate, each with the modules of it that it imports.
+struct Imports {
+    modules: BTreeMap<Module, Names>,
+}
+
+impl Imports {
+    fn of(source: &Path) -> Self {
+        let mut modules = BTreeMap::new();
+        let mut directories = vec![source.to_owned()];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(&directory).expect("a directory") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else if path.extension().is_some_and(|it| it == "rs") {
+                    let inner = path.strip_prefix(source).expect("it is in it");
+                    let inner = inner.with_extension("");
+                    let parts = inner.iter().map(|it| it.to_string_lossy().into_owned());
+                    let mut module: Module = parts.collect();
+                    module.pop_if(|it| ["mod", "lib", "main"].contains(&it.as_str()));
+                    modules.insert(module, Names::of(&path));
+                }
+            }
+        }
+        Self { modules }
+    }
+
+    /// The module that has what `path` names in `from`; None if it is not of this crate.
+    fn resolve(&self, from: &Module, path: &[String], depth: usize) -> Option<Module> {
+        let mut at = match path.first()?.as_str() {
+            "crate" => Module::new(),
+            "super" | "self" => from.clone(),
+            child => {
+                let inner = [from.as_slice(), &[child.to_owned()]].concat();
+                self.modules.get(&inner)?;
+                from.clone()
+            }
+        };
+        for name in path {
+            match name.as_str() {
+                "crate" | "self" => continue,
+                "super" => {
+                    at.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            let inner = [at.as_slice(), std::slice::from_ref(name)].concat();
+            if self.modules.contains_key(&inner) {
+                at = inner;
+                continue;
+            }
+            let shown = self.modules.get(&at).map(|it| it.shown.iter());
+            let shown = shown.into_iter().flatten().find(|(known, _)| known == name);
+            return match shown {
+                Some((_, path)) if depth > 0 => self.resolve(&at, path, depth - 1),
+                _ => Some(at),
+            };
+        }
+        Some(at)
+    }
+
+    fn graph(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
+        let imported = |(module, names): (_, &Names)| {
+            let all = names.paths.iter();
+            let mut all: BTreeSet<_> = all
+                .filter_map(|path| self.resolve(module, path, 8))
+                .collect();
+            all.remove(module);
+            (module, all)
+        };
+        self.modules.iter().map(imported).collect()
+    }
+
+    /// One way that leads back, if there is any.
+    fn circle(&self) -> Option<Vec<String>> {
+        let mut graph = self.graph();
+        // Who imports nothing that is left is in no circle.
+        while let Some(module) = (graph.iter())
+            .find(|(_, imports)| !imports.iter().any(|it| graph.contains_key(it)))
+            .map(|(module, _)| *module)
+        {
+            graph.remove(module);
+        }
+        let mut at = *graph.keys().next()?;
+        let mut way: Vec<&Module> = Vec::new();
+        while !way.contains(&at) {
+            way.push(at);
+            let mut next = graph[at].iter();
+            let next = next.find_map(|it| graph.get_key_value(it));
+            at = next.expect("whoever is left imports such").0;
+        }
+        let begins = way.iter().position(|it| *it == at).expect("it is on it");
+        way.push(at);
+        Some(way[begins..].iter().map(|it| it.join("::")).collect())
+    }
+}
+
+#[test]
+fn no_file_imports_what_imports_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in SOURCES {
+        let imports = Imports::of(&root.join(name));
+        let edges: usize = imports.graph().values().map(BTreeSet::len).sum();
+        assert!(edges > 0, "{name}: nothing was understood");
+        if let Some(circle) = imports.circle() {
+            panic!("{name}: {}", circle.join(" -> "));
+        }
+    }
+}
