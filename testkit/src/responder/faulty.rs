@@ -110,7 +110,12 @@ struct Script {
 impl FaultyResponder {
     /// Starts a responder that always does the same, until told otherwise.
     pub fn start(behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        Self::start_at(Ipv4Addr::LOCALHOST, behaviour)
+    }
+
+    /// The same at another address of this machine.
+    pub fn start_at(address: Ipv4Addr, behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared {
             stopping: AtomicBool::new(false),

@@ -1,14 +1,16 @@
 //! Machines that disagree about the time, and a network that is cut.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use staplegun_store::slots::Miss;
-use staplegun_testkit::{Directory, Response, wait};
+use staplegun_testkit::program::Program;
+use staplegun_testkit::{Directory, Response};
 
+use super::network::Network;
 use super::redis::{Redis, server};
 use super::{Scene, metric, wait_until_connected, with_fleet};
 use crate::clock::MOVED_CLOCK;
-use crate::support::{Agent, Guard, PATIENT, Store};
+use crate::support::{Agent, PATIENT, Store};
 
 /// An agent whose clock is so many seconds ahead.
 fn start_ahead(machine: &Store, settings: &str, library: &Directory, ahead: i64) -> Agent {
@@ -58,71 +60,26 @@ fn with_clocks_two_minutes_apart_all_share_what_is_new_and_what_is_revoked() {
     }
 }
 
-/// A Redis in a network of its own, which can be cut off.
-struct Far {
-    _redis: Guard,
-    pid: String,
-    address: String,
-}
-
-impl Far {
-    fn start() -> Self {
-        let child = Command::new("unshare")
-            .args(["-n", &server(), "--port", "6379", "--save", ""])
-            .args(["--protected-mode", "no", "--bind", "0.0.0.0"])
-            .stdout(Stdio::null())
-            .spawn();
-        let redis = Guard(child.expect("unshare runs"));
-        let pid = redis.0.id();
-        wait::until("it is in its network", || {
-            let network = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-            (network(&pid.to_string()) != network("self")).then_some(())
-        });
-        // Others that run at the same time have other numbers.
-        let (x, y) = ((pid >> 6) & 0xff, (pid << 2) & 0xfc);
-        let (here, there) = (format!("10.{x}.{y}.1"), format!("10.{x}.{y}.2"));
-        let (near, pid) = (format!("sg{pid}"), pid.to_string());
-        let far = Self {
-            _redis: redis,
-            address: there.clone(),
-            pid: pid.clone(),
-        };
-        run(&[
-            "ip", "link", "add", &near, "type", "veth", "peer", "name", "far", "netns", &pid,
-        ]);
-        run(&["ip", "addr", "add", &format!("{here}/30"), "dev", &near]);
-        run(&["ip", "link", "set", &near, "up"]);
-        far.inside(&["ip", "addr", "add", &format!("{there}/30"), "dev", "far"]);
-        far.inside(&["ip", "link", "set", "far", "up"]);
-        far
-    }
-
-    fn inside(&self, words: &[&str]) {
-        run(&[&["nsenter", "-t", &self.pid, "-n"], words].concat());
-    }
-}
-
-fn run(words: &[&str]) {
-    let status = Command::new(words[0]).args(&words[1..]).status();
-    assert!(status.expect("it runs").success(), "{words:?}");
-}
-
 #[test]
 #[ignore = "long, and changes the network: make check-fleet"]
 fn cut_off_from_the_store_each_goes_on_alone_and_they_find_each_other_again() {
     let scene = Scene::new(2);
     let (first, second) = (&scene.leaves[0], &scene.leaves[1]);
     scene.answer_all(|leaf, ca| Response::good(leaf, ca).der());
-    let far = Far::start();
-    let settings = with_fleet(PATIENT, &format!("url = 'redis://{}'", far.address));
+    let network = Network::new();
+    let _redis = Program::new(server())
+        .under(network.enter())
+        .args(["--port", "6379", "--bind", "0.0.0.0"])
+        .args(["--save", "", "--protected-mode", "no"])
+        .start();
+    let settings = with_fleet(PATIENT, &format!("url = 'redis://{}'", network.there));
     let machines = [scene.machine(), scene.machine()];
     let agents = machines.each_ref().map(|machine| machine.start(&settings));
     agents.iter().for_each(wait_until_connected);
     agents
         .iter()
         .for_each(|agent| scene.wait_until_served(agent));
-    // Packets go nowhere, and nothing says so.
-    far.inside(&["ip", "link", "set", "far", "down"]);
+    network.cut();
     let newer = Response::good(first, &scene.ca).this_update(-60).der();
     scene.answer(first, newer.clone());
     // The first one is told by its operator, and goes on though the store is gone.
@@ -140,7 +97,7 @@ fn cut_off_from_the_store_each_goes_on_alone_and_they_find_each_other_again() {
     machines[0].list(second, &[&scene.ca]);
     agents[0].wait_until_missed(second, Miss::Withdrawn);
     assert_eq!(metric(&agents[0], "staplegun_fleet_connected"), 0);
-    far.inside(&["ip", "link", "set", "far", "up"]);
+    network.join();
     agents[1].wait_until_served(first, &newer);
     agents[1].wait_until_missed(second, Miss::Withdrawn);
     assert_eq!(scene.requests(), before + 2);

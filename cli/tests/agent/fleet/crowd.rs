@@ -3,6 +3,7 @@
 //! the store are killed meanwhile.
 
 use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,14 +13,17 @@ use staplegun_store::slots::Miss;
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
 use staplegun_testkit::{Directory, Identity, Response, Spec};
 
+use super::network::Network;
 use super::redis::Redis;
 use super::{metric, with_fleet};
 use crate::support::{Agent, Store, key, now, read_key};
 
 const AGENTS: usize = 20;
+/// So many of them have networks of their own.
+const APART: usize = 6;
 const CERTIFICATES: usize = 200;
 /// On a machine with two processors that has other things to do, too.
-const LIMIT: Duration = Duration::from_secs(180);
+pub const LIMIT: Duration = Duration::from_secs(180);
 
 const SETTINGS: &str = "[timing]\nlongest-retry = 2\n";
 
@@ -28,14 +32,17 @@ type Revoked = Arc<Mutex<HashSet<Vec<u8>>>>;
 /// Who was asked for what: a serial number's responses, and when each was made.
 type Made = Arc<Mutex<HashMap<Vec<u8>, Vec<(Instant, Vec<u8>)>>>>;
 
-struct Crowd {
+pub struct Crowd {
     leaves: Arc<Vec<Identity>>,
     made: Made,
     revoked: Revoked,
     _responder: FaultyResponder,
     certificates: Directory,
     machines: Vec<Store>,
-    agents: Vec<Option<Agent>>,
+    /// None: it was killed.
+    pub agents: Vec<Option<Agent>>,
+    /// Of the first of them; gone after them.
+    pub networks: Vec<Network>,
     maps: Vec<Reader>,
 }
 
@@ -43,8 +50,22 @@ impl Crowd {
     /// All agents run, and have no certificates yet. The responder signs anew at each
     /// request, for `life` seconds.
     fn new(fleet: &str, certificates: usize, agents: usize, life: i64) -> Self {
+        let settings = vec![with_fleet(SETTINGS, fleet); agents];
+        Self::with(&settings, certificates, life, Vec::new(), |_| false)
+    }
+
+    /// The same, each with its settings, and the first in networks of their own. Who is true of a
+    /// certificate gets no answer for it.
+    pub fn with(
+        settings: &[String],
+        certificates: usize,
+        life: i64,
+        networks: Vec<Network>,
+        refuses: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let ca = Arc::new(Identity::self_signed(&Spec::ca("CA")));
-        let responder = FaultyResponder::start(Behaviour::Close);
+        let here = networks.first().map_or(Ipv4Addr::LOCALHOST, |it| it.here);
+        let responder = FaultyResponder::start_at(here, Behaviour::Close);
         let spec = Spec::server().ocsp_url(&responder.url());
         let directory = Directory::new();
         let leaves: Vec<Identity> = (0..certificates).map(|_| ca.issue(&spec)).collect();
@@ -68,6 +89,9 @@ impl Crowd {
             let Some(leaf) = known.iter().find(is_asked) else {
                 return Behaviour::Close;
             };
+            if refuses(&leaf.sha256_hex()) {
+                return Behaviour::Close;
+            }
             let mut response = Response::good(leaf, &by).this_update(0).next_update(life);
             let are_revoked = are_revoked.lock().expect("no test panicked in it");
             if are_revoked.contains(leaf.serial()) {
@@ -79,10 +103,16 @@ impl Crowd {
             all.push((Instant::now(), response.clone()));
             Behaviour::Answer(response)
         })));
-        let machines: Vec<Store> = (0..agents).map(|_| Store::new()).collect();
-        let settings = with_fleet(SETTINGS, fleet);
-        let started = machines.iter().map(|machine| machine.start(&settings));
-        let agents: Vec<Option<Agent>> = started.map(Some).collect();
+        let machines: Vec<Store> = settings.iter().map(|_| Store::new()).collect();
+        let start = |(at, machine): (usize, &Store)| {
+            let program = machine.program(&settings[at]);
+            let program = match networks.get(at) {
+                Some(network) => program.under(network.enter()),
+                None => program,
+            };
+            Some(machine.adopt(program.start()))
+        };
+        let agents: Vec<Option<Agent>> = machines.iter().enumerate().map(start).collect();
         let open = |machine: &Store| Reader::open(&machine.layout().map(), 64 << 20);
         Self {
             maps: machines
@@ -96,25 +126,26 @@ impl Crowd {
             certificates: directory,
             machines,
             agents,
+            networks,
         }
     }
 
     /// Names all certificates to all agents.
-    fn name_them(&self) {
+    pub fn name_them(&self) {
         let line = format!("{}\n", self.certificates.path().display());
         for machine in &self.machines {
             machine.directory.write("certificates", &line);
         }
     }
 
-    fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         let made = self.made.lock().expect("no test panicked in it");
         made.values().map(Vec::len).sum()
     }
 
     /// Waits until the maps of all agents that run serve what is newer than `than`, and
     /// returns how long after it was made each had it.
-    fn wait_for_newer(&self, than: Option<Instant>) -> Vec<Duration> {
+    pub fn wait_for_newer(&self, than: Option<Instant>) -> Vec<Duration> {
         let begun = Instant::now();
         let mut had = Vec::new();
         let running = (0..self.agents.len()).filter(|agent| self.agents[*agent].is_some());
@@ -186,7 +217,7 @@ impl Crowd {
     }
 
     /// Why the responder was asked, and why it was waited for.
-    fn told(&self) -> String {
+    pub fn told(&self) -> String {
         let all = [
             "fetches_leased",
             "fetches_alone",
@@ -205,11 +236,14 @@ impl Crowd {
     }
 
     fn sum(&self, name: &str) -> u64 {
-        self.agents
-            .iter()
-            .flatten()
-            .map(|agent| metric(agent, name))
-            .sum()
+        let of = |(at, agent): (usize, &Option<Agent>)| {
+            let agent = agent.as_ref()?;
+            Some(match self.networks.get(at) {
+                Some(network) => network.inside(|| metric(agent, name)),
+                None => metric(agent, name),
+            })
+        };
+        self.agents.iter().enumerate().filter_map(of).sum()
     }
 }
 
@@ -220,12 +254,14 @@ fn percentile(mut all: Vec<Duration>, part: usize) -> Duration {
 }
 
 #[test]
-#[ignore = "long: make check-fleet"]
+#[ignore = "long, and changes the network: make check-fleet"]
 fn in_a_fill_and_in_a_cycle_the_responder_is_asked_once_for_each_and_all_have_it_soon() {
-    let redis = Redis::start(&[]);
+    let networks: Vec<Network> = (0..APART).map(|_| Network::new()).collect();
+    let redis = Redis::start_for(&networks);
     // Own questions come on top; the simulation counts them.
-    let fleet = format!("{}\nown-question = 1000000", redis.url());
-    let crowd = Crowd::new(&fleet, CERTIFICATES, AGENTS, 100);
+    let url = format!("url = 'redis://{}:{}'", networks[0].here, redis.port());
+    let fleet = with_fleet(SETTINGS, &format!("{url}\nown-question = 1000000"));
+    let crowd = Crowd::with(&vec![fleet; AGENTS], CERTIFICATES, 100, networks, |_| false);
     let begun = Instant::now();
     crowd.name_them();
     let had = crowd.wait_for_newer(None);

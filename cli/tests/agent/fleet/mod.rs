@@ -4,10 +4,13 @@
 mod apart;
 mod cache;
 mod crowd;
+mod cycle;
 mod failover;
 mod faults;
 mod lies;
+mod network;
 mod redis;
+mod relay;
 mod sharing;
 mod steps;
 mod tls;

@@ -6,6 +6,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use staplegun_testkit::program::{Program, Server};
 use staplegun_testkit::{Directory, wait};
 
+use super::network::Network;
+
 /// A running server, or one that was killed.
 pub struct Redis {
     server: Option<Server>,
@@ -34,6 +36,12 @@ impl Redis {
             |_| words.iter().map(|word| (*word).to_owned()).collect(),
             &[],
         )
+    }
+
+    /// One that agents in these networks reach at the address of the first.
+    pub fn start_for(networks: &[Network]) -> Self {
+        let here = networks[0].here.to_string();
+        Self::start(&["--bind", "127.0.0.1", &here, "--protected-mode", "no"])
     }
 
     /// With the words for its directory; `client` is what redis-cli is given.
