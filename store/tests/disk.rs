@@ -14,6 +14,7 @@ use staplegun_store::files::{Change, Files, Lasting, PUBLIC, What, Which, replac
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use support::{Scratch, key, response, role};
 use trace::{Call, Trace, done};
 
@@ -290,6 +291,9 @@ fn no_program_that_is_started_meanwhile_inherits_a_file_of_the_store() {
     for call in &trace.calls {
         if let Call::Open(path, how) = call {
             assert!(how.contains("O_CLOEXEC"), "{how}");
+            // Else what is put in the place of a directory could let it wait.
+            let is_directory = Path::new(path).is_dir();
+            assert!(!is_directory || how.contains("O_DIRECTORY"), "{how}");
             // Nor does it write what somebody else has put there: but for the lock, which stays.
             let is_new = how.contains("O_CREAT") && !path.ends_with(".lock");
             assert_eq!(is_new, how.contains("O_EXCL"), "{how}");

@@ -2,7 +2,8 @@
 
 use crate::mint::{
     CertificateSpec, DAY, NONCE, NOW, ResponseSpec, SingleSpec, common_name, der, extension,
-    generalized_time, good, judged, judged_under, leaf_identity, status_revoked, status_unknown,
+    generalized_time, good, judged, judged_under, leaf_identity, oid, status_revoked,
+    status_unknown,
 };
 use sha1::{Digest, Sha1};
 use staplegun_ocsp::response::ResponderId;
@@ -27,6 +28,8 @@ fn a_good_response_is_accepted_and_its_times_are_read() {
     assert!(judged(&good(), NOW).unwrap().is_good());
     let bytes = good();
     let response = Response::parse(&bytes).unwrap();
+    assert_eq!(response.der(), bytes);
+    assert_eq!(response.produced_at(), THIS_UPDATE + 1);
     let single = response.single_for(&leaf_identity()).unwrap();
     assert_eq!(single.status, Status::Good);
     assert_eq!(single.this_update, THIS_UPDATE);
@@ -34,6 +37,20 @@ fn a_good_response_is_accepted_and_its_times_are_read() {
     assert_eq!(single.produced_at, THIS_UPDATE + 1);
     let validity = single.validity(0);
     assert_eq!((validity.from, validity.until), (THIS_UPDATE, NEXT_UPDATE));
+}
+
+#[test]
+fn what_is_signed_and_how_is_shown_as_it_stands() {
+    let bytes = good();
+    let response = Response::parse(&bytes).unwrap();
+    let signed = response.signed().expect("DER");
+    assert_eq!(signed.algorithm, [0x2a, 3]);
+    assert_eq!(signed.signature, b"signature");
+    let data = &signed.signed;
+    let begins = bytes.windows(data.len()).position(|window| window == *data);
+    let ends = begins.expect("tbsResponseData") + data.len();
+    // The algorithm follows it at once.
+    assert!(data[0] == 0x30 && bytes[ends..].starts_with(&der(0x30, &[&oid(&[0x2a, 3])])));
 }
 
 #[test]
