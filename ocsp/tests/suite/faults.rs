@@ -137,6 +137,15 @@ fn text_of_every_kind_is_recognised_for_what_it_is() {
         }
     );
     assert!(Fault::Pem.to_string().contains("base64 -d"));
+    // What begins like base64, and is too short to be that of a response, or has other letters.
+    let long = "MI".repeat(64);
+    for text in ["MINTED AT NOON", "MISSING", &long, &format!("{long}, sir")] {
+        assert!(
+            matches!(fault(text.as_bytes()), Fault::Text { .. }),
+            "{text}"
+        );
+    }
+    assert_eq!(fault(format!("{long}A").as_bytes()), Fault::Pem);
 }
 
 #[test]

@@ -36,6 +36,13 @@ fn a_delegated_responders_end_cuts_the_validity() {
 }
 
 #[test]
+fn the_bounds_are_those_of_the_documents() {
+    assert_eq!((MIN_REFRESH, MAX_REFRESH), (seconds(10), seconds(7 * DAY)));
+    assert_eq!((FIRST_RETRY, MAX_RETRY), (seconds(10), seconds(3600)));
+    assert_eq!(MAX_RETRY_AFTER, seconds(DAY));
+}
+
+#[test]
 fn a_week_is_refreshed_around_its_middle() {
     let day = |random| refresh(lasting(7 * DAY), FROM, None, random).as_secs_f64() / DAY as f64;
     assert!((day(0) - 2.8).abs() < 0.01);
