@@ -61,4 +61,10 @@ fn each_certificate_without_a_staple_has_its_reason_and_only_some_need_the_opera
         }
     }
     assert_eq!(Unstapled::named("weather", &read(&ca)), None);
+    // It is valid in its last second, too.
+    let leaf = issued(Spec::server().ocsp_url(URL));
+    let not_after = leaf.not_after();
+    assert_eq!(Unstapled::of(&leaf, true, not_after), None);
+    let expired = Unstapled::Expired { not_after };
+    assert_eq!(Unstapled::of(&leaf, true, not_after + 1), Some(expired));
 }
