@@ -7,6 +7,14 @@ use std::time::{Duration, Instant};
 use staplegun_testkit::hosts::Python;
 use staplegun_testkit::{Client, Host, Server, Shim, Site, Spec, wait};
 
+/// So long, in seconds, lives what must have been seen to be stapled before its end: a busy machine
+/// takes some of them to start a server.
+const VALID_FOR: i64 = 15;
+
+/// What becomes valid as long after it was seen not to be: the responder's clock may be ahead of
+/// ours by 300 seconds.
+const AHEAD: i64 = 300 + VALID_FOR;
+
 /// A server with `response.der` of the site, and a client for it.
 struct Scene {
     site: Site,
@@ -58,7 +66,7 @@ fn a_renewed_file_is_stapled_within_seconds() {
         (scene.staple()? == renewed).then_some(())
     });
     assert!(
-        start.elapsed() < Duration::from_secs(5),
+        start.elapsed() < Duration::from_secs(20),
         "{:?}",
         start.elapsed()
     );
@@ -113,7 +121,6 @@ fn a_removed_file_leaves_the_valid_response_in_use() {
 
 #[test]
 fn a_response_is_stapled_until_it_expires_and_no_longer() {
-    const VALID_FOR: i64 = 6;
     let start = Instant::now();
     let brief = |site: &Site| site.good().next_update(VALID_FOR).der();
     let (scene, first) = Scene::start(brief, Shim::preloaded());
@@ -127,8 +134,6 @@ fn a_response_is_stapled_until_it_expires_and_no_longer() {
 
 #[test]
 fn a_response_that_becomes_valid_later_is_then_stapled() {
-    // The responder's clock may be ahead of ours by 300 seconds.
-    const AHEAD: i64 = 300 + 4;
     let early = |site: &Site| site.good().this_update(AHEAD).der();
     let (scene, first) = Scene::start(early, Shim::preloaded());
     assert_eq!(scene.staple(), None);
@@ -142,7 +147,7 @@ fn a_renewal_of_tomorrow_is_kept_and_stapled_when_its_time_has_come() {
     let (scene, first) = Scene::start(|site| site.good().der(), Shim::preloaded());
     scene.client().handshake().assert_stapled(&first);
     // Not for the skew alone; and what lies there afterwards is of no use.
-    let early = scene.site.good().this_update(300 + 6).der();
+    let early = scene.site.good().this_update(AHEAD).der();
     scene.site.write("response.der", &early);
     wait::until("the early one has been looked at", || {
         assert_eq!(scene.staple().as_ref(), Some(&first));
@@ -156,7 +161,6 @@ fn a_renewal_of_tomorrow_is_kept_and_stapled_when_its_time_has_come() {
 
 #[test]
 fn nothing_is_stapled_past_the_end_of_the_delegates_certificate() {
-    const VALID_FOR: i64 = 6;
     let start = Instant::now();
     let brief = |site: &Site| {
         let delegate = site.root.issue(&Spec::responder().validity(-60, VALID_FOR));
