@@ -121,7 +121,7 @@ fn one_of_tomorrow_is_kept_and_stapled_when_its_time_has_come() {
     agent.wait_until_served(&scene.leaf, &good);
     // Not for the skew alone.
     let early = Response::good(&scene.leaf, &scene.ca)
-        .this_update(300 + 5)
+        .this_update(300 + 15)
         .der();
     bring(&scene.store, &scene.leaf, &early);
     agent.wait_until_logged("kept until its time comes");

@@ -37,7 +37,7 @@ fn an_answer_of_tomorrow_is_stapled_when_its_time_has_come_though_the_responder_
     let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
     let good = Response::good(&leaf, &ca).der();
     // Not for the skew alone.
-    let early = Response::good(&leaf, &ca).this_update(300 + 4).der();
+    let early = Response::good(&leaf, &ca).this_update(300 + 15).der();
     responder.queue(Behaviour::Answer(good.clone()));
     // Asked in every way.
     for _ in 0..2 {

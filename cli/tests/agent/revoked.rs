@@ -192,7 +192,7 @@ fn a_revoked_response_that_is_stapled_leaves_the_record_withdrawn_when_it_ends()
     let revoked = Response::good(&scene.leaf, &scene.ca)
         .revoked()
         .this_update(-60)
-        .next_update(5)
+        .next_update(15)
         .der();
     scene.responder.set(Behaviour::Answer(revoked.clone()));
     agent.wait_until_served(&scene.leaf, &revoked);

@@ -356,7 +356,7 @@ fn what_the_operator_has_replaced_is_told_no_more() {
 fn what_is_passed_over_and_expires_is_told_no_more() {
     let (ca, store) = (ca(), Store::new());
     let _agent = store.start(PATIENT);
-    let shortly = Spec::server().validity(-60, 3);
+    let shortly = Spec::server().validity(-60, 15);
     leave(&store, &ca.issue(&shortly), &[&ca]);
     wait_for(&store, "no_responder");
     wait::until("it is told no more", || {
