@@ -127,6 +127,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn digits_are_one_to_four() {
+        assert_eq!(digits(b"0"), Some(0));
+        assert_eq!(digits(b"9999"), Some(9999));
+        for other in [&b""[..], b"12345", b"00001", b"+1", b"1 "] {
+            assert_eq!(digits(other), None);
+        }
+    }
+
+    #[test]
     fn calendar_dates_become_seconds() {
         assert_eq!(from_calendar([1970, 1, 1], [0, 0, 0]), Some(0));
         assert_eq!(
