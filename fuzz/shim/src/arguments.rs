@@ -25,11 +25,13 @@ pub fn number(input: &mut Take) -> c_long {
 pub fn foreign(input: &mut Take, known: &[c_int]) -> (c_int, c_long) {
     /// Would make the handshake run in a job of its own.
     const MODE_ASYNC: c_long = 0x100;
+    /// Would have a handshake of TLS 1.2 refused, for the server speaks 1.3 (RFC 7507).
+    const MODE_SEND_FALLBACK_SCSV: c_long = 0x80;
     let (chosen, larg) = (input.byte(), number(input));
     let command = match known.get(usize::from(chosen)) {
         Some(command) => *command,
         None if chosen & 1 == 0 => -1 - c_int::from(chosen),
         None => 1000 + c_int::from(chosen),
     };
-    (command, larg & !MODE_ASYNC)
+    (command, larg & !(MODE_ASYNC | MODE_SEND_FALLBACK_SCSV))
 }
