@@ -2,7 +2,7 @@
 //! behind the guard, and where our part cannot be done let the real function
 //! answer.
 
-use std::ffi::{CStr, c_int, c_long, c_uchar, c_void};
+use std::ffi::{c_int, c_long, c_uchar, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
@@ -16,24 +16,6 @@ use crate::host::ssl::Ssl;
 use crate::host::types::{self, SSL, SSL_CTX, StatusCallback};
 use crate::status::api;
 
-/// The library that made `ssl`, else the one that `entry` would reach without us.
-///
-/// # Safety
-/// `ssl` must be NULL or a valid SSL.
-pub unsafe fn library_of_ssl(ssl: *const SSL, entry: &CStr) -> Option<&'static Library> {
-    // SAFETY: the caller vouches for ssl.
-    unsafe { route::of_ssl(ssl) }.or_else(|| route::without_object(entry))
-}
-
-/// The library that made `ctx`, else the one that `entry` would reach without us.
-///
-/// # Safety
-/// `ctx` must be NULL or a valid SSL_CTX.
-pub unsafe fn library_of_ctx(ctx: *const SSL_CTX, entry: &CStr) -> Option<&'static Library> {
-    // SAFETY: the caller vouches for ctx.
-    unsafe { route::of_ctx(ctx) }.or_else(|| route::without_object(entry))
-}
-
 /// A handle on `ssl`, unless the shim is disabled or cannot work on its library.
 ///
 /// # Safety
@@ -44,7 +26,7 @@ pub unsafe fn ssl_handle(ssl: *mut SSL) -> Option<Ssl> {
     }
     let ssl = NonNull::new(ssl)?;
     // SAFETY: the caller vouches for ssl.
-    unsafe { Ssl::from_raw(route::of_ssl(ssl.as_ptr())?, ssl) }
+    unsafe { Ssl::from_raw(route::of(ssl.as_ptr())?, ssl) }
 }
 
 /// A handle on `ctx`, unless the shim is disabled or cannot work on its library.
@@ -57,7 +39,7 @@ pub unsafe fn ctx_handle(ctx: *mut SSL_CTX) -> Option<SslCtx> {
     }
     let ctx = NonNull::new(ctx)?;
     // SAFETY: the caller vouches for ctx.
-    unsafe { SslCtx::from_raw(route::of_ctx(ctx.as_ptr())?, ctx) }
+    unsafe { SslCtx::from_raw(route::of(ctx.as_ptr())?, ctx) }
 }
 
 /// Our part of an operation. None if it could not be done, after a panic or for
@@ -291,7 +273,7 @@ pub unsafe fn set_callback(ctx: *mut SSL_CTX, callback: Option<StatusCallback>) 
         if let Some(done) = done {
             return c_long::from(done);
         }
-        let library = (!ctx.is_null()).then(|| library_of_ctx(ctx, c"SSL_CTX_callback_ctrl"));
+        let library = (!ctx.is_null()).then(|| route::for_call(ctx, c"SSL_CTX_callback_ctrl"));
         match library
             .flatten()
             .and_then(|library| library.entries.SSL_CTX_callback_ctrl)
@@ -326,7 +308,7 @@ unsafe fn ssl_command_without_us(
     }
     // SAFETY: the caller vouches for ssl and parg, as for the real function.
     unsafe {
-        let library = library_of_ssl(ssl, c"SSL_ctrl");
+        let library = route::for_call(ssl, c"SSL_ctrl");
         match library.and_then(|library| library.entries.SSL_ctrl) {
             Some(real) => real(ssl, command, larg, parg),
             None => failure(command),
@@ -345,7 +327,7 @@ unsafe fn ctx_command_without_us(
     }
     // SAFETY: the caller vouches for ctx and parg, as for the real function.
     unsafe {
-        let library = library_of_ctx(ctx, c"SSL_CTX_ctrl");
+        let library = route::for_call(ctx, c"SSL_CTX_ctrl");
         match library.and_then(|library| library.entries.SSL_CTX_ctrl) {
             Some(real) => real(ctx, command, larg, parg),
             None => failure(command),

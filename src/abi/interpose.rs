@@ -34,7 +34,7 @@ pub unsafe extern "C-unwind" fn SSL_ctrl(
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
         if hands_on(command)
-            && let Some(library) = route::early_if_of_ssl(ssl)
+            && let Some(library) = route::quick(ssl)
         {
             return (library.ssl_ctrl)(ssl, command, larg, parg);
         }
@@ -53,7 +53,7 @@ unsafe fn ssl_ctrl(ssl: *mut SSL, command: c_int, larg: c_long, parg: *mut c_voi
         if entry::is_ssl_command(command) {
             return entry::family_of_ssl(ssl, command, larg, parg);
         }
-        let library = entry::library_of_ssl(ssl, c"SSL_ctrl");
+        let library = route::for_call(ssl, c"SSL_ctrl");
         let Some(real) = library.and_then(|library| library.entries.SSL_ctrl) else {
             return 0;
         };
@@ -87,7 +87,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_ctrl(
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
         if hands_on(command)
-            && let Some(library) = route::early_if_of_ctx(ctx)
+            && let Some(library) = route::quick(ctx)
         {
             return (library.ctx_ctrl)(ctx, command, larg, parg);
         }
@@ -106,7 +106,7 @@ unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c
         if entry::is_ctx_command(command) {
             return entry::family_of_ctx(ctx, command, larg, parg);
         }
-        let library = entry::library_of_ctx(ctx, c"SSL_CTX_ctrl");
+        let library = route::for_call(ctx, c"SSL_CTX_ctrl");
         let Some(real) = library.and_then(|library| library.entries.SSL_CTX_ctrl) else {
             return 0;
         };
@@ -194,7 +194,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_callback_ctrl(
     }
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
-        let library = entry::library_of_ctx(ctx, c"SSL_CTX_callback_ctrl");
+        let library = route::for_call(ctx, c"SSL_CTX_callback_ctrl");
         match library.and_then(|library| library.entries.SSL_CTX_callback_ctrl) {
             Some(real) => real(ctx, command, callback),
             None => 0,
@@ -209,7 +209,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_callback_ctrl(
 /// As for the function of that name in libssl.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn SSL_CTX_new(method: *const SSL_METHOD) -> *mut SSL_CTX {
-    let library = library_of_method(method, c"SSL_CTX_new");
+    let library = route::for_method(method, c"SSL_CTX_new");
     let Some(library) = library else {
         return std::ptr::null_mut();
     };
@@ -233,7 +233,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
     properties: *const c_char,
     method: *const SSL_METHOD,
 ) -> *mut SSL_CTX {
-    let Some(library) = library_of_method(method, c"SSL_CTX_new_ex") else {
+    let Some(library) = route::for_method(method, c"SSL_CTX_new_ex") else {
         return std::ptr::null_mut();
     };
     // SAFETY: the program's own arguments, to the function it called or to the
@@ -312,7 +312,7 @@ pub unsafe extern "C-unwind" fn SSL_new(ctx: *mut SSL_CTX) -> *mut SSL {
 unsafe extern "C-unwind" fn ssl_new(ctx: *mut SSL_CTX) -> *mut SSL {
     // SAFETY: the program's own argument, to the function it called.
     unsafe {
-        let library = entry::library_of_ctx(ctx, c"SSL_new");
+        let library = route::for_call(ctx, c"SSL_new");
         if deferred::is_pending()
             && let Some(handle) = entry::ctx_handle(ctx)
         {
@@ -335,7 +335,7 @@ unsafe extern "C-unwind" fn ssl_new(ctx: *mut SSL_CTX) -> *mut SSL {
 pub unsafe extern "C-unwind" fn SSL_set_session(ssl: *mut SSL, session: *mut SSL_SESSION) -> c_int {
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
-        let library = entry::library_of_ssl(ssl, c"SSL_set_session");
+        let library = route::for_call(ssl, c"SSL_set_session");
         let Some(real) = library.and_then(|library| library.entries.SSL_set_session) else {
             return 0;
         };
@@ -354,13 +354,6 @@ pub unsafe extern "C-unwind" fn SSL_set_session(ssl: *mut SSL, session: *mut SSL
         real(ssl, std::ptr::null_mut());
         1
     }
-}
-
-fn library_of_method(
-    method: *const SSL_METHOD,
-    entry: &std::ffi::CStr,
-) -> Option<&'static Library> {
-    route::of_method(method).or_else(|| route::without_object(entry))
 }
 
 /// # Safety

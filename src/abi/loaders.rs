@@ -5,27 +5,20 @@ use std::ffi::{CStr, OsStr, c_char, c_int, c_uchar, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::host::guard;
 use crate::host::library::Library;
 use crate::host::types::{SSL, SSL_CTX, X509};
+use crate::host::{guard, route};
 use crate::status::certificate;
 
 use super::entry;
 
 /// An object that certificates are loaded into.
 trait Holder {
-    /// The library that made it.
-    unsafe fn library(this: *mut Self, entry: &CStr) -> Option<&'static Library>;
     /// Does our part.
     unsafe fn loaded(this: *mut Self, path: Option<*const c_char>);
 }
 
 impl Holder for SSL_CTX {
-    unsafe fn library(this: *mut Self, entry: &CStr) -> Option<&'static Library> {
-        // SAFETY: the program's own SSL_CTX.
-        unsafe { entry::library_of_ctx(this, entry) }
-    }
-
     unsafe fn loaded(this: *mut Self, path: Option<*const c_char>) {
         // SAFETY: the program's own SSL_CTX and path.
         if let Some(handle) = unsafe { entry::ctx_handle(this) } {
@@ -39,11 +32,6 @@ impl Holder for SSL_CTX {
 }
 
 impl Holder for SSL {
-    unsafe fn library(this: *mut Self, entry: &CStr) -> Option<&'static Library> {
-        // SAFETY: the program's own SSL.
-        unsafe { entry::library_of_ssl(this, entry) }
-    }
-
     unsafe fn loaded(this: *mut Self, path: Option<*const c_char>) {
         // SAFETY: the program's own SSL and path.
         let handle = unsafe { entry::ssl_handle(this) };
@@ -79,7 +67,7 @@ unsafe fn to_path<'p>(path: *const c_char) -> Option<&'p Path> {
 macro_rules! load {
     ($name:ident($object:ident: $kind:ident $(, $arg:ident)*) from $path:expr, $followed:expr) => {{
         let Some(library) =
-            $kind::library($object, const { name_of(concat!(stringify!($name), "\0")) })
+            route::for_call($object, const { name_of(concat!(stringify!($name), "\0")) })
         else {
             return 0;
         };

@@ -26,7 +26,7 @@ use super::entry;
 /// `ctx` must be NULL or a valid SSL_CTX.
 unsafe fn native_of_ctx(ctx: *const SSL_CTX) -> Option<&'static NativeFamily> {
     // SAFETY: the caller vouches for ctx.
-    unsafe { route::of_ctx(ctx) }.and_then(Library::own_family)
+    unsafe { route::of(ctx) }.and_then(Library::own_family)
 }
 
 /// The same for an SSL.
@@ -35,7 +35,7 @@ unsafe fn native_of_ctx(ctx: *const SSL_CTX) -> Option<&'static NativeFamily> {
 /// `ssl` must be NULL or a valid SSL.
 unsafe fn native_of_ssl(ssl: *const SSL) -> Option<&'static NativeFamily> {
     // SAFETY: the caller vouches for ssl.
-    unsafe { route::of_ssl(ssl) }.and_then(Library::own_family)
+    unsafe { route::of(ssl) }.and_then(Library::own_family)
 }
 
 /// Sets the callback that a server answers a status_request with, or that a

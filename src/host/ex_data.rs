@@ -312,7 +312,7 @@ unsafe extern "C-unwind" fn ssl_was_created(
         // its kind.
         unsafe {
             // Where two libssls share a libcrypto, each index is in the SSLs of both.
-            if !route::made_by(library, ssl.as_ptr()) {
+            if !route::of(ssl.as_ptr()).is_some_and(|made_it| ptr::eq(made_it, library)) {
                 return;
             }
             let ctx = (host.lib.ssl.SSL_get_SSL_CTX)(ssl.as_ptr());

@@ -38,8 +38,8 @@ pub fn from_stored(stored: *mut c_void) -> Option<StatusCallback> {
 /// libssl calls it during a handshake with the SSL and the context's argument.
 unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void) -> c_int {
     // SAFETY: libssl passes a valid SSL.
-    let handle = NonNull::new(ssl)
-        .and_then(|ssl| unsafe { Ssl::from_raw(route::of_ssl(ssl.as_ptr())?, ssl) });
+    let handle =
+        NonNull::new(ssl).and_then(|ssl| unsafe { Ssl::from_raw(route::of(ssl.as_ptr())?, ssl) });
     let Some(handle) = handle else {
         // NOACK on a server; on a client it accepts, as without a callback.
         return SSL_TLSEXT_ERR_NOACK;
