@@ -56,7 +56,7 @@ unsafe extern "C-unwind" fn called_from_outside(
     let callee = route::for_caller(caller, c"OPENSSL_init_ssl");
     let by_itself = matches!(callee, Some(Callee::Library(library)) if library.contains(address));
     if !by_itself && !config::get().disabled {
-        guard::contained_with_errno_kept((), staples::program_starts);
+        guard::work((), staples::program_starts);
     }
     let real = match callee {
         Some(Callee::Library(library)) => library.entries.OPENSSL_init_ssl,

@@ -18,7 +18,7 @@ use super::entry;
 unsafe fn changed(ctx: *mut SSL_CTX, files: bool) {
     // SAFETY: the caller vouches for ctx.
     if let Some(handle) = unsafe { entry::ctx_handle(ctx) } {
-        guard::quietly(handle.host().crypto, (), || {
+        guard::quiet_work(handle.host().crypto, (), || {
             certificate::issuers_of_context_changed(&handle, files, None);
         });
     }

@@ -171,7 +171,7 @@ pub enum Callee {
 #[cold]
 pub fn for_caller(Code(caller): Code, entry: &CStr) -> Option<Callee> {
     let itself = known_holding(caller).map(Callee::Library);
-    itself.or_else(|| guard::with_errno_kept(|| linked_with(caller, entry)))
+    itself.or_else(|| guard::errno_kept(|| linked_with(caller, entry)))
 }
 
 fn linked_with(caller: usize, entry: &CStr) -> Option<Callee> {
@@ -221,8 +221,7 @@ fn at(address: usize) -> Option<&'static Library> {
     if address == 0 {
         return None;
     }
-    known_holding(address)
-        .or_else(|| guard::with_errno_kept(|| remember(Library::holding(address)?)))
+    known_holding(address).or_else(|| guard::errno_kept(|| remember(Library::holding(address)?)))
 }
 
 fn remember(library: Library) -> Option<&'static Library> {
