@@ -92,9 +92,12 @@ pub fn response(ssl: &Ssl) -> Option<NonNull<[u8]>> {
         return response.buffer().map(Buffer::as_lent);
     }
     let received = ssl.response()?;
-    let shown = ssl.response_count().and_then(|_| {
-        let copy = || Buffer::copy_of(ssl.host().crypto, received);
-        response.show(received, copy).map(Buffer::as_lent)
-    });
+    let is_shown = |own: &Buffer| own.as_slice() == received;
+    if ssl.response_count().is_none() && !response.buffer().is_some_and(is_shown) {
+        // Up to 3.5 libssl's own pointer is stable.
+        return Some(NonNull::from(received));
+    }
+    let copy = || Buffer::copy_of(ssl.host().crypto, received);
+    let shown = response.show(received, copy).map(Buffer::as_lent);
     shown.or(Some(NonNull::from(received)))
 }
