@@ -6,5 +6,4 @@ pub mod init;
 pub mod interpose;
 pub mod issuers;
 pub mod loaders;
-mod operation;
 pub mod status;

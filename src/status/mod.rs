@@ -11,5 +11,4 @@ pub mod connection;
 pub mod context;
 pub mod deferred;
 mod issuer;
-mod response;
 mod server;
