@@ -26,6 +26,7 @@ pub use lock::WriterLock;
 pub use mapping::with_memory;
 pub use reader::Reader;
 pub use table::Entry;
+pub use trust::Trusted;
 pub use writer::{Opened, Writer};
 
 /// The bucket, of eight, at which the probe for a key begins.
