@@ -11,6 +11,7 @@ use staplegun_testkit::responder::{Behaviour, FaultyResponder, Refused};
 use staplegun_testkit::response::error_status;
 use staplegun_testkit::{Identity, OcspResponseStatus, Response, Spec, wait};
 
+use crate::scene::Scene;
 use crate::support::{Agent, HASTY, PATIENT, QUICK, Store, answering};
 
 /// The cause that the agent must tell for each fault that a response can have.
@@ -117,35 +118,10 @@ fn faults(leaf: &Identity, ca: &Identity) -> Vec<Fault> {
     faults
 }
 
-/// A certificate whose responder can do wrong, and the store of an agent.
-struct Scene {
-    ca: Identity,
-    responder: FaultyResponder,
-    leaf: Identity,
-    good: Vec<u8>,
-    store: Store,
-}
-
 impl Scene {
-    fn new() -> Self {
-        let ca = Identity::self_signed(&Spec::ca("CA"));
-        let responder = FaultyResponder::start(Behaviour::Close);
-        let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
-        let good = Response::good(&leaf, &ca).der();
-        let store = Store::new();
-        store.list(&leaf, &[&ca]);
-        Self {
-            ca,
-            responder,
-            leaf,
-            good,
-            store,
-        }
-    }
-
     /// Whichever fault it is, the good response stays, and the agent recovers by itself.
     fn keeps_the_good_response(&self, settings: &str, faults: Vec<Fault>) -> Agent {
-        let Self { leaf, good, .. } = self;
+        let (leaf, good) = (&self.leaf, &self.good().der());
         self.responder.set(Behaviour::Answer(good.clone()));
         let agent = self.store.start(settings);
         agent.wait_until_served(leaf, good);
@@ -196,8 +172,7 @@ fn whatever_a_responder_does_wrong_the_good_response_stays_and_the_cause_is_told
     let faults = faults(&scene.leaf, &scene.ca);
     let agent = scene.keeps_the_good_response(QUICK, faults);
     // What gateways add to the head has room.
-    let newer = Response::good(&scene.leaf, &scene.ca).next_update(48 * 3600);
-    let newer = newer.der();
+    let newer = scene.good().next_update(48 * 3600).der();
     let filler = [("X-Filler", &*"x".repeat(12_000))];
     let answer = Behaviour::answer_with(newer.clone(), &filler);
     scene.responder.set(answer);
@@ -207,7 +182,7 @@ fn whatever_a_responder_does_wrong_the_good_response_stays_and_the_cause_is_told
 #[test]
 fn a_responder_that_lets_the_agent_wait_takes_no_good_response() {
     let scene = Scene::new();
-    let delays = delays(&scene.good);
+    let delays = delays(&scene.good().der());
     scene.keeps_the_good_response(&format!("{QUICK}{HASTY}"), delays);
 }
 
@@ -220,7 +195,7 @@ fn whatever_a_responder_does_wrong_nothing_is_served_where_nothing_was() {
 #[test]
 fn a_responder_that_lets_the_agent_wait_has_nothing_served() {
     let scene = Scene::new();
-    scene.serves_nothing(&format!("{QUICK}{HASTY}"), delays(&scene.good));
+    scene.serves_nothing(&format!("{QUICK}{HASTY}"), delays(&scene.good().der()));
 }
 
 #[test]

@@ -67,6 +67,13 @@ impl Scene {
         std::fs::rename(&hidden, hidden.with_file_name(name)).expect("renamed");
     }
 
+    /// Until both leaves were asked for: the first one's chain was followed before that.
+    fn wait_until_asked_for(&self, agent: &Agent) {
+        for leaf in &self.leaves {
+            agent.wait_until_failed(leaf);
+        }
+    }
+
     fn wait_until_gone(&self, agent: &Agent) {
         agent.wait_until_missed(&self.ca, Miss::Absent);
         let file = self.store.file("certs", &self.ca, "pem");
@@ -80,11 +87,7 @@ fn one_fetch_brings_what_is_served_for_an_intermediate_of_two_leaves() {
     scene.list_both();
     let agent = scene.store.start(&scene.wanted(PATIENT));
     agent.wait_until_served(&scene.ca, &scene.good);
-    // Both leaves were asked for, and the first one's chain was followed before that.
-    scene
-        .leaves
-        .iter()
-        .for_each(|leaf| drop(agent.wait_until_failed(leaf)));
+    scene.wait_until_asked_for(&agent);
     let requests = scene.roots.requests().len();
     assert_eq!(requests, 1, "one for each intermediate");
     let line = format!(
@@ -92,13 +95,13 @@ fn one_fetch_brings_what_is_served_for_an_intermediate_of_two_leaves() {
         scene.ca.sha256_hex()
     );
     agent.wait_for_metric(&line);
-    let output = scene.store.staplegun(&["status", "--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let all = status["certificates"].as_array().expect("certificates");
-    let one = all
-        .iter()
-        .find(|one| one["subject"] == "CA")
-        .expect("the intermediate");
+    // What `status` reads is brought to the disk after it is served.
+    let one = wait::until("status shows the intermediate", || {
+        let output = scene.store.staplegun(&["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        let mut all = status["certificates"].as_array()?.iter();
+        all.find(|one| one["subject"] == "CA").cloned()
+    });
     assert_eq!(
         (&one["status"], &one["leaves"]),
         (&"stapled".into(), &2.into())
@@ -113,10 +116,7 @@ fn without_the_setting_nobody_is_asked_for_an_intermediate() {
     let scene = scene();
     scene.list_both();
     let agent = scene.store.start(PATIENT);
-    scene
-        .leaves
-        .iter()
-        .for_each(|leaf| drop(agent.wait_until_failed(leaf)));
+    scene.wait_until_asked_for(&agent);
     drop(agent);
     assert_eq!(scene.roots.requests().len(), 0);
     assert_eq!(scene.store.served(&scene.ca), Err(Miss::Absent));
@@ -127,10 +127,7 @@ fn a_reload_follows_the_setting_and_a_restart_keeps_what_was_there() {
     let scene = scene();
     scene.list_both();
     let agent = scene.store.start(PATIENT);
-    scene
-        .leaves
-        .iter()
-        .for_each(|leaf| drop(agent.wait_until_failed(leaf)));
+    scene.wait_until_asked_for(&agent);
     // One that no list names has its chain in the store alone.
     scene.store.directory.write("certificates", "");
     scene
@@ -188,10 +185,7 @@ fn a_revoked_intermediate_is_withdrawn_and_the_alarm_says_how_many_hang_on_it() 
     scene.list_both();
     let agent = scene.store.start(&scene.wanted(QUICK));
     agent.wait_until_served(&scene.ca, &scene.good);
-    scene
-        .leaves
-        .iter()
-        .for_each(|leaf| drop(agent.wait_until_failed(leaf)));
+    scene.wait_until_asked_for(&agent);
     let revoked = Response::good(&scene.ca, &scene.root).revoked();
     scene
         .roots

@@ -3,33 +3,13 @@
 use std::os::unix::fs::MetadataExt;
 
 use staplegun_testkit::directory::set_mode;
-use staplegun_testkit::responder::{Behaviour, FaultyResponder};
-use staplegun_testkit::{Identity, Response, Spec, wait};
+use staplegun_testkit::responder::Behaviour;
+use staplegun_testkit::{Spec, wait};
 
-use crate::support::{PATIENT, QUICK, Store, now};
+use crate::scene::Scene;
+use crate::support::{PATIENT, QUICK, now};
 
 const HOUR: i64 = 3600;
-
-struct Scene {
-    ca: Identity,
-    leaf: Identity,
-    responder: FaultyResponder,
-    store: Store,
-}
-
-fn scene() -> Scene {
-    let ca = Identity::self_signed(&Spec::ca("CA"));
-    let responder = FaultyResponder::start(Behaviour::Close);
-    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
-    let store = Store::new();
-    store.list(&leaf, &[&ca]);
-    Scene {
-        ca,
-        leaf,
-        responder,
-        store,
-    }
-}
 
 /// With the setting, and never swept: what happens must do.
 fn at_once(settings: &str) -> String {
@@ -42,10 +22,6 @@ fn shown(settings: &str) -> String {
 }
 
 impl Scene {
-    fn good(&self) -> Response<'_> {
-        Response::good(&self.leaf, &self.ca)
-    }
-
     fn answer(&self, der: &[u8]) {
         self.responder.set(Behaviour::Answer(der.to_vec()));
     }
@@ -74,7 +50,7 @@ impl Scene {
 
 #[test]
 fn a_file_holds_what_the_map_serves_and_its_time_is_the_end_of_that() {
-    let scene = scene();
+    let scene = Scene::new();
     let first = scene.good().this_update(-7200).next_update(HOUR).der();
     scene.answer(&first);
     let _agent = scene.store.start(&at_once(QUICK));
@@ -99,7 +75,7 @@ fn a_file_holds_what_the_map_serves_and_its_time_is_the_end_of_that() {
 
 #[test]
 fn a_revocation_removes_the_file_unless_revoked_responses_are_stapled() {
-    let scene = scene();
+    let scene = Scene::new();
     let good = scene.good().this_update(-7200).der();
     let revoked = scene.good().revoked().this_update(-1800).der();
     scene.answer(&good);
@@ -115,7 +91,7 @@ fn a_revocation_removes_the_file_unless_revoked_responses_are_stapled() {
 
 #[test]
 fn a_file_is_gone_in_the_second_in_which_its_response_expires() {
-    let scene = scene();
+    let scene = Scene::new();
     let good = scene.good().next_update(10).der();
     scene.answer(&good);
     let _agent = scene.store.start(&at_once(PATIENT));
@@ -132,7 +108,7 @@ fn a_file_is_gone_in_the_second_in_which_its_response_expires() {
 
 #[test]
 fn filling_shows_what_may_be_stapled_and_clears_what_may_not() {
-    let scene = scene();
+    let scene = Scene::new();
     let good = scene.good().der();
     scene.answer(&good);
     let agent = scene.store.start(&shown(PATIENT));
@@ -165,7 +141,7 @@ fn filling_shows_what_may_be_stapled_and_clears_what_may_not() {
 
 #[test]
 fn without_the_setting_no_file_is_made_and_a_reload_turns_it_on_and_off() {
-    let scene = scene();
+    let scene = Scene::new();
     let good = scene.good().der();
     scene.answer(&good);
     let agent = scene.store.start(PATIENT);
@@ -181,7 +157,7 @@ fn without_the_setting_no_file_is_made_and_a_reload_turns_it_on_and_off() {
 
 #[test]
 fn a_file_that_somebody_removed_is_back_at_the_next_sweep_and_one_that_was_left_is_gone() {
-    let scene = scene();
+    let scene = Scene::new();
     let good = scene.good().der();
     scene.answer(&good);
     let _agent = scene.store.start(&shown(PATIENT));
@@ -198,7 +174,7 @@ fn a_file_that_somebody_removed_is_back_at_the_next_sweep_and_one_that_was_left_
 
 #[test]
 fn files_that_cannot_be_written_are_told_once_and_written_when_they_can_be() {
-    let scene = scene();
+    let scene = Scene::new();
     let good = scene.good().der();
     scene.answer(&good);
     // A directory that others may write is not used.

@@ -28,6 +28,7 @@ mod removal;
 mod renewal;
 mod renewed;
 mod revoked;
+mod scene;
 mod sentences;
 mod served;
 mod spool;

@@ -2,47 +2,25 @@
 //! by what is older.
 
 use staplegun_store::slots::Miss;
-use staplegun_testkit::responder::{Behaviour, FaultyResponder};
-use staplegun_testkit::{Identity, Response, Spec, wait};
+use staplegun_testkit::responder::Behaviour;
+use staplegun_testkit::{Response, wait};
 
-use crate::support::{Agent, QUICK, Store};
-
-struct Scene {
-    ca: Identity,
-    leaf: Identity,
-    responder: FaultyResponder,
-    store: Store,
-}
-
-fn scene() -> Scene {
-    let ca = Identity::self_signed(&Spec::ca("CA"));
-    let responder = FaultyResponder::start(Behaviour::Close);
-    let leaf = ca.issue(&Spec::server().ocsp_url(&responder.url()));
-    let store = Store::new();
-    store.list(&leaf, &[&ca]);
-    Scene {
-        ca,
-        leaf,
-        responder,
-        store,
-    }
-}
+use crate::scene::Scene;
+use crate::support::{Agent, QUICK};
 
 impl Scene {
     /// Two hours old: the revocation is an hour old, and newer.
-    fn good(&self) -> Vec<u8> {
-        let good = Response::good(&self.leaf, &self.ca);
-        good.this_update(-7200).der()
+    fn good_before(&self) -> Vec<u8> {
+        self.good().this_update(-7200).der()
     }
 
     fn revoked(&self) -> Vec<u8> {
-        let revoked = Response::good(&self.leaf, &self.ca).revoked();
-        revoked.this_update(-1800).der()
+        self.good().revoked().this_update(-1800).der()
     }
 
     /// An agent that served the good response and then met the revocation.
     fn revoke(&self) -> Agent {
-        let good = self.good();
+        let good = self.good_before();
         self.responder.set(Behaviour::Answer(good.clone()));
         let agent = self.store.start(QUICK);
         agent.wait_until_served(&self.leaf, &good);
@@ -54,8 +32,8 @@ impl Scene {
 
 #[test]
 fn a_revoked_certificate_is_shown_as_such_whatever_failed_later() {
-    let scene = scene();
-    let good = scene.good();
+    let scene = Scene::new();
+    let good = scene.good_before();
     scene.responder.set(Behaviour::Answer(good.clone()));
     // Stapled all the same: the map alone does not tell.
     let settings = format!("staple-revoked = true\n{QUICK}");
@@ -93,7 +71,7 @@ fn a_revoked_certificate_is_shown_as_such_whatever_failed_later() {
 
 #[test]
 fn a_revocation_stops_the_good_response_and_raises_the_alarm() {
-    let scene = scene();
+    let scene = Scene::new();
     let agent = scene.revoke();
     agent.wait_until_logged("IS REVOKED");
     let log = agent.server.stderr();
@@ -115,7 +93,7 @@ fn a_revocation_stops_the_good_response_and_raises_the_alarm() {
 
 #[test]
 fn an_old_good_response_played_back_does_not_undo_a_revocation() {
-    let scene = scene();
+    let scene = Scene::new();
     let agent = scene.revoke();
     let longer = Response::good(&scene.leaf, &scene.ca).this_update(-7200);
     let played_back = longer.next_update(90 * 3600).der();
@@ -126,7 +104,7 @@ fn an_old_good_response_played_back_does_not_undo_a_revocation() {
 
 #[test]
 fn a_newer_good_response_ends_a_hold() {
-    let scene = scene();
+    let scene = Scene::new();
     let agent = scene.revoke();
     let released = Response::good(&scene.leaf, &scene.ca)
         .this_update(-60)
@@ -137,7 +115,7 @@ fn a_newer_good_response_ends_a_hold() {
 
 #[test]
 fn a_revocation_outlasts_a_restart_though_the_responder_is_gone() {
-    let scene = scene();
+    let scene = Scene::new();
     let agent = scene.revoke();
     wait::until(
         "the revocation is noted, and so its evidence on the disk",
@@ -154,12 +132,12 @@ fn a_revocation_outlasts_a_restart_though_the_responder_is_gone() {
 
 #[test]
 fn what_the_map_withdrew_is_not_filled_again_from_a_file_that_was_not_replaced() {
-    let scene = scene();
+    let scene = Scene::new();
     scene.revoke().kill();
     scene.responder.set(Behaviour::Close);
     // As if the agent was killed between the map and the file.
     let file = scene.store.file("staples", &scene.leaf, "der");
-    std::fs::write(file, scene.good()).expect("it can be written");
+    std::fs::write(file, scene.good_before()).expect("it can be written");
     let agent = scene.store.start(QUICK);
     agent.wait_until_failed(&scene.leaf);
     assert_eq!(scene.store.served(&scene.leaf), Err(Miss::Withdrawn));
@@ -167,8 +145,8 @@ fn what_the_map_withdrew_is_not_filled_again_from_a_file_that_was_not_replaced()
 
 #[test]
 fn the_revoked_response_is_stapled_where_the_operator_wants_it() {
-    let scene = scene();
-    let good = scene.good();
+    let scene = Scene::new();
+    let good = scene.good_before();
     scene.responder.set(Behaviour::Answer(good.clone()));
     let agent = scene
         .store
@@ -182,8 +160,8 @@ fn the_revoked_response_is_stapled_where_the_operator_wants_it() {
 
 #[test]
 fn a_revoked_response_that_is_stapled_leaves_the_record_withdrawn_when_it_ends() {
-    let scene = scene();
-    let good = scene.good();
+    let scene = Scene::new();
+    let good = scene.good_before();
     scene.responder.set(Behaviour::Answer(good.clone()));
     let agent = scene
         .store
@@ -206,8 +184,8 @@ fn a_revoked_response_that_is_stapled_leaves_the_record_withdrawn_when_it_ends()
 
 #[test]
 fn a_revocation_without_a_signature_that_counts_is_none() {
-    let scene = scene();
-    let good = scene.good();
+    let scene = Scene::new();
+    let good = scene.good_before();
     scene.responder.set(Behaviour::Answer(good.clone()));
     let agent = scene.store.start(QUICK);
     agent.wait_until_served(&scene.leaf, &good);
