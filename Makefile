@@ -30,7 +30,7 @@
 #   make packages-musl  tarball, wheel and .apk for musl, in target/packages/musl
 #   make packages-arm64  all of these for arm64, in target/packages/arm64
 #   make check-packages  makes all but .deb twice, and installs each as a user would
-#   make check-packages-musl check-packages-arm64  the same for these
+#   make check-packages-musl check-packages-arm64  the same for these, for arm64 with .deb
 #   make check-deb    installs, upgrades and removes the .deb packages in other Debians
 #   make check-fleet  20 agents and 200 certificates on a real Redis and a real Valkey, Sentinel,
 #                 a network that is cut, and the protocol in every order; it changes the network:
