@@ -104,6 +104,7 @@ check-rust-built:
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 	$(CARGO) test --workspace --all-features --locked --no-run
 	# The model is built of the tree's own files; `make model` runs it.
+	cd proof && $(CARGO) fmt --check
 	cd proof && $(CARGO) clippy --lib --tests --locked --target-dir $(abspath $(TARGET)) -- -D warnings
 
 # The servers run as other users, who need not be able to enter this directory: hence the copy. The
@@ -247,7 +248,6 @@ sanitize: needed
 
 # What processes and threads share without a lock, in every order of its loads and stores.
 model:
-	cd proof && $(CARGO) fmt --check
 	cd proof && $(CARGO) test --release --tests --locked --target-dir $(abspath $(TARGET)) \
 	    -- --nocapture
 

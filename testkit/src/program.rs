@@ -241,7 +241,7 @@ impl Server {
     }
 
     /// Asks the program to end, and returns how it did. Children that outlive
-    /// it are asked as well; what remains after [`wait::LIMIT`] is killed.
+    /// it are asked as well; what remains after [`wait::limit`] is killed.
     pub fn stop(&mut self) -> ExitStatus {
         if let Some(status) = self.child.try_wait().expect("it is our child") {
             return status;
@@ -268,9 +268,9 @@ impl Server {
     }
 }
 
-/// Whether it has ended before [`wait::LIMIT`] is over.
+/// Whether it has ended before [`wait::limit`] is over.
 fn ends_in_time(mut ended: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + wait::LIMIT;
+    let deadline = Instant::now() + wait::limit();
     while !ended() {
         if Instant::now() > deadline {
             return false;

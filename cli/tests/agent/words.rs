@@ -43,7 +43,9 @@ impl Manager {
     fn new(directory: &Directory) -> Self {
         let path = directory.join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        socket.set_read_timeout(Some(wait::LIMIT)).expect("a limit");
+        socket
+            .set_read_timeout(Some(wait::limit()))
+            .expect("a limit");
         Self { socket, path }
     }
 
