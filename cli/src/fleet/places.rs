@@ -129,13 +129,24 @@ impl Places {
         self.total(lane.side).busy += 1;
     }
 
-    /// It is free again. Its lane has room now, and so has the other one.
-    pub fn give_back(&mut self, lane: &Lane) -> Option<Lane> {
+    /// It is free again.
+    pub fn give_back(&mut self, lane: &Lane) {
         if let Some(queue) = self.lanes.get_mut(lane) {
             queue.busy -= 1;
         }
-        let total = self.total(lane.side);
-        total.busy -= 1;
+        self.total(lane.side).busy -= 1;
+    }
+
+    /// The lane that waits longest for a place among all of that one's side, if there is one. Who
+    /// waited in it may need none any more: then the place is the next one's.
+    pub fn next_stopped(&mut self, lane: &Lane) -> Option<Lane> {
+        let (total, most) = match lane.side {
+            Side::Ours => (&mut self.ours, self.limits.ours),
+            Side::Users => (&mut self.users, self.limits.users),
+        };
+        if total.busy >= most {
+            return None;
+        }
         let other = total.stopped.pop_front()?;
         if let Some(queue) = self.lanes.get_mut(&other) {
             queue.is_stopped = false;

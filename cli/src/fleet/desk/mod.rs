@@ -323,8 +323,9 @@ impl<Q> Desk<Q> {
     }
 
     fn give_back(&mut self, lane: &Lane, at: At) {
+        self.places.give_back(lane);
         // Who has waited for it goes before who has just had one.
-        if let Some(other) = self.places.give_back(lane) {
+        while let Some(other) = self.places.next_stopped(lane) {
             self.begin_some(&other, at);
         }
         self.begin_some(lane, at);

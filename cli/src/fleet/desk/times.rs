@@ -95,7 +95,10 @@ impl<Q> Desk<Q> {
             }
             match course.is_store_slow(heard) {
                 true => {
-                    self.orders.push_back(Do::Drop);
+                    // One connection fails once, however many wait for it.
+                    if !self.orders.iter().any(|order| matches!(order, Do::Drop)) {
+                        self.orders.push_back(Do::Drop);
+                    }
                     self.hold(key, true, None, at);
                 }
                 false => {
