@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use staplegun_store::files::{Change, Files, What, Which};
+use staplegun_store::files::{self, Change, Files, What, Which};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
 use staplegun_store::{Key, name, spool};
@@ -18,7 +18,8 @@ use crate::naming;
 const AFTER_HELP: &str = "\
 A program that loads a certificate again brings it back.
 
-Exit status: 0 they are gone, 1 one of them was not there, or cannot be removed.";
+Exit status: 0 they are gone, 1 one of them was not there, cannot be removed, or lies in a
+directory that is named: the agent finds it there again.";
 
 /// Drop certificates: from the list, the live map and the store
 ///
@@ -34,7 +35,7 @@ pub struct Args {
     place: Place,
 }
 
-/// The exit status when one is not there or stays.
+/// The exit status when one is not there, stays or comes back.
 pub const FAILED: u8 = 1;
 
 /// How long the agent may take to do it.
@@ -55,28 +56,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let listed = naming::all(&layout)?;
     for which in &args.which {
         let before = (paths.len(), keys.len());
-        let path = match which.to_str().and_then(name::to_key) {
-            Some(key) => {
-                keys.extend(Some(key).filter(|key| is_kept(&files, key)));
-                file_of(&files, &key)
-            }
+        match which.to_str().and_then(name::to_key) {
+            Some(key) => keys.extend(Some(key).filter(|key| is_kept(&files, key))),
             None => {
                 let path = std::path::absolute(which)
                     .with_context(|| format!("cannot use the path {}", which.display()))?;
                 keys.extend(found_at(&files, &path)?);
-                Some(path)
-            }
-        };
-        if let Some(path) = path {
-            paths.extend(listed.iter().filter(|known| **known == path).cloned());
-            let around = listed
-                .iter()
-                .find(|it| path != **it && path.starts_with(it));
-            if let Some(directory) = around {
-                complain(format_args!(
-                    "{} is named too: what is in it is looked after again when it changes",
-                    directory.display()
-                ));
+                paths.extend(listed.iter().filter(|known| **known == path).cloned());
             }
         }
         if (paths.len(), keys.len()) == before {
@@ -89,6 +75,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     keys.sort_unstable();
     keys.dedup();
+    // Several files may name one of them.
+    let is_one =
+        |path: &&PathBuf| !keys.is_empty() && held_by(path).is_some_and(|key| keys.contains(&key));
+    paths.extend(listed.iter().filter(is_one).cloned());
+    paths.sort_unstable();
+    paths.dedup();
+    for file in keys.iter().filter_map(|key| file_of(&files, key)) {
+        let is_around = |it: &&PathBuf| file != **it && file.starts_with(it);
+        let mut around = listed.iter().filter(is_around);
+        if let Some(directory) = around.find(|it| !paths.contains(it)) {
+            is_all = false;
+            complain(format_args!(
+                "{} lies in {}, which is named: the agent finds it there again; take it out of \
+                 there, or name one by one what else is there",
+                file.display(),
+                directory.display()
+            ));
+        }
+    }
     if !paths.is_empty() {
         // First, so that the agent finds none of them there again.
         naming::remove(&layout, &paths)?;
@@ -149,8 +154,10 @@ fn remove(layout: &Layout, files: &Files, keys: &[Key]) -> anyhow::Result<()> {
         Ok(lock) => {
             let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
             let mut changes = Vec::new();
+            let shown = files::live(layout);
             for key in keys {
                 map.remove(key);
+                shown.remove(key)?;
                 let all = [Which::Certificate, Which::Staple, Which::Notes];
                 changes.extend(all.map(|which| Change {
                     which,

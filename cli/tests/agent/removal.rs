@@ -7,7 +7,7 @@ use std::os::unix::fs::chown;
 use staplegun_store::slots::Miss;
 use staplegun_store::spool::{REMOVE, publish};
 use staplegun_testkit::responder::{Behaviour, FaultyResponder};
-use staplegun_testkit::{Identity, Response, Spec, wait};
+use staplegun_testkit::{Directory, Identity, Response, Spec, wait};
 
 use crate::support::{Agent, PATIENT, Store, key};
 
@@ -125,14 +125,43 @@ fn what_was_named_is_gone_by_its_sha256_too_and_the_file_goes_from_the_list() {
 }
 
 #[test]
+fn whatever_names_it_goes_from_the_list_and_what_brings_it_back_is_told() {
+    let scene = scene();
+    let path = scene.store.list(&scene.leaf, &[&scene.ca]);
+    let directory = Directory::new();
+    let chain = scene.leaf.pem() + &scene.ca.pem();
+    let another = directory.write("another.pem", &chain);
+    let list = scene.store.directory.join("certificates");
+    let both = format!("{}\n{}\n", path.display(), another.display());
+    std::fs::write(&list, both).expect("it can be written");
+    let agent = scene.store.start(PATIENT);
+    scene.wait_until_noted(&agent);
+    scene.remove(&scene.leaf.sha256_hex(), 0);
+    scene.assert_gone();
+    let left = std::fs::read_to_string(&list).expect("a list");
+    assert!(!left.contains(".pem"), "{left}");
+    std::fs::write(&list, format!("{}\n", directory.path().display())).expect("written");
+    agent.wait_until_served(&scene.leaf, &scene.good);
+    wait::until("the notes tell where it lies", || {
+        let named = scene.store.notes(&scene.leaf)?.path?;
+        (named == another.display().to_string()).then_some(())
+    });
+    let said = scene.remove(&scene.leaf.sha256_hex(), 1);
+    assert!(said.contains("the agent finds it there again"), "{said}");
+}
+
+#[test]
 fn without_an_agent_it_is_gone_as_well() {
     let scene = scene();
     let path = scene.store.list(&scene.leaf, &[&scene.ca]);
-    let mut agent = scene.store.start(PATIENT);
+    let mut agent = scene.store.start(&format!("live-files = true\n{PATIENT}"));
     scene.wait_until_noted(&agent);
+    let shown = scene.store.file("live", &scene.leaf, "der");
+    wait::until("it is shown", || shown.exists().then_some(()));
     assert!(agent.server.stop().success());
     scene.remove(path.to_str().expect("UTF-8"), 0);
     scene.assert_gone();
+    assert!(!shown.exists(), "servers that read it would staple it");
 }
 
 #[test]
