@@ -5,6 +5,7 @@ use std::ffi::{c_uchar, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
+use super::guard;
 use super::tables::Crypto;
 
 /// Bytes allocated by OPENSSL_malloc, freed when dropped.
@@ -93,6 +94,16 @@ impl Space {
                 length,
             })
         })
+    }
+
+    /// The same within a handshake, where libcrypto's word of no memory must not stay in the error
+    /// queue: the program would take it for the end of a handshake that goes on.
+    pub fn in_handshake(crypto: &'static Crypto, length: usize) -> Option<Space> {
+        let space = Space::new(crypto, length);
+        if space.is_none() {
+            guard::forget_errors(crypto);
+        }
+        space
     }
 
     /// The block as a buffer of `length` bytes.

@@ -47,7 +47,7 @@ pub struct Outcome {
 /// The response to be stapled now for a leaf.
 pub fn for_leaf(subject: &Subject<'_>) -> Outcome {
     let (now, mut tell) = (output::seconds(), false);
-    let space = |length| Space::new(subject.x509.crypto(), length);
+    let space = |length| Space::in_handshake(subject.x509.crypto(), length);
     let found = match map::read(&subject.key, now, space) {
         // Only what the agent has withdrawn silences files. What expired in the map may
         // belong to an agent that is gone.
@@ -89,7 +89,7 @@ fn say(subject: &Subject<'_>, outcome: Result<i64, Miss>) {
 /// The response that the live map has for `x509`, whose SHA-256 is `key`, without a word
 /// in the log.
 pub fn from_map(x509: X509Ref<'_>, key: &Key) -> Option<Buffer> {
-    let space = |length| Space::new(x509.crypto(), length);
+    let space = |length| Space::in_handshake(x509.crypto(), length);
     let found = map::read(key, output::seconds(), space).ok()?;
     // SAFETY: a read that succeeds has written so many bytes.
     Some(unsafe { found.buffer.assume_filled(found.length) })
@@ -125,7 +125,7 @@ pub fn lend_from_map<R>(
     // Asked again only where the agent was writing just then.
     let room = |length| match stack.take_if(|stack| length <= stack.len()) {
         Some(stack) => Some(Room::Stack(stack)),
-        None => Space::new(crypto, length).map(Room::Heap),
+        None => Space::in_handshake(crypto, length).map(Room::Heap),
     };
     let Copied {
         mut buffer, length, ..

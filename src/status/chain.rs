@@ -64,12 +64,24 @@ fn learn(context: &Context, chain: X509Stack<'_>) {
 #[inline(always)]
 pub fn list(ssl: &Ssl, context: &Context, leafs: &Buffer) -> Option<ResponseList> {
     let known = context.intermediates.0.get()?;
-    of_chain(ssl, known, leafs.as_slice())
+    of_chain(ssl, known, leafs.as_slice()).unwrap_or_else(|NoMemory| {
+        guard::forget_errors(ssl.host().crypto);
+        None
+    })
 }
 
+/// libcrypto has queued an error for it.
+struct NoMemory;
+
 #[inline(never)]
-fn of_chain(ssl: &Ssl, known: &Certificates, leafs: &[u8]) -> Option<ResponseList> {
-    let chain = ssl.chain().filter(|_| ssl.is_tls13())?;
+fn of_chain(
+    ssl: &Ssl,
+    known: &Certificates,
+    leafs: &[u8],
+) -> Result<Option<ResponseList>, NoMemory> {
+    let Some(chain) = ssl.chain().filter(|_| ssl.is_tls13()) else {
+        return Ok(None);
+    };
     let crypto = ssl.host().crypto;
     let decode = |der: &[u8]| {
         let decoded = Decoded::from_der(crypto, der);
@@ -93,17 +105,17 @@ fn of_chain(ssl: &Ssl, known: &Certificates, leafs: &[u8]) -> Option<ResponseLis
             Some(list) => list,
             // Asked once there is something for it.
             none if ssl.holds_several() => {
-                let mut new = ResponseList::new(crypto, 1 + PLACES)?;
-                if !new.push(decode(leafs)?) {
-                    return None;
+                let mut new = ResponseList::new(crypto, 1 + PLACES).ok_or(NoMemory)?;
+                if !new.push(decode(leafs).ok_or(NoMemory)?) {
+                    return Err(NoMemory);
                 }
                 none.insert(new)
             }
-            _ => return None,
+            _ => return Ok(None),
         };
         if !(list.push_gaps(std::mem::take(&mut gaps)) && list.push(decoded)) {
-            return None;
+            return Err(NoMemory);
         }
     }
-    list
+    Ok(list)
 }

@@ -79,11 +79,10 @@ fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
     else {
         return false;
     };
-    if let Some(list) = chain::list(ssl, context, &response) {
-        return hand_over(ssl, context, || ssl.hand_over_list(list));
-    }
-    let stapled = hand_over(ssl, context, || ssl.hand_over_response(response));
-    let taken = stapled && ssl.took_response();
+    let taken = match chain::list(ssl, context, &response) {
+        Some(list) => hand_over(ssl, context, || ssl.hand_over_list(list)),
+        None => hand_over(ssl, context, || ssl.hand_over_response(response)) && ssl.took_response(),
+    };
     if !taken {
         guard::forget_errors(ssl.host().crypto);
     }
