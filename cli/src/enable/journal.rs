@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::geteuid;
 use staplegun_store::files::{Lasting, PUBLIC, behind_links, replace_for};
 use staplegun_store::layout::Layout;
 
@@ -61,6 +62,7 @@ struct Before {
 
 impl Before {
     fn of(path: &Path) -> io::Result<Option<Self>> {
+        follow_only_ours(path)?;
         let about = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             about => about?,
@@ -167,6 +169,7 @@ impl Done {
                 if let Some(directory) = path.parent() {
                     fs::create_dir_all(directory).with_context(|| cannot(directory))?;
                 }
+                follow_only_ours(&path).with_context(|| cannot(&path))?;
                 let Before { bytes, mode, owner } = before;
                 let there = behind_links(&path);
                 replace_for(&there, &bytes, mode, Some(owner), Lasting::OnDisk)
@@ -185,6 +188,38 @@ impl Done {
             Self::Forgotten(paths) => naming::add_files(&Layout::system(), &paths),
         }
     }
+}
+
+/// Whoever may make a link on the way, as a server in its own directory of configuration, would
+/// choose which of root's files is read and written.
+///
+/// # Errors
+///
+/// If a link on the way to the file is neither root's nor this user's.
+fn follow_only_ours(path: &Path) -> io::Result<()> {
+    /// As many as the kernel follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let ways: Vec<&Path> = path.ancestors().collect();
+        let links = ways.into_iter().rev();
+        let mut links = links.filter(|way| way.is_symlink()).map(Path::to_owned);
+        let Some(link) = links.next() else {
+            return Ok(());
+        };
+        let owner = fs::symlink_metadata(&link)?.uid();
+        if owner != 0 && owner != geteuid().as_raw() {
+            return Err(io::Error::other(format!(
+                "{} is a link of user {owner}'s: put the file itself there, or have root make \
+                 the link",
+                link.display()
+            )));
+        }
+        let rest = path.strip_prefix(&link).map_err(io::Error::other)?;
+        let target = link.parent().unwrap_or(Path::new("/"));
+        path = target.join(fs::read_link(&link)?).join(rest);
+    }
+    Err(rustix::io::Errno::LOOP.into())
 }
 
 fn cannot(path: &Path) -> String {
@@ -278,6 +313,28 @@ mod tests {
         assert_eq!(fs::read_to_string(&gone).ok().as_deref(), Some("2"));
         assert!(!directory.join("new.d").exists());
         assert_eq!(fs::read_link(&link).ok(), Some("old".into()));
+        fs::remove_dir_all(&directory).expect("it is ours");
+    }
+
+    #[test]
+    fn a_link_of_a_servers_leads_to_none_of_roots_files() {
+        let directory = directory("strangers");
+        let own = directory.join("own");
+        fs::create_dir(&own).expect("it can be made");
+        let (file, link) = (directory.join("roots"), own.join("link"));
+        fs::write(&file, "1").expect("it can be written");
+        std::os::unix::fs::symlink(&file, &link).expect("it can be made");
+        std::os::unix::fs::lchown(&link, Some(65_534), None).expect("the test runs as root");
+        let around = directory.join("around");
+        std::os::unix::fs::symlink(&own, &around).expect("it can be made");
+        let mut journal = Journal::default();
+        for path in [&link, &around.join("link")] {
+            let error = journal.step(&write(path, "2")).expect_err("it is refused");
+            let error = format!("{error:#}");
+            assert!(error.contains("is a link of user 65534's"), "{error}");
+        }
+        assert!(journal.is_empty());
+        assert_eq!(fs::read_to_string(&file).ok().as_deref(), Some("1"));
         fs::remove_dir_all(&directory).expect("it is ours");
     }
 
