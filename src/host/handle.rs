@@ -49,7 +49,9 @@ pub unsafe fn of(base: usize, name: *const c_char) -> Option<NonNull<c_void>> {
     };
     // SAFETY: it has no preconditions, and opens no file for NULL.
     let mut map = map_of(unsafe { libc::dlopen(std::ptr::null(), libc::RTLD_LAZY) })?;
-    // SAFETY: the list ends with NULL, only grows, and its members are never freed.
+    // SAFETY: the list ends with NULL, and members up to an image that is in use are never freed; a
+    // dlopen that fails frees only what it has put behind them. The image is in use, and the walk ends
+    // at it.
     while let Some(image) = unsafe { map.as_ref() } {
         if image.base == base && image.name == name {
             let handle = map.cast_mut().cast::<c_void>();

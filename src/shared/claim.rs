@@ -17,7 +17,8 @@ impl Claim {
     }
 
     /// The claim, for the process `mine` (not 0), unless another thread of it has it. What
-    /// another process was doing when this one was forked from it does not hold it up.
+    /// another process was doing when this one was forked from it does not hold it up, but where the
+    /// system can wipe no page in a child and all processes have one number.
     pub fn take(&self, mine: u32) -> Option<Claimed<'_>> {
         let holder = self.0.load(Ordering::Relaxed);
         if holder == mine {
