@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::block;
-use super::journal::{Step, read};
+use super::file::read;
+use super::journal::Step;
 use super::sandbox::Reach;
 use super::undo::Undo;
 use crate::machine::unit::Unit;

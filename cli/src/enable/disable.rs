@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 
 use super::apparmor;
 use super::block;
-use super::journal::{Journal, Step, read};
+use super::enabled::{self, drop_in};
+use super::file::read;
+use super::journal::{Journal, Step};
 use super::node;
 use super::owned::{self, Owned};
 use super::places::Place;
-use super::plan::drop_in;
 use super::postfix::Postfix;
 use super::undo::Undo;
 use super::{needs, take_back, tell, units};
@@ -59,7 +60,11 @@ pub struct Args {
 /// If nothing can be done for any.
 pub fn run(args: Args) -> Result<ExitCode> {
     needs(args.dry_run, "disable")?;
-    let names = if args.all { enabled()? } else { args.units };
+    let names = if args.all {
+        enabled::names()?
+    } else {
+        args.units
+    };
     if names.is_empty() {
         tell::line("no service is enabled")?;
     }
@@ -93,27 +98,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(if is_well { 0 } else { FAILED }))
-}
-
-/// The names of the units that have a drop-in of ours.
-fn enabled() -> Result<Vec<String>> {
-    let directory = Path::new("/etc/systemd/system");
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        let Some(unit) = name.to_str().and_then(|name| name.strip_suffix(".d")) else {
-            continue;
-        };
-        let text = read(&drop_in(unit)).ok().flatten();
-        if !matches!(
-            owned::owner(text.as_deref()),
-            Owned::Missing | Owned::Foreign
-        ) {
-            names.push(unit.strip_suffix(".service").unwrap_or(unit).to_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// Disables what a name means; those for which something was done.
@@ -227,20 +211,25 @@ fn undo(note: &Undo, unit: &Unit) -> Result<Vec<Step>> {
             Err(error) => return Err(error),
         }),
         Undo::Policy { .. } => Ok(Vec::new()),
-        Undo::LiveFiles => node::show_no_files(others_show_files(unit)?),
+        Undo::LiveFiles => node::show_no_files(is_needed(note, unit)?),
+        Undo::Certificate { .. } if is_needed(note, unit)? => Ok(Vec::new()),
         Undo::Certificate { path } => Ok(vec![Step::Forget(vec![path.clone()])]),
     }
 }
 
-/// Whether another enabled unit needs the agent's files.
-fn others_show_files(unit: &Unit) -> Result<bool> {
-    let names = enabled()?;
-    let others = names.iter().map(|name| full_name(name));
-    let mut others = others.filter(|name| *name != unit.name);
-    Ok(others.any(|name| {
-        let text = read(&drop_in(&name)).ok().flatten().unwrap_or_default();
-        owned::notes(&text).contains(&Undo::LiveFiles)
-    }))
+/// Whether another enabled unit needs what is noted: by its own note, or since it shows that
+/// certificate now.
+fn is_needed(note: &Undo, unit: &Unit) -> Result<bool> {
+    let others = enabled::others(&unit.name)?;
+    if enabled::notes(&others).contains(note) {
+        return Ok(true);
+    }
+    let Undo::Certificate { path } = note else {
+        return Ok(false);
+    };
+    let places = others.iter().filter_map(|name| Unit::read(name).ok());
+    let mut places = places.filter_map(|other| Place::of(&other).ok());
+    Ok(places.any(|place| place.certificates().contains(path)))
 }
 
 fn remove_block(path: &Path, unit: &Unit) -> Result<Vec<Step>> {

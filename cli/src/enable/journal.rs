@@ -11,6 +11,8 @@ use rustix::process::geteuid;
 use staplegun_store::files::{Lasting, PUBLIC, behind_links, replace_for};
 use staplegun_store::layout::Layout;
 
+use super::enabled;
+use super::undo::Undo;
 use crate::naming;
 
 /// One thing to do.
@@ -100,8 +102,11 @@ impl Journal {
                 Ok(())
             }
             Step::Forget(paths) => {
-                naming::remove(&Layout::system(), paths)?;
-                self.0.push(Done::Forgotten(paths.clone()));
+                let layout = Layout::system();
+                let mut listed = naming::all(&layout)?;
+                listed.retain(|path| paths.contains(path));
+                naming::remove(&layout, &listed)?;
+                self.0.push(Done::Forgotten(listed));
                 Ok(())
             }
         }
@@ -150,12 +155,13 @@ impl Journal {
     /// is all the same.
     pub fn take_back(self) -> Vec<anyhow::Error> {
         let mut failed = Vec::new();
-        // A program that reads a file does so when the file is as it was.
-        let (ran, done): (Vec<Done>, Vec<Done>) = self
+        // A program that reads a file does so when the file is as it was; and by then no drop-in
+        // but those that stay tells that a certificate is needed.
+        let (last, done): (Vec<Done>, Vec<Done>) = self
             .0
             .into_iter()
-            .partition(|done| matches!(done, Done::Ran(_)));
-        for done in done.into_iter().rev().chain(ran) {
+            .partition(|done| matches!(done, Done::Ran(_) | Done::Named(_)));
+        for done in done.into_iter().rev().chain(last) {
             failed.extend(done.take_back().err());
         }
         failed
@@ -184,7 +190,11 @@ impl Done {
                 Ok(())
             }
             Self::Ran(words) => run(&words).map(drop),
-            Self::Named(paths) => naming::remove(&Layout::system(), &paths),
+            Self::Named(mut paths) => {
+                let noted = enabled::notes(&enabled::names()?);
+                paths.retain(|path| !noted.contains(&Undo::Certificate { path: path.clone() }));
+                naming::remove(&Layout::system(), &paths)
+            }
             Self::Forgotten(paths) => naming::add_files(&Layout::system(), &paths),
         }
     }
@@ -244,20 +254,6 @@ pub fn run(words: &[String]) -> Result<String> {
         bail!("`{}` failed: {}", words.join(" "), said.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// What stands in a file; none if there is none.
-///
-/// # Errors
-///
-/// If it cannot be read, or is not text.
-pub fn read(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        text => text
-            .map(Some)
-            .with_context(|| format!("cannot read {}", path.display())),
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod apparmor;
 mod block;
 pub mod disable;
 mod dovecot;
+mod enabled;
+mod file;
 mod fit;
 mod journal;
 mod node;

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::file::read;
 use super::fit;
-use super::journal::{Step, read};
+use super::journal::Step;
 use super::undo::Undo;
 use crate::agent::SYSTEM_FILE;
 use crate::machine::unit::{Unit, systemctl};

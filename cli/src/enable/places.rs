@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 
 use super::block;
 use super::dovecot::Dovecot;
-use super::journal::{Step, read};
+use super::file::read;
+use super::journal::Step;
 use super::owned;
 use super::postfix::Postfix;
 use super::undo::Undo;

@@ -8,11 +8,13 @@ use rustix::process::geteuid;
 use staplegun_store::layout::Layout;
 
 use super::apparmor;
+use super::enabled::{self, drop_in};
+use super::file::read;
 use super::fit;
-use super::journal::{Step, read};
+use super::journal::Step;
 use super::node::{self, Node, percent};
 use super::owned::{self, Owned};
-use super::places::Place;
+use super::places::{Change, Place};
 use super::sandbox::{self, Reach};
 use super::squid;
 use super::undo::Undo;
@@ -43,11 +45,6 @@ pub struct Plan {
     pub remarks: Vec<String>,
     /// Whether somebody else wrote the drop-in, so that nothing is done.
     pub is_by_hand: bool,
-}
-
-/// Where the drop-in of a unit lies.
-pub fn drop_in(name: &str) -> PathBuf {
-    Path::new("/etc/systemd/system").join(format!("{name}.d/staplegun.conf"))
 }
 
 /// Why a unit cannot be enabled whatever it starts.
@@ -152,7 +149,8 @@ pub fn plan(unit: Unit, lib: Option<&Path>, client: Option<Client>) -> Result<Pl
         service.extend(line);
         change.remarks.push(remark);
     }
-    certificates(&place, &layout, &known, &mut change.undo, &mut change.steps)?;
+    let others = enabled::notes(&enabled::others(&unit.name)?);
+    certificates(&place, &layout, &known, &others, &mut change);
     let policy = wanted.client.map(|client| Undo::Policy { client });
     change.undo.extend(policy);
     let body = body(&place, &service);
@@ -289,31 +287,30 @@ fn starter(unit: &Unit) -> Starter {
     }
 }
 
-/// Names the certificates to the agent that a server shows and does not tell it of.
+/// Names the certificates to the agent that a server shows and does not tell it of. One that was
+/// named for another unit, by the notes of the `others`, is named for this one as well: it stays
+/// named until the last of them is disabled.
 fn certificates(
     place: &Place,
     layout: &Layout,
     known: &[Undo],
-    undo: &mut Vec<Undo>,
-    steps: &mut Vec<Step>,
-) -> Result<()> {
+    others: &[Undo],
+    change: &mut Change,
+) {
     let listed = naming::all(layout).unwrap_or_default();
-    let is_known = |path: &PathBuf| known.contains(&Undo::Certificate { path: path.clone() });
-    let shown = place.certificates();
-    let ours: Vec<PathBuf> = shown
-        .into_iter()
-        .filter(|path| is_known(path) || !listed.contains(path))
-        .collect();
-    let new: Vec<PathBuf> = ours
-        .iter()
-        .filter(|path| !listed.contains(path))
-        .cloned()
-        .collect();
-    undo.extend(ours.into_iter().map(|path| Undo::Certificate { path }));
+    let is_in = |notes: &[Undo], path: &Path| {
+        let mut notes = notes.iter();
+        notes.any(|note| matches!(note, Undo::Certificate { path: it } if it == path))
+    };
+    let mut ours = place.certificates();
+    ours.retain(|path| !listed.contains(path) || is_in(known, path) || is_in(others, path));
+    let mut new = ours.clone();
+    new.retain(|path| !listed.contains(path) || !is_in(known, path));
+    let notes = ours.into_iter().map(|path| Undo::Certificate { path });
+    change.undo.extend(notes);
     if !new.is_empty() {
-        steps.push(Step::Name(new));
+        change.steps.push(Step::Name(new));
     }
-    Ok(())
 }
 
 /// What enabling a unit would come to; nothing is changed.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::journal::{Step, read, run};
+use super::file::read;
+use super::journal::{Step, run};
 use super::undo::Undo;
 use super::wanted::{CLIENT, PRELOAD, Wanted};
 use crate::preload;

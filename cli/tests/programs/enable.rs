@@ -1,6 +1,7 @@
 //! `staplegun enable` and `disable` where there is nothing to enable. What they do for real
 //! services is tried on a machine of its own: tools/systemd-life.
 
+use crate::machine::Machine;
 use crate::support::{Said, staplegun};
 
 #[test]
@@ -30,4 +31,45 @@ fn each_wants_a_unit() {
     }
     let said = Said::by(&mut staplegun(&["enable", "--help"]));
     assert!(said.out.contains("Exit status: 0 "), "{said:?}");
+}
+
+/// The list of what the agent looks after.
+const LIST: &str = "/var/lib/staplegun/certificates";
+
+#[test]
+fn a_certificate_stays_named_for_as_long_as_a_server_that_shows_it_is_enabled() {
+    for order in [["postfix", "dovecot"], ["dovecot", "postfix"]] {
+        let Some(machine) = Machine::new() else {
+            return;
+        };
+        for unit in order {
+            Said::by(&mut machine.staplegun(&["enable", unit])).expect(0);
+        }
+        let named = Some("/opt/shared.pem\n".to_owned());
+        assert_eq!(machine.read(LIST), named);
+        Said::by(&mut machine.staplegun(&["disable", order[0]])).expect(0);
+        assert_eq!(machine.read(LIST), named, "{order:?}");
+        Said::by(&mut machine.staplegun(&["disable", order[1]])).expect(0);
+        assert_eq!(machine.read(LIST).as_deref(), Some(""), "{order:?}");
+    }
+}
+
+#[test]
+fn what_several_servers_named_is_not_named_any_more_when_all_was_taken_back() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    // They do not run: no policy is in force.
+    let words = ["enable", "--client", "require", "postfix", "dovecot"];
+    let said = Said::by(&mut machine.staplegun(&words)).expect(1);
+    assert_eq!(
+        said.out.matches("all was taken back").count(),
+        2,
+        "{said:?}"
+    );
+    assert_eq!(machine.read(LIST).as_deref(), Some(""), "{said:?}");
+    Said::by(&mut machine.staplegun(&["enable", "dovecot"])).expect(0);
+    let words = ["enable", "--client", "require", "postfix"];
+    Said::by(&mut machine.staplegun(&words)).expect(1);
+    assert_eq!(machine.read(LIST).as_deref(), Some("/opt/shared.pem\n"));
 }

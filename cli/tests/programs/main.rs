@@ -6,6 +6,7 @@ mod check;
 mod enable;
 mod given;
 mod libc;
+mod machine;
 mod ports;
 mod probe;
 mod run;
