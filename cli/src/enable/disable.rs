@@ -66,17 +66,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         args.units
     };
     if names.is_empty() {
-        tell::line("no service is enabled")?;
+        tell::line("no service is enabled");
     }
     let mut is_well = true;
     let mut changed = Vec::new();
     for name in &names {
-        match one(name, args.dry_run) {
-            Ok(units) => changed.extend(units),
-            Err(error) => {
-                complain(format_args!("{name}: {error:#}"));
-                is_well = false;
-            }
+        if let Err(error) = one(name, args.dry_run, &mut changed) {
+            complain(format_args!("{name}: {error:#}"));
+            is_well = false;
         }
     }
     if !args.dry_run && !changed.is_empty() {
@@ -87,10 +84,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 let words = format!(
                     "{name} keeps the library until it is restarted: systemctl restart {name}"
                 );
-                tell::line(&words)?;
+                tell::line(&words);
                 continue;
             }
-            tell::line(&format!("restarts {name}"))?;
+            tell::line(&format!("restarts {name}"));
             if let Err(error) = systemctl(&["restart", &unit.name]) {
                 complain(format_args!("{name}: {error:#}"));
                 is_well = false;
@@ -100,23 +97,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::from(if is_well { 0 } else { FAILED }))
 }
 
-/// Disables what a name means; those for which something was done.
-fn one(name: &str, is_dry: bool) -> Result<Vec<Unit>> {
+/// Disables what a name means; `changed` gets those for which something was done.
+fn one(name: &str, is_dry: bool, changed: &mut Vec<Unit>) -> Result<()> {
     let full = full_name(name);
     // Its drop-in may have outlived the unit.
     let units = match drop_in(&full).exists() {
         true => vec![Unit::read(&full)?],
         false => units::named(name)?,
     };
-    let mut changed = Vec::new();
     for unit in units {
         if unit.load_state() == "not-found" && !drop_in(&unit.name).exists() {
             bail!("there is no such unit");
         }
         let steps = steps(&unit)?;
-        tell::unit(&unit)?;
+        tell::unit(&unit);
         if steps.is_empty() {
-            tell::line("it is not enabled")?;
+            tell::line("it is not enabled");
             continue;
         }
         let mut journal = Journal::default();
@@ -125,11 +121,11 @@ fn one(name: &str, is_dry: bool) -> Result<Vec<Unit>> {
                 take_back(journal);
                 return Err(error);
             }
-            tell::step(step, is_dry)?;
+            tell::step(step, is_dry);
         }
         changed.push(unit);
     }
-    Ok(changed)
+    Ok(())
 }
 
 /// What undoes all that was done for a unit.

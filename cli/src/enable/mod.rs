@@ -148,7 +148,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for (plan, journal) in done {
         let name = plan.unit.short_name().to_owned();
         if !is_one && (args.restart || args.client.is_some()) {
-            tell::unit(&plan.unit)?;
+            tell::unit(&plan.unit);
         }
         let mut is_restarted = false;
         let error = match finish(&plan, &journal, &args, &mut is_restarted) {
@@ -168,8 +168,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
             back = back.and_then(|()| systemctl(&["restart", &plan.unit.name]).map(drop));
         }
         match back {
-            Ok(()) if is_restarted => tell::line("all was taken back, and it was restarted")?,
-            Ok(()) => tell::line("all was taken back")?,
+            Ok(()) if is_restarted => tell::line("all was taken back, and it was restarted"),
+            Ok(()) => tell::line("all was taken back"),
             Err(error) => fail(&name, &error),
         }
     }
@@ -183,9 +183,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// Does what the plan says, or tells it.
 fn carry_out(plan: Plan, is_dry: bool) -> Result<(Plan, Journal)> {
     let mut journal = Journal::default();
-    tell::unit(&plan.unit)?;
+    tell::unit(&plan.unit);
     if plan.steps.is_empty() && !plan.is_by_hand {
-        tell::line("it is enabled already")?;
+        tell::line("it is enabled already");
     }
     if let Some(node) = plan
         .node
@@ -199,10 +199,10 @@ fn carry_out(plan: Plan, is_dry: bool) -> Result<(Plan, Journal)> {
             take_back(journal);
             return Err(error);
         }
-        tell::step(step, is_dry)?;
+        tell::step(step, is_dry);
     }
     for remark in &plan.remarks {
-        tell::line(remark)?;
+        tell::line(remark);
     }
     Ok((plan, journal))
 }
@@ -231,16 +231,16 @@ fn finish(plan: &Plan, journal: &Journal, args: &Args, is_restarted: &mut bool) 
         if is_up && !is_in {
             tell::line(&format!(
                 "it takes effect when the service is restarted: systemctl restart {name}"
-            ))?;
+            ));
         }
         return Ok(true);
     }
     if unit.state() == "inactive" {
-        tell::line("it does not run: the library comes with its next start")?;
+        tell::line("it does not run: the library comes with its next start");
         return Ok(true);
     }
     if !is_in {
-        tell::line("restarts it")?;
+        tell::line("restarts it");
         *is_restarted = true;
         restart::restart(unit)?;
     }
@@ -248,7 +248,7 @@ fn finish(plan: &Plan, journal: &Journal, args: &Args, is_restarted: &mut bool) 
     // After that: some of its processes are started by a connection.
     if let Some(client) = plan.wanted.client {
         restart::holds(plan, client)?;
-        tell::line(&format!("the policy is in force: {}", client.name()))?;
+        tell::line(&format!("the policy is in force: {}", client.name()));
     }
     Ok(is_stapled)
 }

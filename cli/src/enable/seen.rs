@@ -40,7 +40,7 @@ pub fn look(plan: &Plan) -> Result<bool> {
         thread::sleep(step.min(end - now));
         step *= 2;
     };
-    tell(&report)?;
+    tell(&report);
     // That nothing of it speaks TLS is for who watches it, and not for who enables it.
     Ok(!report.rows.iter().any(|row| row.needs_operator))
 }
@@ -63,7 +63,7 @@ fn may_change(report: &Report) -> bool {
     report.rows.iter().any(is_late) || ports.any(|port| port.why == Why::NoAnswer)
 }
 
-fn tell(report: &Report) -> Result<()> {
+fn tell(report: &Report) {
     let mut lines: BTreeMap<SocketAddr, Vec<String>> = BTreeMap::new();
     for row in &report.rows {
         for port in &row.ports {
@@ -88,17 +88,16 @@ fn tell(report: &Report) -> Result<()> {
             .push(format!("{}: {what}", port.address));
     }
     if lines.is_empty() {
-        tell::line("it listens nowhere, as far as can be seen")?;
+        tell::line("it listens nowhere, as far as can be seen");
     }
     let others = report.rows.iter();
     let others = others.filter(|row| row.ports.is_empty() && row.needs_operator);
     for line in others.flat_map(words) {
-        tell::line(&line)?;
+        tell::line(&line);
     }
-    lines
-        .values()
-        .flatten()
-        .try_for_each(|line| tell::line(line))
+    for line in lines.values().flatten() {
+        tell::line(line);
+    }
 }
 
 /// How it stands, why, and what to do.

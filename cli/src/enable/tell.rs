@@ -1,42 +1,34 @@
-//! Tells the operator what is done.
+//! Tells the operator what is done: where standard output cannot be written, on standard error. What
+//! is done does not depend on it.
 
+use std::fmt::Display;
 use std::io::Write;
 
-use anyhow::Result;
-
 use super::journal::Step;
+use crate::complain::complain;
 use crate::machine::unit::Unit;
 use crate::shell;
 
 /// Which unit it is about.
-///
-/// # Errors
-///
-/// If it cannot be written.
-pub fn unit(unit: &Unit) -> Result<()> {
+pub fn unit(unit: &Unit) {
     let bold = anstyle::Style::new().bold();
-    Ok(writeln!(
-        anstream::stdout(),
-        "{bold}{}{bold:#}:",
-        unit.short_name()
-    )?)
+    let name = unit.short_name();
+    say(format_args!("{bold}{name}{bold:#}:"));
 }
 
 /// A line about it.
-///
-/// # Errors
-///
-/// If it cannot be written.
-pub fn line(text: &str) -> Result<()> {
-    Ok(writeln!(anstream::stdout(), "  {text}")?)
+pub fn line(text: &str) {
+    say(format_args!("  {text}"));
+}
+
+fn say(words: impl Display) {
+    if writeln!(anstream::stdout(), "{words}").is_err() {
+        complain(anstream::adapter::strip_str(&words.to_string()));
+    }
 }
 
 /// What is done, or would be.
-///
-/// # Errors
-///
-/// If it cannot be written.
-pub fn step(step: &Step, is_dry: bool) -> Result<()> {
+pub fn step(step: &Step, is_dry: bool) {
     let verb = |done: &str, would: &str| if is_dry { would } else { done }.to_owned();
     let (what, shown) = match step {
         Step::Write { path, shown, .. } => {
@@ -68,8 +60,8 @@ pub fn step(step: &Step, is_dry: bool) -> Result<()> {
             (format!("{verb} {}", paths.join(" ")), "")
         }
     };
-    line(&what)?;
-    shown
-        .lines()
-        .try_for_each(|shown| line(&format!("    {shown}")))
+    line(&what);
+    for shown in shown.lines() {
+        line(&format!("    {shown}"));
+    }
 }

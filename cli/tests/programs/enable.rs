@@ -73,3 +73,52 @@ fn what_several_servers_named_is_not_named_any_more_when_all_was_taken_back() {
     Said::by(&mut machine.staplegun(&words)).expect(1);
     assert_eq!(machine.read(LIST).as_deref(), Some("/opt/shared.pem\n"));
 }
+
+/// Where nothing can be written to.
+fn full() -> std::fs::File {
+    let file = std::fs::File::options().write(true).open("/dev/full");
+    file.expect("the system has it")
+}
+
+#[test]
+fn what_is_done_does_not_depend_on_whether_it_can_be_told() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    let main_cf = machine.read("/etc/postfix/main.cf");
+    let drop_in = "/etc/systemd/system/postfix.service.d/staplegun.conf";
+    let said = Said::by(machine.staplegun(&["enable", "postfix"]).stdout(full())).expect(0);
+    assert!(said.err.contains("wrote /etc/systemd/system/"), "{said:?}");
+    assert!(machine.read(drop_in).is_some());
+    assert_ne!(machine.read("/etc/postfix/main.cf"), main_cf);
+    assert_eq!(machine.read(LIST).as_deref(), Some("/opt/shared.pem\n"));
+    let said = Said::by(machine.staplegun(&["disable", "postfix"]).stdout(full())).expect(0);
+    assert!(
+        said.err.contains("removed /etc/systemd/system/"),
+        "{said:?}"
+    );
+    assert_eq!(machine.read(drop_in), None);
+    assert_eq!(machine.read("/etc/postfix/main.cf"), main_cf);
+    assert_eq!(machine.read(LIST).as_deref(), Some(""));
+}
+
+#[test]
+fn of_a_group_what_was_disabled_takes_effect_whatever_the_others_say() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    let group = "Id=mail.target\nLoadState=loaded\nActiveState=active\n\
+                 ConsistsOf=postfix.service dovecot.service\n";
+    machine.write("/opt/units/mail.target", group);
+    Said::by(&mut machine.staplegun(&["enable", "mail.target"])).expect(0);
+    let drop_in = "/etc/systemd/system/dovecot.service.d/staplegun.conf";
+    let changed = machine.read(drop_in).expect("it is there") + "# mine\n";
+    machine.write(drop_in, &changed);
+    machine.write("/opt/systemctl.log", "");
+    let said = Said::by(&mut machine.staplegun(&["disable", "mail.target"])).expect(1);
+    assert!(said.err.contains("was changed since"), "{said:?}");
+    assert_eq!(
+        machine.read("/opt/systemctl.log").as_deref(),
+        Some("daemon-reload\n")
+    );
+}
