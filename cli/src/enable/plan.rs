@@ -153,6 +153,7 @@ pub fn plan(unit: Unit, lib: Option<&Path>, client: Option<Client>) -> Result<Pl
     certificates(&place, &layout, &known, &others, &mut change);
     let policy = wanted.client.map(|client| Undo::Policy { client });
     change.undo.extend(policy);
+    keep(&known, &mut change.undo);
     let body = body(&place, &service);
     let text = owned::text(unit.short_name(), &change.undo, &body);
     let mut steps = change.steps;
@@ -174,6 +175,16 @@ pub fn plan(unit: Unit, lib: Option<&Path>, client: Option<Client>) -> Result<Pl
         remarks: change.remarks,
         is_by_hand: false,
     })
+}
+
+/// Keeps what was noted before: what was done then is to be undone as well, though the unit may have
+/// its environment or its certificates from elsewhere now.
+fn keep(known: &[Undo], notes: &mut Vec<Undo>) {
+    for note in known {
+        if !notes.contains(note) && !matches!(note, Undo::Policy { .. }) {
+            notes.push(note.clone());
+        }
+    }
 }
 
 /// The policy that was asked for before.

@@ -122,3 +122,48 @@ fn of_a_group_what_was_disabled_takes_effect_whatever_the_others_say() {
         Some("daemon-reload\n")
     );
 }
+
+#[test]
+fn enabled_again_for_what_has_changed_it_is_all_undone_in_the_end() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    let environment = "A=1\nLD_PRELOAD=/opt/other.so\n";
+    machine.write("/opt/environment", environment);
+    let file = "EnvironmentFiles=/opt/environment (ignore_errors=no)\n";
+    machine.unit("app", "/usr/bin/openssl", file);
+    Said::by(&mut machine.staplegun(&["enable", "app", "postfix"])).expect(0);
+    assert_ne!(
+        machine.read("/opt/environment").as_deref(),
+        Some(environment)
+    );
+    // Both have their environment, and the certificate, from elsewhere now.
+    machine.unit("app", "/usr/bin/openssl", "");
+    let before = machine.read("/etc/postfix/main.cf").expect("it is there");
+    machine.write("/opt/other.pem", "");
+    let after = before.replace("shared.pem", "other.pem");
+    machine.write("/etc/postfix/main.cf", &after);
+    for _ in 0..2 {
+        Said::by(&mut machine.staplegun(&["enable", "app", "postfix"])).expect(0);
+    }
+    let said = Said::by(&mut machine.staplegun(&["enable", "app", "postfix"])).expect(0);
+    assert_eq!(
+        said.out.matches("it is enabled already").count(),
+        2,
+        "{said:?}"
+    );
+    let named = Some("/opt/shared.pem\n/opt/other.pem\n".to_owned());
+    assert_eq!(machine.read(LIST), named);
+    Said::by(&mut machine.staplegun(&["disable", "--all"])).expect(0);
+    assert_eq!(
+        machine.read("/opt/environment").as_deref(),
+        Some(environment)
+    );
+    assert_eq!(machine.read(LIST).as_deref(), Some(""));
+    assert!(
+        !machine
+            .read("/etc/postfix/main.cf")
+            .unwrap_or_default()
+            .contains("LD_PRELOAD")
+    );
+}
