@@ -215,6 +215,13 @@ impl Roster {
         self.change(key, |watched| watched.asking = false);
     }
 
+    /// All fetches are over, whatever came of them.
+    pub fn end_all(&mut self) {
+        let all = self.entries.iter().filter(|(_, watched)| watched.asking);
+        let all: Vec<Key> = all.map(|(key, _)| *key).collect();
+        all.iter().for_each(|key| self.end(key));
+    }
+
     /// The one place where the timetable changes.
     fn change(&mut self, key: &Key, change: impl FnOnce(&mut Watched)) {
         let Some(watched) = self.entries.get_mut(key) else {

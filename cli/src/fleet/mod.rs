@@ -9,7 +9,7 @@
 //! the commands with what they mean. `resp` is the protocol, `address`, `secret`, `tls`,
 //! `socket`, `greeting`, `sentinel` and `link` are the way there. `work` brings all of it together:
 //! it obeys the desk, `replies` says what follows from what the store says, after `judging` what
-//! lies there; `word` is what it and the main thread tell each other, and `thread` what that sees. The main thread's part stands in `agent/shared.rs`.
+//! lies there, and `recovery` from a panic; `word` is what it and the main thread tell each other, and `thread` what that sees. The main thread's part stands in `agent/shared.rs`.
 
 mod address;
 mod ask;
@@ -26,6 +26,7 @@ mod link;
 mod model;
 mod places;
 mod rank;
+mod recovery;
 mod replies;
 mod resp;
 mod secret;

@@ -72,6 +72,11 @@ impl Places {
         }
     }
 
+    /// As they were when nobody was there yet.
+    pub fn anew(&self) -> Self {
+        Self::new(self.limits)
+    }
+
     /// The lane of a responder.
     pub fn lane(&self, side: Side, responder: &str) -> Lane {
         let lane = Lane {

@@ -14,6 +14,7 @@ use super::course::Rules;
 use super::desk::Desk;
 use super::greeting::Way;
 use super::places::Limits;
+use super::recovery;
 use super::settings::{FleetSettings, Mode};
 use super::word::{Due, Order, Outcome, Seen, Word};
 use super::work::{END, Work, wake};
@@ -51,7 +52,7 @@ impl Fleet {
         };
         let waker = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (sender, orders) = channel();
-        let mut work = Work::new(
+        let work = Work::new(
             way,
             Desk::new(rules, limits, Arc::clone(&counters), random()),
             rules,
@@ -62,7 +63,7 @@ impl Fleet {
         Ok(Self {
             orders: sender,
             waker,
-            thread: Worker::start("fleet", move || work.run())?,
+            thread: Worker::start("fleet", move || recovery::run(work))?,
             counters,
         })
     }
@@ -109,7 +110,7 @@ impl Fleet {
     }
 
     fn order(&self, order: Order) {
-        // The thread ends with the process only, or after a panic, which is told.
+        // The thread ends with the process only.
         if self.orders.send(order).is_ok() {
             wake(&self.waker);
         }
@@ -120,5 +121,107 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.order(Order::Stop);
         self.thread.ends_within(2 * END);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::Receiver;
+
+    use staplegun_ocsp::Policy;
+    use staplegun_testkit::{Identity, Spec, wait};
+
+    use super::*;
+    use crate::fetch::{Issuers, Manner, Patience, Proxies, Question, Subject, Trust};
+    use crate::fleet::address::Address;
+
+    fn due() -> Due {
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let certificates = vec![ca.issue(&Spec::server()).der(), ca.der()];
+        let subject = Subject::new(certificates, &Issuers::default()).expect("a certificate");
+        let manner = Manner {
+            patience: Patience::DEFAULT,
+            policy: Policy::STAPLING,
+            proxies: Arc::new(Proxies::default()),
+            overrides: Vec::new(),
+            trust: Arc::new(Trust::default()),
+        };
+        Due {
+            responder: "http://127.0.0.1/".to_owned(),
+            question: Question {
+                subject: Arc::new(subject),
+                manner: Arc::new(manner),
+                turn: 0,
+                is_ours: true,
+                heed: Duration::ZERO,
+            },
+            known: None,
+            is_stapled: false,
+            asks_itself: false,
+            same_for: Duration::ZERO,
+        }
+    }
+
+    /// A fleet whose store answers nothing, and whose thread panics at its first word.
+    fn that_panics(mode: Mode) -> (Fleet, Receiver<Word>, TcpListener) {
+        let settings = FleetSettings {
+            mode,
+            ..FleetSettings::default()
+        };
+        let store = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        store.set_nonblocking(true).expect("it is ours");
+        let url = format!("redis://{}", store.local_addr().expect("it is bound"));
+        let address = Address::parse(&url).expect("an address");
+        let way = Way::new(address, &settings).expect("no files are needed");
+        let limits = Limits {
+            per_lane: 2,
+            ours: 2,
+            users: 2,
+        };
+        let (words, heard) = channel();
+        let is_first = AtomicBool::new(true);
+        let tell = move |word| {
+            assert!(!is_first.swap(false, Ordering::Relaxed), "a bug");
+            words.send(word).is_ok()
+        };
+        let fetch = Duration::from_secs(10);
+        let fleet = Fleet::start(way, &settings, fetch, limits, tell);
+        (fleet.expect("there are threads"), heard, store)
+    }
+
+    /// Waits for a connection, and ends it.
+    fn ends_one(store: &TcpListener) {
+        wait::until("there is a connection", || store.accept().ok());
+    }
+
+    #[test]
+    fn after_a_panic_the_machine_fetches_for_itself_and_the_store_is_tried_again() {
+        let (fleet, heard, store) = that_panics(Mode::Share);
+        fleet.due(due());
+        ends_one(&store);
+        let word = heard.recv_timeout(wait::limit()).expect("it is told");
+        assert!(matches!(word, Word::Forgot), "{word:?}");
+        assert!(fleet.is_passed_by());
+        assert!(!fleet.counters.is_connected.load(Ordering::Relaxed));
+        // Nobody knows yet whether the store can be used now: it goes on as without one.
+        fleet.due(due());
+        let word = heard.recv_timeout(wait::limit()).expect("it goes on");
+        assert!(matches!(word, Word::Ask { .. }), "{word:?}");
+        ends_one(&store);
+    }
+
+    #[test]
+    fn one_that_only_takes_asks_no_responder_after_a_panic_either() {
+        let (fleet, heard, store) = that_panics(Mode::Read);
+        fleet.due(due());
+        ends_one(&store);
+        let word = heard.recv_timeout(wait::limit()).expect("it is told");
+        assert!(matches!(word, Word::Forgot), "{word:?}");
+        assert!(!fleet.is_passed_by());
+        fleet.due(due());
+        let word = heard.recv_timeout(wait::limit()).expect("it goes on");
+        assert!(matches!(word, Word::Nothing(..)), "{word:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! What may be wrong with the store, in words for an operator.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why the store cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,3 +71,26 @@ impl fmt::Display for Trouble {
 }
 
 impl std::error::Error for Trouble {}
+
+/// As `connect` does, or why it did not, be it a panic.
+pub fn caught<T>(connect: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    let caught = catch_unwind(AssertUnwindSafe(connect));
+    caught.unwrap_or_else(|_| {
+        Err(Trouble::new(
+            "internal",
+            "connecting panicked, which is a bug",
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_trouble_as_others_are() {
+        let trouble = caught(|| -> Result<(), Trouble> { panic!("a bug") });
+        assert_eq!(trouble.expect_err("it panicked").cause, "internal");
+        assert_eq!(caught(|| Ok(1)).ok(), Some(1));
+    }
+}

@@ -82,6 +82,8 @@ pub enum Word {
     Connected,
     /// The store lacks what is known here.
     Lacks(Key),
+    /// It panicked, and has forgotten what it was told: whatever is due is so again.
+    Forgot,
 }
 
 /// What the thread is told.

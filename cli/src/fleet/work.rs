@@ -21,7 +21,7 @@ use super::greeting::{Talk, Way};
 use super::link::{For, Link};
 use super::places::Side;
 use super::rank::Rank;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, caught};
 use super::word::{Due, Order, Outcome, Seen, Word};
 use crate::agent::{now, random};
 use crate::fetch::Question;
@@ -127,6 +127,15 @@ impl Work {
             }
             self.wait();
         }
+    }
+
+    /// Forgets whatever is under way.
+    pub(super) fn forget(&mut self) {
+        self.desk.begin_again();
+        self.noticed.clear();
+        self.notices_at = None;
+        self.wary.clear();
+        self.unread = 0;
     }
 
     /// The time since the start.
@@ -295,7 +304,7 @@ impl Work {
         let waker = Arc::clone(&self.waker);
         let connect = move || {
             // Without the thread that wants it nobody does.
-            let _ = connections.send(way.connect(true));
+            let _ = connections.send(caught(|| way.connect(true)));
             wake(&waker);
         };
         let thread = std::thread::Builder::new().name("fleet connect".to_owned());
@@ -321,7 +330,7 @@ impl Work {
     }
 
     /// The store cannot be used: everybody goes on alone. It is told once.
-    fn lose(&mut self, trouble: &Trouble) {
+    pub(super) fn lose(&mut self, trouble: &Trouble) {
         if self.link.take().is_some() {
             count(&self.counters.lost);
         }

@@ -76,6 +76,15 @@ impl<Q> Desk<Q> {
         }
     }
 
+    /// Forgets all courses, and what was to be done; what is known of the store stays.
+    pub fn begin_again(&mut self) {
+        self.entries.clear();
+        self.places = self.places.anew();
+        self.looks.clear();
+        self.timers.clear();
+        self.orders.clear();
+    }
+
     /// The next thing to be done.
     pub fn order(&mut self) -> Option<Do<Q>> {
         self.orders.pop_front()
