@@ -7,10 +7,10 @@
 
 mod answer;
 mod client;
+mod guests;
 mod request;
 mod settings;
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -22,6 +22,7 @@ use staplegun_store::layout::Layout;
 
 use self::answer::{Answer, Kind, Page};
 use self::client::Client;
+use self::guests::{Guest, Guests};
 use self::request::Request;
 pub use self::settings::{Doors, HttpSettings};
 use super::event::{Event, Wanted};
@@ -30,9 +31,6 @@ use super::event::{Event, Wanted};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it may take to read how all certificates stand.
 const LONG_PATIENCE: Duration = Duration::from_secs(20);
-/// Connections at a time. One more ends the oldest: who has asked is answered at once, so
-/// that it is one that has not.
-const CONNECTIONS: usize = 32;
 /// Which part of a processor's time answers may take: what took long is given out again for
 /// so many times as long.
 const PART: u32 = 20;
@@ -92,8 +90,7 @@ struct Server {
     responders: Mutex<Option<Text>>,
     /// Without the paths of files, and with them.
     status: [Mutex<Option<Text>>; 2],
-    /// The oldest first.
-    open: Mutex<VecDeque<Arc<Client>>>,
+    guests: Arc<Guests>,
 }
 
 /// What was told, which is given out again for a while.
@@ -138,61 +135,53 @@ impl Server {
             metrics: Mutex::default(),
             responders: Mutex::default(),
             status: [Mutex::default(), Mutex::default()],
-            open: Mutex::default(),
+            guests: Arc::default(),
         }
     }
 
     fn take(self: &Arc<Self>, client: Client) {
-        let client = Arc::new(client);
-        {
-            let mut open = lock(&self.open);
-            if open.len() >= CONNECTIONS
-                && let Some(oldest) = open.pop_front()
-            {
-                oldest.end();
-            }
-            open.push_back(Arc::clone(&client));
-        }
-        let (server, served) = (Arc::clone(self), Arc::clone(&client));
+        let Some(guest) = self.guests.let_in(client) else {
+            return;
+        };
+        let server = Arc::clone(self);
         let thread = std::thread::Builder::new().name("http client".to_owned());
-        let spawned = thread.spawn(move || {
-            if let Err(error) = server.serve(&served) {
+        // Without a thread it goes.
+        let _ = thread.spawn(move || {
+            if let Err(error) = server.serve(&guest) {
                 tracing::debug!("a client of the HTTP server went: {error}");
             }
-            server.forget(&served);
         });
-        if spawned.is_err() {
-            self.forget(&client);
-        }
     }
 
-    fn forget(&self, client: &Arc<Client>) {
-        lock(&self.open).retain(|other| !Arc::ptr_eq(other, client));
-    }
-
-    fn serve(self: &Arc<Self>, client: &Client) -> io::Result<()> {
+    fn serve(self: &Arc<Self>, guest: &Guest) -> io::Result<()> {
+        let client = guest.client();
         let head = client.head(Instant::now() + PATIENCE)?;
-        let request = Request::parse(&head);
-        let (answer, patience) = match request {
-            Err(wrong) => (Answer::refused(wrong), PATIENCE),
-            Ok(request) if client.is_port() && !request.is_for(&self.hosts) => {
-                (Answer::misdirected(), PATIENCE)
-            }
-            Ok(request) => match request.path {
-                "/" => (self.page.answer(), PATIENCE),
-                "/metrics" => (
-                    self.ask(Wanted::Metrics, &self.metrics, Kind::Metrics),
-                    PATIENCE,
-                ),
-                "/responders.json" => (
-                    self.ask(Wanted::Responders, &self.responders, Kind::Json),
-                    PATIENCE,
-                ),
-                "/status.json" => (self.status(!client.is_port()), LONG_PATIENCE),
-                _ => (Answer::not_found(), PATIENCE),
-            },
-        };
+        let (answer, patience) = guest.waits_for(|| self.answer(&head, client.is_port()));
         client.answer(&answer, Instant::now() + patience)
+    }
+
+    /// The answer to who asks so, and how long it may take to be read.
+    fn answer(self: &Arc<Self>, head: &[u8], is_port: bool) -> (Answer, Duration) {
+        let request = match Request::parse(head) {
+            Err(wrong) => return (Answer::refused(wrong), PATIENCE),
+            Ok(request) if is_port && !request.is_for(&self.hosts) => {
+                return (Answer::misdirected(), PATIENCE);
+            }
+            Ok(request) => request,
+        };
+        match request.path {
+            "/" => (self.page.answer(), PATIENCE),
+            "/metrics" => (
+                self.ask(Wanted::Metrics, &self.metrics, Kind::Metrics),
+                PATIENCE,
+            ),
+            "/responders.json" => (
+                self.ask(Wanted::Responders, &self.responders, Kind::Json),
+                PATIENCE,
+            ),
+            "/status.json" => (self.status(!is_port), LONG_PATIENCE),
+            _ => (Answer::not_found(), PATIENCE),
+        }
     }
 
     /// What only the main thread knows, as it is now or was a moment ago.
@@ -245,6 +234,8 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
     use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::channel;
@@ -272,5 +263,50 @@ mod tests {
             assert!(Instant::now() < end, "it is still in memory");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Threads of this process that serve clients.
+    fn threads() -> usize {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("it is mounted");
+        let names = tasks.filter_map(|task| std::fs::read(task.ok()?.path().join("comm")).ok());
+        names.filter(|name| name == b"http client\n").count()
+    }
+
+    #[test]
+    fn however_many_ask_at_a_time_there_are_no_more_threads_than_connections() {
+        static ANSWERS: Mutex<()> = Mutex::new(());
+        let tell: Tell = |_, _| {
+            drop(lock(&ANSWERS));
+            Ok("{}".to_owned())
+        };
+        let (events, _) = channel();
+        let layout = Layout::at(Path::new("/nowhere"));
+        let server = Arc::new(Server::new(Vec::new(), layout, tell, &events));
+        let answers = lock(&ANSWERS);
+        let mut clients = Vec::new();
+        for asked in 0..guests::MOST + 4 {
+            let (mut client, served) = UnixStream::pair().expect("a socket");
+            let asks = client.write_all(b"GET /status.json HTTP/1.1\r\nHost: x\r\n\r\n");
+            asks.expect("it is taken");
+            server.take(Client::Socket(served));
+            clients.push(client);
+            // Each has asked before the next one comes.
+            staplegun_testkit::wait::until("it is at work", || {
+                (asked + 1 > guests::MOST || server.guests.at_work() == asked + 1).then_some(())
+            });
+            assert!(threads() <= guests::MOST, "{}", threads());
+        }
+        drop(answers);
+        for (number, client) in clients.iter_mut().enumerate() {
+            let mut answer = String::new();
+            let _ = client.read_to_string(&mut answer);
+            assert_eq!(
+                answer.starts_with("HTTP/1.1 200"),
+                number < guests::MOST,
+                "{number}"
+            );
+        }
+        let none = || (threads() == 0).then_some(());
+        staplegun_testkit::wait::until("the threads have ended", none);
     }
 }
