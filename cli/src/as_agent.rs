@@ -1,7 +1,6 @@
 //! What the agent's user may read: tried as that user, and where the agent runs
 //! through its own eyes, since a unit may hide directories from it.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -87,6 +86,6 @@ impl Agent {
                 opened => return Ok(opened.map(drop)?),
             }
         }
-        File::open(path).map(drop)
+        Ok(openat(CWD, path, flags, Mode::empty()).map(drop)?)
     }
 }

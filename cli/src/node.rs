@@ -20,6 +20,8 @@ const FILE: &str = "node.cjs";
 const START: &str = "_ZN4node5StartEiPPc";
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How much is read of what it says, in bytes.
+pub const SAID: u64 = 4096;
 /// How often is looked.
 const STEP: Duration = Duration::from_millis(5);
 
@@ -146,10 +148,9 @@ pub fn starts(program: &Path, restrictions: &[&str], options: &str) -> Result<()
     if status.success() {
         return Ok(());
     }
-    const LONGEST: u64 = 4096;
     let mut said = Vec::new();
     if let Some(stderr) = child.stderr.take() {
-        let _ = stderr.take(LONGEST).read_to_end(&mut said);
+        let _ = stderr.take(SAID).read_to_end(&mut said);
     }
     bail!(
         "it does not start with {OPTIONS}={options}: {}",

@@ -3,14 +3,18 @@
 //! certificates root reads for it.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use staplegun_store::files::{Lasting, PUBLIC, make_directory, replace};
+use staplegun_store::files::{Lasting, PUBLIC, make_directory, read_regular, replace};
 use staplegun_store::layout::Layout;
+
+/// The longest list that is read, in bytes: far more than the agent looks after.
+const MAX_FILE: usize = 64 << 20;
 
 /// One of the lists.
 #[derive(Clone, Debug)]
@@ -121,6 +125,7 @@ fn lock(list: &Path) -> std::io::Result<fs::File> {
         .truncate(false)
         .write(true)
         .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
         .open(list.with_extension("lock"))?;
     while let Err(errno) = flock(&file, FlockOperation::LockExclusive) {
         if errno != Errno::INTR {
@@ -132,8 +137,8 @@ fn lock(list: &Path) -> std::io::Result<fs::File> {
 
 /// What stands in the list; nothing if there is none.
 fn text(path: &Path) -> std::io::Result<String> {
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        text => text,
+    match read_regular(path, MAX_FILE) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        bytes => String::from_utf8(bytes?).map_err(|_| ErrorKind::InvalidData.into()),
     }
 }

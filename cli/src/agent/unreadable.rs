@@ -2,15 +2,17 @@
 //! only the agent knows what its user may read.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use staplegun_store::files::{Lasting, PUBLIC, replace};
+use staplegun_store::files::{Lasting, PUBLIC, read_regular, replace};
 use staplegun_store::layout::Layout;
 
 /// Paths that cannot be read, and why.
 pub type Unreadable = BTreeMap<String, String>;
+
+/// The longest that is read, in bytes.
+const MAX_FILE: usize = 64 << 20;
 
 /// The file of these notes.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ fn path(layout: &Layout) -> PathBuf {
 ///
 /// If the file is there and cannot be read.
 pub fn read(layout: &Layout) -> io::Result<Unreadable> {
-    match fs::read(path(layout)) {
+    match read_regular(&path(layout), MAX_FILE) {
         Ok(json) => Ok(serde_json::from_slice(&json)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Unreadable::new()),
         Err(error) => Err(error),

@@ -3,15 +3,15 @@
 //!
 //! Only headers and tables are read; nothing of the file is run.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionTable, Sym};
 use object::{Endianness, FileKind, ReadCache, ReadRef, StringTable};
+use staplegun_store::files::open_regular;
 
 /// The machine that code is for; two files fit together if it is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,15 +142,7 @@ impl Image {
 ///
 /// If it cannot be opened, or is something else.
 pub fn open(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        bail!("it is not a regular file");
-    }
-    Ok(file)
+    Ok(open_regular(path)?)
 }
 
 fn read<'d, Elf, R>(path: &Path, data: R) -> Result<Image>

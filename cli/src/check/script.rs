@@ -1,9 +1,10 @@
 //! Scripts: who runs them (execve(2), interpreter scripts).
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+
+use staplegun_store::files::open_regular;
 
 /// What follows `#!` in the first line: the interpreter and its one argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub fn interpreter(script: &Path) -> io::Result<Option<Interpreter>> {
     // The kernel looks no further.
     const LONGEST_LINE: u64 = 256;
     let mut start = Vec::new();
-    File::open(script)?
+    open_regular(script)?
         .take(LONGEST_LINE)
         .read_to_end(&mut start)?;
     Ok(parse(&start))

@@ -37,7 +37,7 @@ pub fn profile(unit: &Unit, programs: &[PathBuf], reach: &Reach) -> Result<Optio
         .collect();
     files.sort();
     for file in files {
-        let Ok(text) = fs::read_to_string(&file) else {
+        let Ok(Some(text)) = read(&file) else {
             continue;
         };
         let is_it = headers(&text).any(|header| {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use super::file::read;
 use super::journal::run;
 use super::wanted::{PRELOAD, Wanted};
 use crate::preload;
@@ -35,7 +36,7 @@ impl Dovecot {
         let file = file.filter(|file| file.is_absolute());
         let file = file.unwrap_or_else(|| "/etc/dovecot/dovecot.conf".into());
         let directory = file.parent().unwrap_or(Path::new("/")).join("conf.d");
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let text = read(&file)?.unwrap_or_default();
         let includes = |line: &str| {
             let rest = line.trim().strip_prefix("!include");
             rest.is_some_and(|rest| rest.contains("conf.d/*.conf"))

@@ -1,10 +1,13 @@
 //! Files of configuration: what stands in them.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use staplegun_store::files::read_regular;
+
+/// The longest that is read, in bytes.
+const MAX_FILE: usize = 4 << 20;
 
 /// What stands in a file; none if there is none.
 ///
@@ -12,10 +15,12 @@ use anyhow::{Context, Result};
 ///
 /// If it cannot be read, or is not text.
 pub fn read(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
+    let cannot = || format!("cannot read {}", path.display());
+    match read_regular(path, MAX_FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        text => text
-            .map(Some)
-            .with_context(|| format!("cannot read {}", path.display())),
+        bytes => {
+            let text = String::from_utf8(bytes.with_context(cannot)?);
+            text.map(Some).with_context(cannot)
+        }
     }
 }

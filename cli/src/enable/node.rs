@@ -3,9 +3,11 @@
 //! with its user and in its sandbox, before anything is changed.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use staplegun_store::files::open_regular;
 
 use super::file::read;
 use super::fit;
@@ -106,7 +108,10 @@ impl Node {
         fs::write(&path, self.unit(&text, said))
             .with_context(|| format!("cannot write {}", path.display()))?;
         let tried = systemctl(&["daemon-reload"]).and_then(|_| systemctl(&["start", &name]));
-        let reason = fs::read_to_string(said).unwrap_or_default();
+        let mut reason = Vec::new();
+        if let Ok(file) = open_regular(said) {
+            let _ = file.take(node::SAID).read_to_end(&mut reason);
+        }
         let _ = fs::remove_file(said);
         let _ = fs::remove_file(&path);
         let _ = systemctl(&["reset-failed", &name]);
@@ -119,7 +124,7 @@ impl Node {
             self.program.display(),
             node::OPTIONS,
             self.options,
-            node::reason(&reason)
+            node::reason(&String::from_utf8_lossy(&reason))
         )
     }
 

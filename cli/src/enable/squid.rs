@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use super::file::read;
 use crate::machine::unit::Unit;
 
 /// The line that starts it so, if it has to be, and what that means. `ours` is the drop-in that is
@@ -53,7 +54,7 @@ fn several_workers() -> Option<PathBuf> {
     let more = fs::read_dir("/etc/squid/conf.d").into_iter().flatten();
     files.extend(more.filter_map(|entry| Some(entry.ok()?.path())));
     files.into_iter().find(|file| {
-        let text = fs::read_to_string(file).unwrap_or_default();
+        let text = read(file).ok().flatten().unwrap_or_default();
         text.lines().any(|line| {
             let mut words = line.split_whitespace();
             let number = (words.next() == Some("workers"))

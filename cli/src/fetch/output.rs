@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -59,7 +60,7 @@ pub fn write(
     let failed = || format!("cannot write {}", path.display());
     let there = fs::metadata(path).ok();
     if there.as_ref().is_some_and(|there| !there.is_file()) {
-        fs::write(path, &staple.der).with_context(failed)?;
+        write_into(path, &staple.der).with_context(failed)?;
         return Ok(Output::Written);
     }
     if let Decision::Keep(why) = decide(known(path, subject, policy, now).as_ref(), staple, now)
@@ -72,6 +73,16 @@ pub fn write(
     let (path, der) = (behind_links(path), &staple.der);
     replace_for(&path, der, mode, owner, Lasting::OnDisk).with_context(failed)?;
     Ok(Output::Written)
+}
+
+/// Writes into a pipe or a device; not into a file that has taken its place since.
+fn write_into(path: &Path, der: &[u8]) -> io::Result<()> {
+    // Nothing is cut off by that.
+    let mut there = fs::OpenOptions::new().write(true).open(path)?;
+    if there.metadata()?.is_file() {
+        return Err(io::Error::other("it was something else a moment ago"));
+    }
+    there.write_all(der)
 }
 
 /// What stands in the file, if that counts for anything.

@@ -1,13 +1,15 @@
 //! A certificate whose status is asked for: the leaf, its issuer if it is known,
 //! and what came along.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use openssl::x509::X509;
 use staplegun_ocsp::{Certificate, Identity, UnixTime};
 use staplegun_store::Key;
+use staplegun_store::files::read_regular;
 
 use super::issuer::{Issuer, Issuers};
 use super::trust::Trust;
@@ -15,7 +17,7 @@ use super::{container, pem, verify};
 use crate::agent::now;
 
 /// The largest file of certificates that is read, in bytes.
-const MAX_FILE: u64 = 1 << 20;
+const MAX_FILE: usize = 1 << 20;
 
 /// A leaf and what is known of its issuers.
 #[derive(Clone, Debug)]
@@ -230,14 +232,12 @@ impl Subject {
 ///
 /// If it cannot be read, is no regular file, or is far too large.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let about = std::fs::metadata(path)?;
-    if !about.is_file() {
-        bail!("it is not a regular file");
-    }
-    if about.len() > MAX_FILE {
-        bail!("it has {} bytes, too many for certificates", about.len());
-    }
-    Ok(std::fs::read(path)?)
+    read_regular(path, MAX_FILE).map_err(|error| match error.kind() {
+        // Tried again, it would be the same.
+        ErrorKind::InvalidInput => anyhow!("{error}"),
+        ErrorKind::FileTooLarge => anyhow!("{error}, too many for certificates"),
+        _ => error.into(),
+    })
 }
 
 /// Where the issuer of the certificate at `path` may lie: `.issuer` appended.
@@ -266,4 +266,43 @@ pub fn certificates_in(bytes: &[u8]) -> Vec<Vec<u8>> {
     // What libcrypto said of the wrong guesses.
     drop(openssl::error::ErrorStack::get());
     found.iter().filter_map(|one| one.to_der().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
+    use staplegun_testkit::{Directory, wait};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_takes_a_files_place_is_not_waited_for() {
+        let directory = Directory::new();
+        let file = directory.write("cert.pem", "text");
+        let pipe = directory.join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).expect("it can be made");
+        let has_read = Arc::new(AtomicBool::new(false));
+        let (path, done) = (file.clone(), Arc::clone(&has_read));
+        std::thread::spawn(move || {
+            for _ in 0..30_000 {
+                match read(&path) {
+                    Ok(bytes) => assert_eq!(bytes, b"text"),
+                    Err(error) => assert_eq!(error.to_string(), "it is not a regular file"),
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        wait::until("everything was read", || {
+            for _ in 0..100_000 {
+                if has_read.load(Ordering::Relaxed) {
+                    return Some(());
+                }
+                renameat_with(CWD, &file, CWD, &pipe, RenameFlags::EXCHANGE).expect("it is ours");
+            }
+            None
+        });
+    }
 }

@@ -11,8 +11,12 @@ use openssl::stack::Stack;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509, X509StoreContext};
+use staplegun_store::files::read_regular;
 
 use crate::libcrypto;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: usize = 64 << 20;
 
 /// The certification authorities that the machine trusts, and those that the
 /// configuration adds. May be used by several threads at once.
@@ -31,7 +35,7 @@ impl Trust {
     ///
     /// If it cannot be read; then none of them is added.
     pub fn add(&mut self, file: &Path) -> anyhow::Result<()> {
-        let pem = std::fs::read(file)
+        let pem = read_regular(file, MAX_FILE)
             .with_context(|| format!("cannot read the trusted issuers {}", file.display()))?;
         let certificates = X509::stack_from_pem(&pem)
             .with_context(|| format!("{} is not a PEM file of certificates", file.display()))?;

@@ -7,9 +7,13 @@ use openssl::pkey::PKey;
 use openssl::ssl::{SslConnector, SslMethod, SslVersion};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
+use staplegun_store::files::read_regular;
 
 use super::settings::FleetSettings;
 use crate::libcrypto;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: usize = 64 << 20;
 
 /// Read once, since what root can read the agent's user may not be able to.
 #[derive(Clone)]
@@ -49,7 +53,7 @@ impl Tls {
             for certificate in chain {
                 builder.add_extra_chain_cert(certificate)?;
             }
-            let key = std::fs::read(key_file)
+            let key = read_regular(key_file, MAX_FILE)
                 .with_context(|| format!("cannot read fleet.key {}", key_file.display()))?;
             let key = PKey::private_key_from_pem(&key)
                 .with_context(|| format!("{} is no PEM file of a key", key_file.display()))?;
@@ -64,7 +68,8 @@ impl Tls {
 }
 
 fn stack(file: &std::path::Path) -> anyhow::Result<Vec<X509>> {
-    let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let pem =
+        read_regular(file, MAX_FILE).with_context(|| format!("cannot read {}", file.display()))?;
     let all = X509::stack_from_pem(&pem)
         .with_context(|| format!("{} is not a PEM file of certificates", file.display()))?;
     anyhow::ensure!(!all.is_empty(), "{} has no certificate", file.display());

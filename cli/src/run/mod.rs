@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use staplegun_store::files::open_regular;
 
 use self::environment::Environment;
 use self::store::Store;
@@ -209,7 +210,7 @@ fn survives(path: &Path, library: &Path) -> bool {
 /// Whether a file is neither a program nor a script.
 fn has_no_format(path: &Path) -> bool {
     let mut start = [0; 4];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut start));
+    let read = open_regular(path).and_then(|mut file| file.read(&mut start));
     // Text is what a shell would take.
     read.is_ok_and(|length| {
         let start = &start[..length];

@@ -65,7 +65,7 @@ fn is_kept(system: &Layout) -> bool {
     }
     let mut lock = map.into_os_string();
     lock.push(".lock");
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = openat(CWD, lock, flags, Mode::empty()) else {
         return false;
     };
