@@ -28,7 +28,9 @@ pub use batch::{Applied, Change, Failed, What, Which};
 pub use directory::Directory;
 pub use given::{open_regular, read_open, read_regular};
 pub use notes::Notes;
-pub use replace::{Lasting, PUBLIC, behind_links, make_directory, replace, replace_for};
+pub use replace::{
+    Lasting, PUBLIC, behind_links, make_directory, replace, replace_at, replace_for,
+};
 pub use stamp::Stamp;
 
 use crate::Key;

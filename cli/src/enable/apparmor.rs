@@ -185,6 +185,7 @@ impl Profile {
         }
         let write = Step::Write {
             path: self.local.clone(),
+            before: text,
             text: new,
             shown: lines,
         };

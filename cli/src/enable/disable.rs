@@ -151,8 +151,8 @@ fn steps(unit: &Unit) -> Result<Vec<Step>> {
         steps.extend(undo(note, unit)?);
     }
     // Last, since it says what else there is to be undone.
-    if is_ours {
-        steps.push(Step::Remove(path));
+    if let Some(text) = text.filter(|_| is_ours) {
+        steps.push(Step::Remove { path, text });
     }
     Ok(steps)
 }
@@ -188,14 +188,20 @@ fn undo(note: &Undo, unit: &Unit) -> Result<Vec<Step>> {
             }
             Ok(steps)
         }
-        Undo::File { path } => match owned::owner(read(path)?.as_deref()) {
-            Owned::Whole => Ok(vec![Step::Remove(path.clone())]),
-            Owned::Missing | Owned::Foreign => Ok(Vec::new()),
-            Owned::Changed => bail!(
-                "{} was changed since `staplegun enable` wrote it: remove what is not yours",
-                path.display()
-            ),
-        },
+        Undo::File { path } => {
+            let text = read(path)?;
+            match (owned::owner(text.as_deref()), text) {
+                (Owned::Whole, Some(text)) => {
+                    let path = path.clone();
+                    Ok(vec![Step::Remove { path, text }])
+                }
+                (Owned::Changed, _) => bail!(
+                    "{} was changed since `staplegun enable` wrote it: remove what is not yours",
+                    path.display()
+                ),
+                _ => Ok(Vec::new()),
+            }
+        }
         Undo::Postfix {
             instance,
             before,
@@ -244,11 +250,13 @@ fn remove_block(path: &Path, unit: &Unit) -> Result<Vec<Step>> {
         );
     }
     let rest = block::without(&text, Some(&found));
+    let path = path.to_owned();
     Ok(vec![if rest.is_empty() && found.is_new_file {
-        Step::Remove(path.to_owned())
+        Step::Remove { path, text }
     } else {
         Step::Write {
-            path: path.to_owned(),
+            path,
+            before: Some(text),
             text: rest,
             shown: "(without the lines of `staplegun enable`)\n".to_owned(),
         }

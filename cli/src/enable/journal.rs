@@ -2,16 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::geteuid;
-use staplegun_store::files::{Lasting, PUBLIC, behind_links, replace_for};
 use staplegun_store::layout::Layout;
 
 use super::enabled;
+use super::file::{Contents, Entry};
 use super::undo::Undo;
 use crate::naming;
 
@@ -22,13 +20,20 @@ pub enum Step {
     Write {
         /// Where.
         path: PathBuf,
+        /// What stood in it when that was planned; none if there was no file.
+        before: Option<String>,
         /// All that is to be in it.
         text: String,
         /// What of that is new, for people.
         shown: String,
     },
     /// Remove a file, and its directory if that is empty then.
-    Remove(PathBuf),
+    Remove {
+        /// Where.
+        path: PathBuf,
+        /// What stood in it when that was planned.
+        text: String,
+    },
     /// Run a program.
     Run {
         /// Its name and arguments.
@@ -48,33 +53,11 @@ pub struct Journal(Vec<Done>);
 
 #[derive(Debug)]
 enum Done {
-    File(PathBuf, Option<Before>),
+    File(PathBuf, Option<Contents>),
     Directory(PathBuf),
     Ran(Vec<String>),
     Named(Vec<PathBuf>),
     Forgotten(Vec<PathBuf>),
-}
-
-#[derive(Debug)]
-struct Before {
-    bytes: Vec<u8>,
-    mode: u32,
-    owner: (u32, u32),
-}
-
-impl Before {
-    fn of(path: &Path) -> io::Result<Option<Self>> {
-        follow_only_ours(path)?;
-        let about = match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            about => about?,
-        };
-        Ok(Some(Self {
-            bytes: fs::read(path)?,
-            mode: about.mode() & 0o7777,
-            owner: (about.uid(), about.gid()),
-        }))
-    }
 }
 
 impl Journal {
@@ -85,11 +68,17 @@ impl Journal {
     /// If it cannot be done: then it is not, and what was done before still is.
     pub fn step(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::Write { path, text, .. } => self.write(path, text).with_context(|| cannot(path)),
-            Step::Remove(path) => self.remove(path).with_context(|| cannot(path)),
+            Step::Write {
+                path, before, text, ..
+            } => {
+                let written = self.write(path, text, before.as_deref());
+                written.with_context(|| cannot(path))
+            }
+            Step::Remove { path, text } => self.remove(path, text).with_context(|| cannot(path)),
             Step::Run { words, changes } => {
                 if let Some(path) = changes {
-                    let before = Before::of(path).with_context(|| cannot(path))?;
+                    let before = found(path).and_then(|entry| entry.read());
+                    let before = before.with_context(|| cannot(path))?;
                     self.0.push(Done::File(path.clone(), before));
                 } else {
                     self.0.push(Done::Ran(words.clone()));
@@ -112,35 +101,27 @@ impl Journal {
         }
     }
 
-    fn write(&mut self, path: &Path, text: &str) -> io::Result<()> {
-        let before = Before::of(path)?;
-        if let Some(directory) = path.parent()
-            && !directory.exists()
-        {
-            fs::create_dir(directory)?;
-            self.0.push(Done::Directory(directory.to_owned()));
-        }
-        let (mode, owner) = before
-            .as_ref()
-            .map_or((PUBLIC, None), |before| (before.mode, Some(before.owner)));
-        replace_for(
-            &behind_links(path),
-            text.as_bytes(),
-            mode,
-            owner,
-            Lasting::OnDisk,
-        )?;
-        self.0.push(Done::File(path.to_owned(), before));
+    fn write(&mut self, path: &Path, text: &str, before: Option<&str>) -> io::Result<()> {
+        let entry = match Entry::find(path)? {
+            Some(entry) => entry,
+            None => {
+                let directory = path.parent().unwrap_or(Path::new("/"));
+                found(directory)?.make_directory()?;
+                self.0.push(Done::Directory(directory.to_owned()));
+                found(path)?
+            }
+        };
+        let there = as_planned(&entry, before)?;
+        entry.write(text.as_bytes(), there.as_ref())?;
+        self.0.push(Done::File(path.to_owned(), there));
         Ok(())
     }
 
-    fn remove(&mut self, path: &Path) -> io::Result<()> {
-        let before = Before::of(path)?;
-        if before.is_none() {
-            return Ok(());
-        }
-        fs::remove_file(path)?;
-        self.0.push(Done::File(path.to_owned(), before));
+    fn remove(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        let entry = found(path)?;
+        let there = as_planned(&entry, Some(text))?;
+        entry.remove()?;
+        self.0.push(Done::File(path.to_owned(), there));
         // Where there is something else in it, it stays.
         let _ = path.parent().map(fs::remove_dir);
         Ok(())
@@ -171,20 +152,7 @@ impl Journal {
 impl Done {
     fn take_back(self) -> Result<()> {
         match self {
-            Self::File(path, Some(before)) => {
-                if let Some(directory) = path.parent() {
-                    fs::create_dir_all(directory).with_context(|| cannot(directory))?;
-                }
-                follow_only_ours(&path).with_context(|| cannot(&path))?;
-                let Before { bytes, mode, owner } = before;
-                let there = behind_links(&path);
-                replace_for(&there, &bytes, mode, Some(owner), Lasting::OnDisk)
-                    .with_context(|| cannot(&path))
-            }
-            Self::File(path, None) => match fs::remove_file(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                removed => removed.with_context(|| cannot(&path)),
-            },
+            Self::File(path, before) => put_back(&path, before).with_context(|| cannot(&path)),
             Self::Directory(path) => {
                 let _ = fs::remove_dir(path);
                 Ok(())
@@ -200,36 +168,32 @@ impl Done {
     }
 }
 
-/// Whoever may make a link on the way, as a server in its own directory of configuration, would
-/// choose which of root's files is read and written.
-///
-/// # Errors
-///
-/// If a link on the way to the file is neither root's nor this user's.
-fn follow_only_ours(path: &Path) -> io::Result<()> {
-    /// As many as the kernel follows.
-    const LINKS: usize = 40;
-    let mut path = path.to_owned();
-    for _ in 0..LINKS {
-        let ways: Vec<&Path> = path.ancestors().collect();
-        let links = ways.into_iter().rev();
-        let mut links = links.filter(|way| way.is_symlink()).map(Path::to_owned);
-        let Some(link) = links.next() else {
-            return Ok(());
-        };
-        let owner = fs::symlink_metadata(&link)?.uid();
-        if owner != 0 && owner != geteuid().as_raw() {
-            return Err(io::Error::other(format!(
-                "{} is a link of user {owner}'s: put the file itself there, or have root make \
-                 the link",
-                link.display()
-            )));
-        }
-        let rest = path.strip_prefix(&link).map_err(io::Error::other)?;
-        let target = link.parent().unwrap_or(Path::new("/"));
-        path = target.join(fs::read_link(&link)?).join(rest);
+/// What stands there, if it is what stood there when the step was planned: else somebody is at work
+/// on it, whose change would be lost.
+fn as_planned(entry: &Entry, before: Option<&str>) -> io::Result<Option<Contents>> {
+    let there = entry.read()?;
+    if there.as_ref().map(|it| it.bytes.as_slice()) != before.map(str::as_bytes) {
+        return Err(io::Error::other("it was changed meanwhile: try again"));
     }
-    Err(rustix::io::Errno::LOOP.into())
+    Ok(there)
+}
+
+fn found(path: &Path) -> io::Result<Entry> {
+    let missing = || io::Error::from(io::ErrorKind::NotFound);
+    Entry::find(path)?.ok_or_else(missing)
+}
+
+fn put_back(path: &Path, before: Option<Contents>) -> io::Result<()> {
+    if let Some(before) = before {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        return found(path)?.write(&before.bytes, Some(&before));
+    }
+    match found(path).and_then(|entry| entry.remove()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn cannot(path: &Path) -> String {
@@ -259,7 +223,7 @@ pub fn run(words: &[String]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     fn directory(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("staplegun-{name}.{}", std::process::id()));
@@ -270,8 +234,16 @@ mod tests {
     fn write(path: &Path, text: &str) -> Step {
         Step::Write {
             path: path.to_owned(),
+            before: fs::read_to_string(path).ok(),
             text: text.to_owned(),
             shown: String::new(),
+        }
+    }
+
+    fn remove(path: &Path) -> Step {
+        Step::Remove {
+            path: path.to_owned(),
+            text: fs::read_to_string(path).expect("it is there"),
         }
     }
 
@@ -290,14 +262,14 @@ mod tests {
         let link = directory.join("link");
         std::os::unix::fs::symlink("old", &link).expect("it can be made");
         let mut journal = Journal::default();
-        let steps = [
-            write(&link, "3"),
-            write(&old, "4"),
-            Step::Remove(gone.clone()),
-            write(&new, "5"),
+        let steps: [&dyn Fn() -> Step; 4] = [
+            &|| write(&link, "3"),
+            &|| write(&old, "4"),
+            &|| remove(&gone),
+            &|| write(&new, "5"),
         ];
         for step in steps {
-            journal.step(&step).expect("it can be done");
+            journal.step(&step()).expect("it can be done");
         }
         let mode = |path: &Path| fs::metadata(path).map(|about| about.mode() & 0o777);
         assert_eq!(fs::read_to_string(&link).ok().as_deref(), Some("4"));
@@ -331,6 +303,64 @@ mod tests {
         }
         assert!(journal.is_empty());
         assert_eq!(fs::read_to_string(&file).ok().as_deref(), Some("1"));
+        fs::remove_dir_all(&directory).expect("it is ours");
+    }
+
+    #[test]
+    fn a_link_that_takes_a_directorys_place_leads_to_none_of_roots_files() {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        let directory = directory("swapped");
+        let (own, roots) = (directory.join("own"), directory.join("roots"));
+        for one in [&own, &roots] {
+            fs::create_dir(one).expect("it can be made");
+            fs::write(one.join("file"), "1").expect("it can be written");
+        }
+        let link = directory.join("link");
+        std::os::unix::fs::symlink(&roots, &link).expect("it can be made");
+        std::os::unix::fs::lchown(&link, Some(65_534), None).expect("the test runs as root");
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                use std::sync::atomic::Ordering;
+                while !is_over.load(Ordering::Relaxed) {
+                    let done = renameat_with(CWD, &own, CWD, &link, RenameFlags::EXCHANGE);
+                    done.expect("it is ours");
+                }
+            });
+            let mut written = 0;
+            while written < 300 {
+                let step = write(&own.join("file"), "2");
+                written += usize::from(Journal::default().step(&step).is_ok());
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let kept = fs::read_to_string(roots.join("file"));
+        assert_eq!(kept.ok().as_deref(), Some("1"));
+        fs::remove_dir_all(&directory).expect("it is ours");
+    }
+
+    #[test]
+    fn what_was_changed_since_it_was_planned_stays() {
+        let directory = directory("planned");
+        let (file, new) = (directory.join("file"), directory.join("new"));
+        fs::write(&file, "1").expect("it can be written");
+        let steps = [write(&file, "2"), remove(&file), write(&new, "2")];
+        for path in [&file, &new] {
+            fs::write(path, "mine").expect("it can be written");
+        }
+        let mut journal = Journal::default();
+        for step in steps {
+            let error = journal.step(&step).expect_err("it is refused");
+            let error = format!("{error:#}");
+            assert!(
+                error.ends_with("it was changed meanwhile: try again"),
+                "{error}"
+            );
+        }
+        assert!(journal.is_empty());
+        for path in [&file, &new] {
+            assert_eq!(fs::read_to_string(path).ok().as_deref(), Some("mine"));
+        }
         fs::remove_dir_all(&directory).expect("it is ours");
     }
 

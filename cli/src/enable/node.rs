@@ -206,7 +206,8 @@ fn of_sandbox(text: &str) -> String {
 /// If the operator forbids it.
 pub fn show_files() -> Result<(Vec<Step>, Option<Undo>)> {
     let path = PathBuf::from(SYSTEM_FILE);
-    let text = read(&path)?.unwrap_or_default();
+    let before = read(&path)?;
+    let text = before.clone().unwrap_or_default();
     match live_files::setting(&text) {
         Some(true) if live_files::is_ours(&text) => Ok((Vec::new(), Some(Undo::LiveFiles))),
         Some(true) => Ok((Vec::new(), None)),
@@ -215,7 +216,7 @@ pub fn show_files() -> Result<(Vec<Step>, Option<Undo>)> {
              files: remove that line"
         ),
         None => {
-            let steps = change(path, live_files::with(&text), "live-files = true\n");
+            let steps = change(path, before, live_files::with(&text), "live-files = true\n");
             Ok((steps, Some(Undo::LiveFiles)))
         }
     }
@@ -234,14 +235,20 @@ pub fn show_no_files(is_needed: bool) -> Result<Vec<Step>> {
     }
     let rest = live_files::without(&text);
     if rest.is_empty() {
-        return Ok(vec![Step::Remove(path), reload()]);
+        return Ok(vec![Step::Remove { path, text }, reload()]);
     }
-    Ok(change(path, rest, "(without live-files = true)\n"))
+    Ok(change(
+        path,
+        Some(text),
+        rest,
+        "(without live-files = true)\n",
+    ))
 }
 
-fn change(path: PathBuf, text: String, shown: &str) -> Vec<Step> {
+fn change(path: PathBuf, before: Option<String>, text: String, shown: &str) -> Vec<Step> {
     let write = Step::Write {
         path,
+        before,
         text,
         shown: shown.to_owned(),
     };

@@ -180,6 +180,7 @@ fn block_in(
     } else {
         vec![Step::Write {
             path: path.to_owned(),
+            before: text,
             text: new,
             shown: lines,
         }]
@@ -217,6 +218,7 @@ fn dovecot(unit: &Unit, wanted: &Wanted) -> Result<Change> {
     } else {
         vec![Step::Write {
             path: path.clone(),
+            before: there,
             shown: body,
             text,
         }]

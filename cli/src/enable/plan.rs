@@ -161,6 +161,7 @@ pub fn plan(unit: Unit, lib: Option<&Path>, client: Option<Client>) -> Result<Pl
         // First, since it says what is to be undone.
         let step = Step::Write {
             path,
+            before: there,
             text,
             shown: body,
         };

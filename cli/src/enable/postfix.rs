@@ -142,6 +142,7 @@ impl Postfix {
     fn write(&self, text: String) -> Step {
         Step::Write {
             path: self.path(),
+            before: Some(self.main_cf.clone()),
             text,
             shown: String::new(),
         }

@@ -35,7 +35,7 @@ pub fn step(step: &Step, is_dry: bool) {
             let verb = verb("wrote", "would write");
             (format!("{verb} {}", path.display()), shown.as_str())
         }
-        Step::Remove(path) => {
+        Step::Remove { path, .. } => {
             let verb = verb("removed", "would remove");
             (format!("{verb} {}", path.display()), "")
         }

@@ -6,6 +6,7 @@ use crate::steps::step;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,10 +49,27 @@ pub fn replace_for(
     owner: Option<(u32, u32)>,
     lasting: Lasting,
 ) -> io::Result<()> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file's name"))?;
+    let name = path.file_name().unwrap_or_default();
     let directory = open_directory(parent(path))?;
-    let unfinished = Unfinished::begin(directory.as_fd(), name.to_owned(), bytes, mode)?;
+    replace_at(directory.as_fd(), name, bytes, mode, owner, lasting)
+}
+
+/// As [`replace_for`], the file of that name in an open directory.
+///
+/// # Errors
+///
+/// Of the system.
+pub fn replace_at(
+    directory: BorrowedFd<'_>,
+    name: &OsStr,
+    bytes: &[u8],
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    lasting: Lasting,
+) -> io::Result<()> {
+    let name = name.to_str().filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file's name"))?;
+    let unfinished = Unfinished::begin(directory, name.to_owned(), bytes, mode)?;
     if let Some((uid, gid)) = owner {
         unfinished.give_to(uid, gid)?;
     }
@@ -60,7 +78,7 @@ pub fn replace_for(
     }
     unfinished.finish()?;
     if lasting == Lasting::OnDisk {
-        fs::fsync(&directory)?;
+        fs::fsync(directory)?;
     }
     Ok(())
 }
