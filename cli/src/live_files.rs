@@ -5,6 +5,8 @@ use crate::agent::SYSTEM_FILE;
 
 /// The line, which is none of the operator's.
 const LINE: &str = "live-files = true # by `staplegun enable`, until `staplegun disable`";
+/// After it, if the file was made for it.
+const NEW_FILE: &str = "; the file, too";
 const KEY: &str = "live-files";
 
 /// What the file says, if it says anything.
@@ -22,11 +24,19 @@ pub fn is_on() -> bool {
 
 /// Whether the line is ours.
 pub fn is_ours(text: &str) -> bool {
-    top(text).any(|line| line == LINE)
+    top(text).any(is_line)
 }
 
-/// The text with the line: after the one that shows the default, if there is one.
-pub fn with(text: &str) -> String {
+fn is_line(line: &str) -> bool {
+    line.strip_prefix(LINE)
+        .is_some_and(|rest| rest.is_empty() || rest == NEW_FILE)
+}
+
+/// The text with the line: after the one that shows the default, if there is one. None: there is
+/// no file.
+pub fn with(file: Option<&str>) -> String {
+    let new = if file.is_none() { NEW_FILE } else { "" };
+    let text = file.unwrap_or_default();
     let is_shown = |line: &str| {
         let shown = line.trim_start().strip_prefix('#').and_then(value);
         shown.is_some()
@@ -41,13 +51,16 @@ pub fn with(text: &str) -> String {
     } else {
         "\n"
     };
-    format!("{first}{end}{LINE}\n{rest}")
+    format!("{first}{end}{LINE}{new}\n{rest}")
 }
 
-/// The text without it.
-pub fn without(text: &str) -> String {
-    let ours = format!("{LINE}\n");
-    text.replacen(&ours, "", 1)
+/// The text without it; none if the file was made for it, and has nothing else.
+pub fn without(text: &str) -> Option<String> {
+    let is_ours = |line: &&str| is_line(line.trim_end_matches('\n'));
+    let ours = text.split_inclusive('\n').find(is_ours).unwrap_or_default();
+    let rest = text.replacen(ours, "", 1);
+    let was_made = ours.trim_end().ends_with(NEW_FILE);
+    (!was_made || !rest.is_empty()).then_some(rest)
 }
 
 /// The lines before the first table.
@@ -78,12 +91,17 @@ mod tests {
         let packaged = include_str!("../../packaging/agent.toml");
         for before in [packaged, "", "threads = 3\n[timing]\nsweep = 1.0\n"] {
             assert_eq!(setting(before), None);
-            let after = with(before);
+            let after = with(Some(before));
             assert!(is_on(&after), "{after}");
             assert!(setting(&after) == Some(true) && is_ours(&after));
-            assert_eq!(without(&after), before);
+            assert_eq!(without(&after).as_deref(), Some(before));
         }
-        assert!(with(packaged).contains(&format!("#live-files = false\n{LINE}\n")));
+        let made = with(None);
+        assert!(is_on(&made) && is_ours(&made), "{made}");
+        assert_eq!(without(&made), None);
+        let more = format!("{made}threads = 3\n");
+        assert_eq!(without(&more).as_deref(), Some("threads = 3\n"));
+        assert!(with(Some(packaged)).contains(&format!("#live-files = false\n{LINE}\n")));
     }
 
     #[test]

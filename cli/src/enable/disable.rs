@@ -150,10 +150,15 @@ fn steps(unit: &Unit) -> Result<Vec<Step>> {
     for note in &notes {
         steps.extend(undo(note, unit)?);
     }
-    // Last, since it says what else there is to be undone.
+    // After that, since it says what else there is to be undone.
     if let Some(text) = text.filter(|_| is_ours) {
         steps.push(Step::Remove { path, text });
     }
+    let directories = notes.into_iter().filter_map(|note| match note {
+        Undo::Directory { path } => Some(Step::RemoveDirectory(path)),
+        _ => None,
+    });
+    steps.extend(directories);
     Ok(steps)
 }
 
@@ -212,7 +217,8 @@ fn undo(note: &Undo, unit: &Unit) -> Result<Vec<Step>> {
             Err(_) if unit.load_state() == "not-found" => Vec::new(),
             Err(error) => return Err(error),
         }),
-        Undo::Policy { .. } => Ok(Vec::new()),
+        // What is in them goes first.
+        Undo::Policy { .. } | Undo::Directory { .. } => Ok(Vec::new()),
         Undo::LiveFiles => node::show_no_files(is_needed(note, unit)?),
         Undo::Certificate { .. } if is_needed(note, unit)? => Ok(Vec::new()),
         Undo::Certificate { path } => Ok(vec![Step::Forget(vec![path.clone()])]),

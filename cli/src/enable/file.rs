@@ -167,6 +167,15 @@ impl Entry {
         )?)
     }
 
+    /// Removes the directory, if it is empty.
+    ///
+    /// # Errors
+    ///
+    /// Of the system.
+    pub fn remove_directory(&self) -> io::Result<()> {
+        Ok(unlinkat(&self.directory, &self.name, AtFlags::REMOVEDIR)?)
+    }
+
     /// Its directory as one that can be brought to the disk.
     fn reopened(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

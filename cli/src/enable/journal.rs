@@ -1,6 +1,5 @@
 //! Carries steps out, and takes them back: what `enable` cannot finish it leaves as it found it.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,13 +26,15 @@ pub enum Step {
         /// What of that is new, for people.
         shown: String,
     },
-    /// Remove a file, and its directory if that is empty then.
+    /// Remove a file.
     Remove {
         /// Where.
         path: PathBuf,
         /// What stood in it when that was planned.
         text: String,
     },
+    /// Remove a directory, unless there is something in it.
+    RemoveDirectory(PathBuf),
     /// Run a program.
     Run {
         /// Its name and arguments.
@@ -55,6 +56,7 @@ pub struct Journal(Vec<Done>);
 enum Done {
     File(PathBuf, Option<Contents>),
     Directory(PathBuf),
+    RemovedDirectory(PathBuf),
     Ran(Vec<String>),
     Named(Vec<PathBuf>),
     Forgotten(Vec<PathBuf>),
@@ -75,6 +77,12 @@ impl Journal {
                 written.with_context(|| cannot(path))
             }
             Step::Remove { path, text } => self.remove(path, text).with_context(|| cannot(path)),
+            Step::RemoveDirectory(path) => {
+                if remove_empty(path).with_context(|| cannot(path))? {
+                    self.0.push(Done::RemovedDirectory(path.clone()));
+                }
+                Ok(())
+            }
             Step::Run { words, changes } => {
                 if let Some(path) = changes {
                     let before = found(path).and_then(|entry| entry.read());
@@ -122,8 +130,6 @@ impl Journal {
         let there = as_planned(&entry, Some(text))?;
         entry.remove()?;
         self.0.push(Done::File(path.to_owned(), there));
-        // Where there is something else in it, it stays.
-        let _ = path.parent().map(fs::remove_dir);
         Ok(())
     }
 
@@ -154,8 +160,12 @@ impl Done {
         match self {
             Self::File(path, before) => put_back(&path, before).with_context(|| cannot(&path)),
             Self::Directory(path) => {
-                let _ = fs::remove_dir(path);
+                remove_empty(&path).with_context(|| cannot(&path))?;
                 Ok(())
+            }
+            Self::RemovedDirectory(path) => {
+                let made = found(&path).and_then(|entry| entry.make_directory());
+                made.with_context(|| cannot(&path))
             }
             Self::Ran(words) => run(&words).map(drop),
             Self::Named(mut paths) => {
@@ -183,11 +193,18 @@ fn found(path: &Path) -> io::Result<Entry> {
     Entry::find(path)?.ok_or_else(missing)
 }
 
+/// Removes a directory; false if there is something in it, which stays, or if it is gone.
+fn remove_empty(path: &Path) -> io::Result<bool> {
+    use io::ErrorKind::{DirectoryNotEmpty, NotFound};
+    match found(path).and_then(|entry| entry.remove_directory()) {
+        Ok(()) => Ok(true),
+        Err(error) if [DirectoryNotEmpty, NotFound].contains(&error.kind()) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn put_back(path: &Path, before: Option<Contents>) -> io::Result<()> {
     if let Some(before) = before {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
         return found(path)?.write(&before.bytes, Some(&before));
     }
     match found(path).and_then(|entry| entry.remove()) {
@@ -223,6 +240,7 @@ pub fn run(words: &[String]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     fn directory(name: &str) -> PathBuf {
@@ -262,10 +280,12 @@ mod tests {
         let link = directory.join("link");
         std::os::unix::fs::symlink("old", &link).expect("it can be made");
         let mut journal = Journal::default();
-        let steps: [&dyn Fn() -> Step; 4] = [
+        let steps: [&dyn Fn() -> Step; 6] = [
             &|| write(&link, "3"),
             &|| write(&old, "4"),
+            &|| Step::RemoveDirectory(directory.join("gone.d")),
             &|| remove(&gone),
+            &|| Step::RemoveDirectory(directory.join("gone.d")),
             &|| write(&new, "5"),
         ];
         for step in steps {

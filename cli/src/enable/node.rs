@@ -207,16 +207,17 @@ fn of_sandbox(text: &str) -> String {
 pub fn show_files() -> Result<(Vec<Step>, Option<Undo>)> {
     let path = PathBuf::from(SYSTEM_FILE);
     let before = read(&path)?;
-    let text = before.clone().unwrap_or_default();
-    match live_files::setting(&text) {
-        Some(true) if live_files::is_ours(&text) => Ok((Vec::new(), Some(Undo::LiveFiles))),
+    let text = before.as_deref().unwrap_or_default();
+    match live_files::setting(text) {
+        Some(true) if live_files::is_ours(text) => Ok((Vec::new(), Some(Undo::LiveFiles))),
         Some(true) => Ok((Vec::new(), None)),
         Some(false) => bail!(
             "{SYSTEM_FILE} says `live-files = false`, and Node.js with an OpenSSL of its own reads those \
              files: remove that line"
         ),
         None => {
-            let steps = change(path, before, live_files::with(&text), "live-files = true\n");
+            let text = live_files::with(before.as_deref());
+            let steps = change(path, before, text, "live-files = true\n");
             Ok((steps, Some(Undo::LiveFiles)))
         }
     }
@@ -233,10 +234,9 @@ pub fn show_no_files(is_needed: bool) -> Result<Vec<Step>> {
     if is_needed || !live_files::is_ours(&text) {
         return Ok(Vec::new());
     }
-    let rest = live_files::without(&text);
-    if rest.is_empty() {
+    let Some(rest) = live_files::without(&text) else {
         return Ok(vec![Step::Remove { path, text }, reload()]);
-    }
+    };
     Ok(change(
         path,
         Some(text),

@@ -151,6 +151,7 @@ pub fn plan(unit: Unit, lib: Option<&Path>, client: Option<Client>) -> Result<Pl
     }
     let others = enabled::notes(&enabled::others(&unit.name)?);
     certificates(&place, &layout, &known, &others, &mut change);
+    note_directories(&path, &mut change);
     let policy = wanted.client.map(|client| Undo::Policy { client });
     change.undo.extend(policy);
     keep(&known, &mut change.undo);
@@ -176,6 +177,20 @@ pub fn plan(unit: Unit, lib: Option<&Path>, client: Option<Client>) -> Result<Pl
         remarks: change.remarks,
         is_by_hand: false,
     })
+}
+
+/// Notes the directories that are made for the drop-in and for what is written elsewhere.
+fn note_directories(drop_in: &Path, change: &mut Change) {
+    let written = change.steps.iter().filter_map(|step| match step {
+        Step::Write { path, .. } => Some(path.as_path()),
+        _ => None,
+    });
+    let directories = written.chain([drop_in]).filter_map(Path::parent);
+    let missing = directories.filter(|directory| !directory.exists());
+    let notes = missing.map(|path| Undo::Directory {
+        path: path.to_owned(),
+    });
+    change.undo.extend(notes.collect::<Vec<_>>());
 }
 
 /// Keeps what was noted before: what was done then is to be undone as well, though the unit may have

@@ -39,6 +39,8 @@ pub fn step(step: &Step, is_dry: bool) {
             let verb = verb("removed", "would remove");
             (format!("{verb} {}", path.display()), "")
         }
+        // It may stay, and nobody misses it.
+        Step::RemoveDirectory(_) => return,
         Step::Run { words, .. } => {
             let verb = verb("ran", "would run");
             let words: Vec<String> = words.iter().map(|word| shell::word(word)).collect();

@@ -44,6 +44,11 @@ pub enum Undo {
     },
     /// The agent was told to show files.
     LiveFiles,
+    /// This directory was made.
+    Directory {
+        /// Which.
+        path: PathBuf,
+    },
     /// This certificate was named to the agent.
     Certificate {
         /// Its file.

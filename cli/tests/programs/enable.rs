@@ -167,3 +167,28 @@ fn enabled_again_for_what_has_changed_it_is_all_undone_in_the_end() {
             .contains("LD_PRELOAD")
     );
 }
+
+#[test]
+fn a_directory_goes_with_its_last_file_only_if_it_was_made_for_it() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    let directories = ["postfix", "dovecot"].map(|unit| {
+        let path = format!("/etc/systemd/system/{unit}.service.d");
+        machine.path(&path)
+    });
+    std::fs::create_dir(&directories[0]).expect("it can be made");
+    // Twice, since the second time the other one is there as well.
+    for _ in 0..2 {
+        Said::by(&mut machine.staplegun(&["enable", "postfix", "dovecot"])).expect(0);
+        // Before it had nothing to say, the drop-in is written again.
+        machine.unit("dovecot", "/usr/sbin/dovecot", "ProtectSystem=strict\n");
+    }
+    Said::by(&mut machine.staplegun(&["disable", "--all"])).expect(0);
+    assert!(directories[0].is_dir(), "it was there before");
+    assert!(!directories[1].exists(), "nobody else made it");
+    // Taken back, too.
+    let words = ["enable", "--client", "require", "postfix", "dovecot"];
+    Said::by(&mut machine.staplegun(&words)).expect(1);
+    assert!(directories[0].is_dir() && !directories[1].exists());
+}
