@@ -29,7 +29,7 @@ pub use directory::Directory;
 pub use given::{open_regular, read_open, read_regular};
 pub use notes::Notes;
 pub use replace::{
-    Lasting, PUBLIC, behind_links, make_directory, replace, replace_at, replace_for,
+    Lasting, PUBLIC, behind_links, make_directory, make_runtime, replace, replace_at, replace_for,
 };
 pub use stamp::Stamp;
 
@@ -81,7 +81,8 @@ impl Files {
     }
 
     fn with(lasting: &Path, is_own: bool) -> Self {
-        let directory = |name, suffix| Directory::new(lasting.join(name), suffix, is_own);
+        let directory =
+            |name, suffix| Directory::new(lasting.join(name), suffix, is_own, Lasting::OnDisk);
         Self {
             certificates: directory("certs", "pem"),
             staples: directory("staples", "der"),
@@ -141,7 +142,7 @@ impl Files {
 /// `live/`: what the live map serves. The time of a file's last change is the end of its
 /// validity ([`Directory::show`]).
 pub fn live(layout: &Layout) -> Directory {
-    Directory::new(layout.live(), "der", true)
+    Directory::new(layout.live(), "der", true, Lasting::InMemory)
 }
 
 /// What failed, on which file.

@@ -10,7 +10,11 @@ mod support;
 #[path = "support/trace.rs"]
 mod trace;
 
-use staplegun_store::files::{Change, Files, Lasting, PUBLIC, What, Which, replace, replace_for};
+use staplegun_store::files::{
+    self, Change, Files, Lasting, PUBLIC, What, Which, make_directory, make_runtime, replace,
+    replace_for,
+};
+use staplegun_store::layout::Layout;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -109,6 +113,55 @@ fn a_file_is_on_the_disk_before_its_name_and_both_before_it_is_told() {
         fs::metadata(scratch.path().join("file")).unwrap().mode() & 0o7777,
         0o600
     );
+}
+
+/// Who made it may have been killed before it was on the disk.
+#[test]
+fn a_directory_that_another_has_made_is_brought_to_the_disk_as_well() {
+    let test = "a_directory_that_another_has_made_is_brought_to_the_disk_as_well";
+    if let Some(role) = role() {
+        let store = role.parent().unwrap();
+        make_directory(&store.join("made"), Lasting::OnDisk).unwrap();
+        done(store);
+        return;
+    }
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path().join("made")).unwrap();
+    let trace = Trace::of(test, &scratch.path().join("there"), &[]);
+    assert_eq!(trace.syncs(), 1, "{}", trace.text);
+}
+
+/// After a boot it is made anew.
+#[test]
+fn nothing_waits_for_the_disk_where_nothing_is_to_last() {
+    let test = "nothing_waits_for_the_disk_where_nothing_is_to_last";
+    if let Some(role) = role() {
+        let store = role.parent().unwrap();
+        let (state, runtime) = (store.join("state"), store.join("run"));
+        let layout = Layout::user(Some(&state), Some(&runtime), None).unwrap();
+        make_runtime(&layout).unwrap();
+        let live = files::live(&layout);
+        live.show(&key(0), &response(0, 1, 700), 1_000).unwrap();
+        assert!(live.remove(&key(0)).unwrap());
+        done(store);
+        return;
+    }
+    let scratch = Scratch::new();
+    let trace = Trace::of(test, &scratch.path().join("live"), &[]);
+    assert_eq!(trace.syncs(), 0, "{}", trace.text);
+}
+
+#[test]
+fn a_directory_for_what_lasts_and_what_does_not_is_brought_to_the_disk() {
+    let test = "a_directory_for_what_lasts_and_what_does_not_is_brought_to_the_disk";
+    if let Some(role) = role() {
+        let store = role.parent().unwrap();
+        make_runtime(&Layout::at(&store.join("both"))).unwrap();
+        done(store);
+        return;
+    }
+    let scratch = Scratch::new();
+    Trace::of(test, &scratch.path().join("one"), &[]).must_last();
 }
 
 /// Each of them waits for the disk, which others use, too.

@@ -167,7 +167,7 @@ fn a_directory_of_a_stranger_is_refused_and_one_of_root_is_used() {
             "{error}"
         );
         // Where names can be made, and not be looked at.
-        make_directory(&store.join("blind/new")).unwrap();
+        make_directory(&store.join("blind/new"), Lasting::OnDisk).unwrap();
         // Who only looks may look.
         assert_eq!(
             Files::of_anybody(&store).staples.read(&key(1)).unwrap(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use staplegun_ocsp::UnixTime;
-use staplegun_store::files::{Files, Notes, Stamp, What, Which, make_directory};
+use staplegun_store::files::{Files, Notes, Stamp, What, Which, make_runtime};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Fill, MapError, Writer, WriterLock};
 use staplegun_store::slots::{State, Summary};
@@ -331,7 +331,7 @@ impl Keeper {
 pub fn take_lock(layout: &Layout) -> anyhow::Result<Result<WriterLock, MapError>> {
     let runtime = layout.runtime();
     // Readers trust a map only where nobody else may write.
-    make_directory(runtime)
+    make_runtime(layout)
         .with_context(|| format!("cannot make the directory {}", runtime.display()))?;
     match WriterLock::try_take(&layout.map()) {
         Err(error) if !error.is_busy() => Err(error.into()),

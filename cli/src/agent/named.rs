@@ -100,7 +100,7 @@ impl Named {
         let path = &self.path;
         let write = || -> std::io::Result<()> {
             if let Some(store) = path.parent() {
-                make_directory(store)?;
+                make_directory(store, Lasting::OnDisk)?;
             }
             // Held until this returns.
             let _lock = lock(path)?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use nix::unistd::User;
 use rustix::fs::{Mode, OFlags};
-use staplegun_store::files::make_directory;
+use staplegun_store::files::{Lasting, make_directory};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::WriterLock;
 use staplegun_store::spool::DropBox;
@@ -320,13 +320,14 @@ fn lock(
 /// As root: makes what `user` will need and could not make, and nothing else its
 /// own. The store's directory itself stays root's, so that a map in it is trusted.
 fn prepare_for(user: &User, layout: &Layout, live_files: bool) -> anyhow::Result<()> {
-    make_directory(layout.lasting())
+    make_directory(layout.lasting(), Lasting::OnDisk)
         .with_context(|| format!("cannot make the store {}", layout.lasting().display()))?;
     let lasting = ["certs", "staples", "state"].map(|name| layout.lasting().join(name));
-    let live = live_files.then(|| layout.live());
-    for path in lasting.into_iter().chain(live) {
+    let lasting = lasting.map(|path| (path, Lasting::OnDisk));
+    let live = live_files.then(|| (layout.live(), Lasting::InMemory));
+    for (path, lasting) in lasting.into_iter().chain(live) {
         // Without it nothing lasts, but responses are served all the same.
-        if let Err(error) = give(&path, user) {
+        if let Err(error) = give(&path, lasting, user) {
             let path = path.display();
             tracing::error!(
                 cause = "store",
@@ -346,8 +347,8 @@ fn prepare_for(user: &User, layout: &Layout, live_files: bool) -> anyhow::Result
 }
 
 /// Makes the directory, or takes it from root; never through a symbolic link.
-fn give(path: &Path, user: &User) -> anyhow::Result<()> {
-    make_directory(path)?;
+fn give(path: &Path, lasting: Lasting, user: &User) -> anyhow::Result<()> {
+    make_directory(path, lasting)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty())?;
     let owner = rustix::fs::fstat(&directory)?.st_uid;

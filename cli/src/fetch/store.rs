@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::Serialize;
 use staplegun_ocsp::Policy;
-use staplegun_store::files::{FileError, Files, make_directory};
+use staplegun_store::files::{FileError, Files, make_runtime};
 use staplegun_store::layout::Layout;
 use staplegun_store::map::{Reader, Trusted, Writer, WriterLock};
 use staplegun_store::slots::{State, Summary};
@@ -71,7 +71,7 @@ pub fn keep(
     policy: &Policy,
 ) -> anyhow::Result<Stored> {
     let failed = || format!("cannot keep the response in {}", layout.lasting().display());
-    make_directory(layout.runtime()).with_context(failed)?;
+    make_runtime(layout).with_context(failed)?;
     let mut offer = Offer {
         layout,
         subject,

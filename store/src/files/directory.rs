@@ -1,6 +1,6 @@
 //! One of the store's directories.
 
-use super::replace::{self, PUBLIC, Unfinished, make_directory};
+use super::replace::{self, Lasting, PUBLIC, Unfinished, make_directory};
 use super::{FileError, MAX_FILE};
 use crate::steps::step;
 use crate::{Key, name};
@@ -18,17 +18,20 @@ pub struct Directory {
     /// Only used if it belongs to this process's user or root, and nobody else may
     /// write it.
     is_own: bool,
+    /// Whether it, and what lies there, is to outlast a crash of the machine.
+    lasting: Lasting,
     /// For one piece of work that reads much: opened by its first read. Else each piece of
     /// work opens it anew.
     held: Option<OnceLock<Option<OwnedFd>>>,
 }
 
 impl Directory {
-    pub(super) fn new(path: PathBuf, suffix: &'static str, is_own: bool) -> Self {
+    pub(super) fn new(path: PathBuf, suffix: &'static str, is_own: bool, lasting: Lasting) -> Self {
         Self {
             path,
             suffix,
             is_own,
+            lasting,
             held: None,
         }
     }
@@ -50,7 +53,7 @@ impl Directory {
         if let Some(directory) = self.open()? {
             return Ok(directory);
         }
-        make_directory(&self.path)
+        make_directory(&self.path, self.lasting)
             .map_err(|error| FileError::new("create the directory", &self.path, error))?;
         let missing = || self.error("open the directory")(Errno::NOENT);
         self.open()?.ok_or_else(missing)
@@ -195,6 +198,9 @@ impl Directory {
 
     /// Brings to the disk which files there are; `directory` is this one.
     pub(super) fn bring_to_disk(&self, directory: &OwnedFd) -> Result<(), Errno> {
+        if self.lasting == Lasting::InMemory {
+            return Ok(());
+        }
         step();
         fs::fsync(directory)
     }

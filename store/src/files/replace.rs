@@ -2,6 +2,7 @@
 //! that it is meant to have, whatever the umask.
 
 use super::Stamp;
+use crate::layout::Layout;
 use crate::steps::step;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
@@ -110,34 +111,49 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Makes a directory that everybody can enter, and those above it that are missing.
-/// What is there stays as it is.
+/// What is there stays as it is; but whoever made it may not have brought it to the disk.
 ///
 /// # Errors
 ///
 /// Of the system.
-pub fn make_directory(path: &Path) -> io::Result<()> {
+pub fn make_directory(path: &Path, lasting: Lasting) -> io::Result<()> {
     let mode = Mode::from_raw_mode(PUBLIC_DIRECTORY);
     let made = match fs::mkdir(path, mode) {
         Err(Errno::NOENT) => {
             let parent = path.parent().filter(|parent| *parent != Path::new(""));
-            make_directory(parent.ok_or(Errno::NOENT)?)?;
+            make_directory(parent.ok_or(Errno::NOENT)?, lasting)?;
             fs::mkdir(path, mode)
         }
         made => made,
     };
     match made {
-        Ok(()) => {
-            fs::chmod(path, mode)?;
-            // Else what is brought to the disk in it could be lost with it.
-            match bring_to_disk(parent(path)) {
-                // Names can be made there, and not be looked at.
-                Err(Errno::ACCESS) => Ok(()),
-                done => Ok(done?),
-            }
-        }
-        Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(errno.into()),
+        Ok(()) => fs::chmod(path, mode)?,
+        Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
     }
+    if lasting == Lasting::InMemory {
+        return Ok(());
+    }
+    // Else what is brought to the disk in it could be lost with it.
+    match bring_to_disk(parent(path)) {
+        // Names can be made there, and not be looked at; or it is no disk, or nothing changes on it.
+        Err(Errno::ACCESS | Errno::INVAL | Errno::ROFS) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+/// Makes the directory of what is made anew after a boot; it lasts only if what lasts lies
+/// there, too.
+///
+/// # Errors
+///
+/// Of the system.
+pub fn make_runtime(layout: &Layout) -> io::Result<()> {
+    let lasting = match layout.runtime() == layout.lasting() {
+        true => Lasting::OnDisk,
+        false => Lasting::InMemory,
+    };
+    make_directory(layout.runtime(), lasting)
 }
 
 /// A file that is written, but under another name: see [`is_unfinished`].
