@@ -17,7 +17,7 @@
 //!
 //! A call goes down one way: `abi`, `status`, `staples`, `verify`, `host`.
 //! Nothing imports upward. It runs inside other people's processes: every entry
-//! and callback ends panics and then does what the real function does; nothing
+//! and callback ends panics, after which the process goes on as without us; nothing
 //! waits, spawns, or writes unasked.
 
 #[cfg(not(panic = "unwind"))]
@@ -41,8 +41,8 @@ mod verify;
 /// Runs when the library is loaded. It reads the environment, which programs
 /// clear later, and does nothing else.
 extern "C" fn constructor() {
-    host::guard::silence_panics();
-    host::guard::contained_with_errno_kept((), || {
+    host::guard::begin(&(log::stopped as fn(&str)));
+    host::guard::work((), || {
         config::get();
         host::output::remember_stderr();
     });

@@ -44,6 +44,19 @@ pub fn line(level: Level, message: fmt::Arguments<'_>) {
     }
 }
 
+/// Logs that the library panicked at `place`, and does nothing more. This line is left out
+/// in no second.
+pub fn stopped(place: &str) {
+    if enabled(Level::Error) {
+        write(
+            Level::Error,
+            format_args!(
+                "a fault in this library, at {place}: it does nothing more in this process"
+            ),
+        );
+    }
+}
+
 /// Logs what was wrong with the environment. Once, and not in the constructor,
 /// which must not write.
 pub fn complain_about_configuration() {

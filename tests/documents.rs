@@ -128,6 +128,21 @@ fn where_a_document_points_there_is_something() {
 }
 
 #[test]
+fn each_function_that_the_architecture_names_by_its_file_is_there() {
+    let text = read(&root().join("docs/architecture.md"));
+    let named: Vec<_> = (text.split('`').skip(1).step_by(2))
+        .filter_map(|code| code.split_once(".rs: "))
+        .collect();
+    assert!(named.len() > 30, "{} functions", named.len());
+    for (file, function) in named {
+        let source = read(&root().join(format!("{file}.rs")));
+        let begins = [format!("fn {function}("), format!("fn {function}<")];
+        let is_there = begins.iter().any(|begin| source.contains(begin));
+        assert!(is_there, "{file}.rs has no function {function}");
+    }
+}
+
+#[test]
 fn nothing_in_the_documents_was_left_untried() {
     for document in documents() {
         let text = read(&document).replace('\n', " ");

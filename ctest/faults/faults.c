@@ -41,7 +41,7 @@ void faults_begin(void)
     int onwards = 0;
     if (!fault) {
         kind = NO_FAULT;
-    } else if (sscanf(fault, "panic %63s", wanted) == 1) {
+    } else if (sscanf(fault, "panic %63s %lu", wanted, &nth) == 2) {
         kind = PANIC;
     } else if (sscanf(fault, "function %63s %lu %ld", wanted, &nth, &value) == 3) {
         kind = FUNCTION;
@@ -74,7 +74,8 @@ int staplegun_fault_point(const char *file, size_t length, uint32_t line)
         }
         if (strcmp(points[at].place, place) == 0) {
             points[at].passed++;
-            int panics = armed && kind == PANIC && strcmp(place, wanted) == 0;
+            int panics = armed && kind == PANIC && strcmp(place, wanted) == 0
+                         && (nth == 0 || nth == points[at].passed);
             occurred += (unsigned long)panics;
             return panics;
         }
@@ -162,6 +163,11 @@ void *staplegun_fault_function(const char *table, const char *name, void *real)
     snprintf(function->name, sizeof(function->name), "%s", name);
     function->real = real;
     return (void *)(uintptr_t)(fault_entries + 16 * (size_t)function_count++);
+}
+
+int faults_occurred(void)
+{
+    return occurred != 0;
 }
 
 void faults_report(void)

@@ -1,7 +1,8 @@
 /*
  * Faults in the shim, chosen by the environment, while a program of ours is its host.
  *
- *     FAULT=panic FILE:LINE              the test build's guard at this place panics
+ *     FAULT=panic FILE:LINE NTH          the test build's guard at this place panics, at its
+ *                                        NTH passing or at each (0)
  *     FAULT=function NAME NTH VALUE      a function that the shim calls for itself returns
  *                                        VALUE, at its NTH call or at each (0)
  *     FAULT=allocation NTH               the shim's NTH allocation finds no memory
@@ -19,6 +20,9 @@ void faults_begin(void);
 
 /* From now on faults are counted and occur, or not. */
 void faults_arm(int armed);
+
+/* Whether a panic or a failing function has occurred. */
+int faults_occurred(void);
 
 /*
  * Prints, each as a line that begins with "#": the places where the shim's guard was

@@ -5,7 +5,8 @@
  *
  *     scenes IMAGE PKI alone|preloaded macro|named always|handshakes [SCENE]
  *
- * The fault (faults.h) is there from the start, or in handshakes only. Facts end with
+ * The fault (faults.h) is there from the start, or in handshakes only. "# from here on" says
+ * that it has occurred. Facts end with
  * what faults_report prints.
  */
 #define _GNU_SOURCE
@@ -115,15 +116,16 @@ static void resumes(enum protocol protocol)
     sides_new(&sides, protocol, "server");
     sides_answer(&sides, ANSWER_OK, &responses[STAPLE]);
     peers_new(&peers, sides.client, sides.server);
-    set_status_type(peers.client, TYPE_OCSP);
+    ask(&peers, "type_set");
     const char *first = shake_hands(&peers);
     fact("first", "%s, server %d", first, peers.server_alert);
+    print_set_in_callback();
     peers_read(&peers);
     SSL_SESSION *session = L.SSL_get1_session(peers.client);
     peers_free(&peers);
     sides.asks.calls = sides.answers.calls = 0;
     peers_new(&peers, sides.client, sides.server);
-    set_status_type(peers.client, TYPE_OCSP);
+    ask(&peers, "type_set_again");
     fact("session_set", "%d", session ? L.SSL_set_session(peers.client, session) : -1);
     fact("handshake", "%s", shake_hands(&peers));
     fact("resumed", "%d", resumed(peers.client));
@@ -157,7 +159,7 @@ static void retries(enum protocol protocol)
     sides.answers.act = act_acknowledge_again;
     L.SSL_CTX_ctrl(sides.server, CTRL_GROUPS_LIST, 0, groups);
     peers_new(&peers, sides.client, sides.server);
-    set_status_type(peers.client, TYPE_OCSP);
+    ask(&peers, "type_set");
     fact("set", "%ld",
          set_response(peers.server, copy_of(&responses[SECOND]), responses[SECOND].length));
     print_end(&sides, &peers, shake_hands(&peers));
@@ -217,7 +219,7 @@ static void copies(enum protocol protocol)
     peers.server = copy;
     L.SSL_set_ex_data(peers.server, 0, &peers.server_alert);
     peers_connect(&peers);
-    set_status_type(peers.client, TYPE_OCSP);
+    ask(&peers, "type_set");
     print_end(&sides, &peers, shake_hands(&peers));
     peers_free(&peers);
     sides_free(&sides);
@@ -235,7 +237,7 @@ static void sets_and_gets(enum protocol protocol)
     sides_new(&sides, protocol, "server");
     sides_answer(&sides, ANSWER_OK, NULL);
     peers_new(&peers, sides.client, sides.server);
-    set_status_type(peers.client, TYPE_OCSP);
+    ask(&peers, "type_set");
     const struct blob *blob = &responses[OTHER];
     fact("set", "%ld", set_response(peers.server, copy_of(blob), blob->length));
     describe_response(peers.server, text, sizeof(text));
@@ -270,7 +272,7 @@ static void sets_several(enum protocol protocol)
     sides_new(&sides, protocol, "server");
     sides_answer(&sides, ANSWER_OK, NULL);
     peers_new(&peers, sides.client, sides.server);
-    set_status_type(peers.client, TYPE_OCSP);
+    ask(&peers, "type_set");
     if (libssl_version() >= 0x030600) {
         STACK *stack = stack_new();
         for (int at = 0; at < 2; at++) {
@@ -314,7 +316,7 @@ static void chain_comes_later(enum protocol protocol)
              L.SSL_CTX_ctrl(sides.server, way ? CTRL_CHAIN_CERT : CTRL_EXTRA_CHAIN, 0,
                             read_certificate("intermediate.crt")));
         peers_new(&peers, sides.client, sides.server);
-        set_status_type(peers.client, TYPE_OCSP);
+        ask(&peers, way ? "by_chain.type_set" : "by_extra.type_set");
         const char *ended = shake_hands(&peers);
         fact(way ? "by_chain.handshake" : "by_extra.handshake", "%s", ended);
         fact(way ? "by_chain.alerts" : "by_extra.alerts", "client %d, server %d",
@@ -334,7 +336,7 @@ static void own_certificate(enum protocol protocol)
     struct sides sides;
     sides_new(&sides, protocol, "other");
     peers_new(&peers, sides.client, sides.server);
-    set_status_type(peers.client, TYPE_OCSP);
+    ask(&peers, "type_set");
     fact("loaded", "%d", SSL_use_certificate_file(peers.server, path_of("server.crt"), PEM_FILE));
     fact("key", "%d", SSL_use_PrivateKey_file(peers.server, path_of("server.key"), PEM_FILE));
     fact("added", "%ld",
@@ -342,6 +344,44 @@ static void own_certificate(enum protocol protocol)
     print_end(&sides, &peers, shake_hands(&peers));
     peers_free(&peers);
     sides_free(&sides);
+}
+
+/*
+ * More connections at once than there are records for, if the shim gets no memory for them: it
+ * says so by 0, as documented, and leaves the block. Played only by name.
+ */
+static void runs_out(enum protocol protocol)
+{
+    enum { MANY = 1000 };
+    static SSL *many[MANY];
+    const struct blob *blob = &responses[STAPLE];
+    struct sides sides;
+    int refused = 0, wrong = 0;
+    facts_prefix(protocol_name(protocol));
+    sides_new(&sides, protocol, "server");
+    sides_answer(&sides, ANSWER_OK, NULL);
+    sides_arm(1);
+    for (int at = 0; at < MANY; at++) {
+        unsigned char *mine = copy_of(blob), *shown = mine;
+        many[at] = L.SSL_new(sides.server);
+        long set = set_response(many[at], mine, blob->length);
+        long length = get_response(many[at], &shown);
+        if (set == 1) {
+            wrong += length != blob->length || memcmp(shown, blob->bytes, (size_t)length) != 0;
+        } else {
+            wrong += set != 0 || length != -1 || shown != NULL;
+            refused++;
+            L.CRYPTO_free(mine, __FILE__, __LINE__);
+        }
+    }
+    sides_arm(0);
+    for (int at = 0; at < MANY; at++) {
+        L.SSL_free(many[at]);
+    }
+    sides_free(&sides);
+    fact("wrong_answers", "%d", wrong);
+    answer(protocol, ANSWER_OK, &responses[SECOND]);
+    printf("# refused\t%d\n", refused);
 }
 
 #define SCENES(S)                                                                          \
@@ -381,7 +421,13 @@ int main(int count, char **arguments)
                 facts_prefix(prefix);
                 scenes[at].play(protocol);
                 L.ERR_clear_error();
+                if (faults_occurred()) {
+                    printf("# from here on\n");
+                }
             }
+        }
+        if (count == 7 && speaks(protocol) && strcmp(arguments[6], "runs_out") == 0) {
+            runs_out(protocol);
         }
     }
     faults_arm(0);

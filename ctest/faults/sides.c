@@ -10,7 +10,7 @@
 
 static const char *pki;
 static void *image;
-static int handshakes_only;
+static int handshakes_only, refused_in_callback;
 
 void sides_begin(const char *directory, const char *path, int in_handshakes_only)
 {
@@ -37,15 +37,18 @@ const char *path_of(const char *name)
     return path;
 }
 
-const char *shake_hands(struct peers *peers)
+void sides_arm(int armed)
 {
     if (handshakes_only) {
-        faults_arm(1);
+        faults_arm(armed);
     }
+}
+
+const char *shake_hands(struct peers *peers)
+{
+    sides_arm(1);
     const char *ended = peers_handshake(peers);
-    if (handshakes_only) {
-        faults_arm(0);
-    }
+    sides_arm(0);
     return ended;
 }
 
@@ -59,11 +62,22 @@ void sides_new(struct sides *sides, enum protocol protocol, const char *certific
     fact("argument_set", "%ld", ctx_set_status_arg(sides->client, &sides->asks));
 }
 
+/* Sets the response, or ends the handshake where that is refused, as careful programs do. */
+static void act_set_or_end(SSL *ssl, struct script *script)
+{
+    unsigned char *mine = copy_of(script->set);
+    if (set_response(ssl, mine, script->set->length) != 1) {
+        L.CRYPTO_free(mine, __FILE__, __LINE__);
+        script->answer = ANSWER_FATAL;
+        refused_in_callback = 1;
+    }
+}
+
 void sides_answer(struct sides *sides, int answer, const struct blob *response)
 {
     sides->answers.answer = answer;
     sides->answers.set = response;
-    sides->answers.act = response ? act_set : NULL;
+    sides->answers.act = response ? act_set_or_end : NULL;
     fact("server_callback_set", "%ld", ctx_set_status_cb(sides->server, scripted_callback));
     ctx_set_status_arg(sides->server, &sides->answers);
 }
@@ -74,10 +88,22 @@ void sides_free(struct sides *sides)
     L.SSL_CTX_free(sides->server);
 }
 
+void print_set_in_callback(void)
+{
+    fact("set_in_callback", "%s", refused_in_callback ? "0" : "1");
+    refused_in_callback = 0;
+}
+
+void ask(struct peers *peers, const char *label)
+{
+    fact(label, "%ld", set_status_type(peers->client, TYPE_OCSP));
+}
+
 void print_end(struct sides *sides, struct peers *peers, const char *ended)
 {
     char text[64];
     fact("handshake", "%s", ended);
+    print_set_in_callback();
     fact("alerts", "client %d, server %d", peers->client_alert, peers->server_alert);
     fact("server_called", "%d", sides->answers.calls);
     fact("client_called", "%d", sides->asks.calls);
@@ -94,7 +120,7 @@ void connect_and_print(struct sides *sides)
 {
     struct peers peers;
     peers_new(&peers, sides->client, sides->server);
-    fact("type_set", "%ld", set_status_type(peers.client, TYPE_OCSP));
+    ask(&peers, "type_set");
     print_end(sides, &peers, shake_hands(&peers));
     peers_free(&peers);
 }

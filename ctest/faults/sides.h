@@ -33,6 +33,15 @@ void sides_new(struct sides *sides, enum protocol protocol, const char *certific
 void sides_answer(struct sides *sides, int answer, const struct blob *response);
 void sides_free(struct sides *sides);
 
+/* Where faults are for handshakes only: from now on they are there, or not. */
+void sides_arm(int armed);
+
+/* Has the client ask, which is a fact of that name. */
+void ask(struct peers *peers, const char *label);
+
+/* Whether the response that the server's callback set was taken. */
+void print_set_in_callback(void);
+
 /* A handshake, with its facts printed or not. */
 const char *shake_hands(struct peers *peers);
 void print_end(struct sides *sides, struct peers *peers, const char *ended);

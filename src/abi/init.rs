@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 
 use crate::config;
 use crate::host::guard;
-use crate::host::route::{self, Callee};
+use crate::host::route::{self, Callee, Code};
 use crate::staples;
 
 /// `OPENSSL_init_ssl` (1.1.0 and later), and on 1.0.2 `SSL_library_init`. If no libssl is
@@ -29,20 +29,18 @@ pub unsafe extern "C-unwind" fn OPENSSL_init_ssl(options: u64, settings: *const 
 
 /// # Safety
 /// As for `OPENSSL_init_ssl`, which adds the address that it returns to.
-unsafe extern "C-unwind" fn init_ssl(
-    options: u64,
-    settings: *const c_void,
-    caller: usize,
-) -> c_int {
+unsafe extern "C-unwind" fn init_ssl(options: u64, settings: *const c_void, caller: Code) -> c_int {
     // libssl's own calls, of which some come within a handshake.
-    if let Some(library) = route::early_if_holding(caller)
-        && let Some(real) = library.entries.OPENSSL_init_ssl
-    {
-        // SAFETY: the program's own arguments, to the function it called.
-        return unsafe { real(options, settings) };
+    // SAFETY: the address is a word on this stack; the arguments are the program's own, to the
+    // function it called.
+    unsafe {
+        if let Some(library) = route::quick(&raw const caller)
+            && let Some(real) = library.entries.OPENSSL_init_ssl
+        {
+            return real(options, settings);
+        }
+        called_from_outside(options, settings, caller)
     }
-    // SAFETY: as above.
-    unsafe { called_from_outside(options, settings, caller) }
 }
 
 /// # Safety
@@ -52,17 +50,14 @@ unsafe extern "C-unwind" fn init_ssl(
 unsafe extern "C-unwind" fn called_from_outside(
     options: u64,
     settings: *const c_void,
-    caller: usize,
+    caller: Code,
 ) -> c_int {
-    let callee = guard::with_errno_kept(|| {
-        let callee = route::of_caller(caller, c"OPENSSL_init_ssl");
-        let by_itself =
-            matches!(callee, Some(Callee::Library(library)) if library.contains(caller));
-        if !by_itself && !config::get().disabled {
-            guard::contained((), staples::program_starts);
-        }
-        callee
-    });
+    let Code(address) = caller;
+    let callee = route::for_caller(caller, c"OPENSSL_init_ssl");
+    let by_itself = matches!(callee, Some(Callee::Library(library)) if library.contains(address));
+    if !by_itself && !config::get().disabled {
+        guard::work((), staples::program_starts);
+    }
     let real = match callee {
         Some(Callee::Library(library)) => library.entries.OPENSSL_init_ssl,
         // SAFETY: it has that name, and the caller would have reached it without us.

@@ -3,22 +3,21 @@
 //! What is not ours passes through untouched.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use crate::config::{self, Client};
 use crate::host::ctx::SslCtx;
 use crate::host::library::{Library, Ready};
 use crate::host::library_context::LibraryContext;
 use crate::host::session::Session;
-use crate::host::types::{
-    self, AnyFunction, SSL, SSL_CTX, SSL_METHOD, SSL_SESSION, StatusCallback,
-};
+use crate::host::types::{self, AnyFunction, SSL, SSL_CTX, SSL_METHOD, SSL_SESSION};
 use crate::host::x509::X509Store;
 use crate::host::{guard, route};
 use crate::log;
 use crate::status::{certificate, client, context::Context, deferred};
 
 use super::entry;
+use super::operation;
 
 /// `SSL_ctrl`: the family's commands are ours, chain commands are watched.
 ///
@@ -34,7 +33,7 @@ pub unsafe extern "C-unwind" fn SSL_ctrl(
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
         if hands_on(command)
-            && let Some(library) = route::early_if_of_ssl(ssl)
+            && let Some(library) = route::quick(ssl)
         {
             return (library.ssl_ctrl)(ssl, command, larg, parg);
         }
@@ -50,10 +49,10 @@ pub unsafe extern "C-unwind" fn SSL_ctrl(
 unsafe fn ssl_ctrl(ssl: *mut SSL, command: c_int, larg: c_long, parg: *mut c_void) -> c_long {
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
-        if entry::is_ssl_command(command) {
-            return entry::family_of_ssl(ssl, command, larg, parg);
+        if let Some(answer) = operation::on_ssl(ssl, command, larg, parg) {
+            return answer;
         }
-        let library = entry::library_of_ssl(ssl, c"SSL_ctrl");
+        let library = route::for_call(ssl, c"SSL_ctrl");
         let Some(real) = library.and_then(|library| library.entries.SSL_ctrl) else {
             return 0;
         };
@@ -62,7 +61,7 @@ unsafe fn ssl_ctrl(ssl: *mut SSL, command: c_int, larg: c_long, parg: *mut c_voi
             && is_chain_command(command)
             && let Some(handle) = entry::ssl_handle(ssl)
         {
-            guard::quietly(handle.host().crypto, (), || {
+            guard::quiet_work(handle.host().crypto, (), || {
                 certificate::issuers_of_ssl_changed(
                     &handle,
                     chain_store(&handle.host(), command, parg),
@@ -87,7 +86,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_ctrl(
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
         if hands_on(command)
-            && let Some(library) = route::early_if_of_ctx(ctx)
+            && let Some(library) = route::quick(ctx)
         {
             return (library.ctx_ctrl)(ctx, command, larg, parg);
         }
@@ -103,10 +102,12 @@ pub unsafe extern "C-unwind" fn SSL_CTX_ctrl(
 unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c_void) -> c_long {
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
-        if entry::is_ctx_command(command) {
-            return entry::family_of_ctx(ctx, command, larg, parg);
+        if command != types::SET_CB
+            && let Some(answer) = operation::on_ctx(ctx, command, larg, parg)
+        {
+            return answer;
         }
-        let library = entry::library_of_ctx(ctx, c"SSL_CTX_ctrl");
+        let library = route::for_call(ctx, c"SSL_CTX_ctrl");
         let Some(real) = library.and_then(|library| library.entries.SSL_CTX_ctrl) else {
             return 0;
         };
@@ -115,7 +116,7 @@ unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c
             && is_chain_command(command)
             && let Some(handle) = entry::ctx_handle(ctx)
         {
-            guard::quietly(handle.host().crypto, (), || {
+            guard::quiet_work(handle.host().crypto, (), || {
                 let store = chain_store(&handle.host(), command, parg);
                 certificate::issuers_of_context_changed(&handle, false, store)
             });
@@ -139,8 +140,8 @@ static WATCHED: [bool; types::SET_OCSP_RESP_EX as usize + 1] = {
     let mut command = 0;
     while command < table.len() {
         let number = command as c_int;
-        table[command] = entry::is_ssl_command(number)
-            || entry::is_ctx_command(number)
+        table[command] = operation::is_on_ssl(number)
+            || operation::is_on_ctx(number)
             || is_chain_command(number);
         command += 1;
     }
@@ -185,16 +186,13 @@ pub unsafe extern "C-unwind" fn SSL_CTX_callback_ctrl(
     callback: Option<AnyFunction>,
 ) -> c_long {
     if command == types::SET_CB {
+        let callback = callback.map_or(ptr::null_mut(), |callback| callback as *mut c_void);
         // SAFETY: with this command the pointer is a status callback.
-        return unsafe {
-            let callback =
-                std::mem::transmute::<Option<AnyFunction>, Option<StatusCallback>>(callback);
-            entry::set_callback(ctx, callback)
-        };
+        return unsafe { operation::on_ctx(ctx, command, 0, callback) }.unwrap_or(0);
     }
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
-        let library = entry::library_of_ctx(ctx, c"SSL_CTX_callback_ctrl");
+        let library = route::for_call(ctx, c"SSL_CTX_callback_ctrl");
         match library.and_then(|library| library.entries.SSL_CTX_callback_ctrl) {
             Some(real) => real(ctx, command, callback),
             None => 0,
@@ -209,14 +207,14 @@ pub unsafe extern "C-unwind" fn SSL_CTX_callback_ctrl(
 /// As for the function of that name in libssl.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn SSL_CTX_new(method: *const SSL_METHOD) -> *mut SSL_CTX {
-    let library = library_of_method(method, c"SSL_CTX_new");
+    let library = route::for_method(method, c"SSL_CTX_new");
     let Some(library) = library else {
-        return std::ptr::null_mut();
+        return ptr::null_mut();
     };
     // SAFETY: the program's own argument, to the function it called.
     unsafe {
         let ctx = (library.entries.SSL_CTX_new)(method);
-        made(library, ctx, std::ptr::null_mut());
+        made(library, ctx, ptr::null_mut());
         ctx
     }
 }
@@ -233,8 +231,8 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
     properties: *const c_char,
     method: *const SSL_METHOD,
 ) -> *mut SSL_CTX {
-    let Some(library) = library_of_method(method, c"SSL_CTX_new_ex") else {
-        return std::ptr::null_mut();
+    let Some(library) = route::for_method(method, c"SSL_CTX_new_ex") else {
+        return ptr::null_mut();
     };
     // SAFETY: the program's own arguments, to the function it called or to the
     // one that means the same.
@@ -245,10 +243,8 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
                 (library.entries.SSL_CTX_new)(method)
             }
             None => {
-                if let Some(host) = library.already_ready() {
-                    host.queue_unsupported();
-                }
-                return std::ptr::null_mut();
+                entry::absent(library);
+                return ptr::null_mut();
             }
         };
         made(library, ctx, library_context);
@@ -312,16 +308,16 @@ pub unsafe extern "C-unwind" fn SSL_new(ctx: *mut SSL_CTX) -> *mut SSL {
 unsafe extern "C-unwind" fn ssl_new(ctx: *mut SSL_CTX) -> *mut SSL {
     // SAFETY: the program's own argument, to the function it called.
     unsafe {
-        let library = entry::library_of_ctx(ctx, c"SSL_new");
+        let library = route::for_call(ctx, c"SSL_new");
         if deferred::is_pending()
             && let Some(handle) = entry::ctx_handle(ctx)
         {
-            guard::quietly(handle.host().crypto, (), deferred::do_all);
+            guard::quiet_work(handle.host().crypto, (), deferred::do_all);
         }
         if let Some(library) = library {
             deferred::hand_on_if_done(library);
         }
-        library.map_or(std::ptr::null_mut(), |library| (library.ssl_new)(ctx))
+        library.map_or(ptr::null_mut(), |library| (library.ssl_new)(ctx))
     }
 }
 
@@ -335,7 +331,7 @@ unsafe extern "C-unwind" fn ssl_new(ctx: *mut SSL_CTX) -> *mut SSL {
 pub unsafe extern "C-unwind" fn SSL_set_session(ssl: *mut SSL, session: *mut SSL_SESSION) -> c_int {
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
-        let library = entry::library_of_ssl(ssl, c"SSL_set_session");
+        let library = route::for_call(ssl, c"SSL_set_session");
         let Some(real) = library.and_then(|library| library.entries.SSL_set_session) else {
             return 0;
         };
@@ -345,22 +341,15 @@ pub unsafe extern "C-unwind" fn SSL_set_session(ssl: *mut SSL, session: *mut SSL
         let handle = entry::ssl_handle(ssl).zip(NonNull::new(session));
         let offered = handle.is_none_or(|(handle, session)| {
             let session = Session::from_raw(handle.host(), session);
-            guard::quietly(handle.host().crypto, false, || client::may_resume(session))
+            guard::quiet_work(handle.host().crypto, false, || client::may_resume(session))
         });
         if offered {
             return real(ssl, session);
         }
         // What was set before is not to be offered either.
-        real(ssl, std::ptr::null_mut());
+        real(ssl, ptr::null_mut());
         1
     }
-}
-
-fn library_of_method(
-    method: *const SSL_METHOD,
-    entry: &std::ffi::CStr,
-) -> Option<&'static Library> {
-    route::of_method(method).or_else(|| route::without_object(entry))
 }
 
 /// # Safety
@@ -371,11 +360,17 @@ unsafe fn made(library: &'static Library, ctx: *mut SSL_CTX, library_context: *m
     };
     // SAFETY: the caller vouches for ctx.
     if let Some(handle) = unsafe { SslCtx::from_raw(library, ctx) } {
-        guard::quietly(handle.host().crypto, (), || {
+        let remember = || {
             log::complain_about_configuration();
             // SAFETY: the program keeps it as long as what was made in it.
             let made_in = unsafe { LibraryContext::from_raw(library_context) };
             Context::of_new(&handle, made_in);
-        });
+        };
+        // A policy that refuses what is not checked goes on doing so after a panic.
+        if config::get().client_policy() >= Client::Verify {
+            guard::bookkeeping((), || guard::errors_kept(handle.host().crypto, remember));
+        } else {
+            guard::quiet_work(handle.host().crypto, (), remember);
+        }
     }
 }

@@ -4,8 +4,8 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
-use crate::host::guard;
 use crate::host::types::SSL_CTX;
+use crate::host::{guard, route};
 use crate::status::certificate;
 
 use super::entry;
@@ -18,7 +18,7 @@ use super::entry;
 unsafe fn changed(ctx: *mut SSL_CTX, files: bool) {
     // SAFETY: the caller vouches for ctx.
     if let Some(handle) = unsafe { entry::ctx_handle(ctx) } {
-        guard::quietly(handle.host().crypto, (), || {
+        guard::quiet_work(handle.host().crypto, (), || {
             certificate::issuers_of_context_changed(&handle, files, None);
         });
     }
@@ -39,7 +39,7 @@ macro_rules! teller {
             };
             // SAFETY: the program's own arguments, to the function it called.
             unsafe {
-                let Some(library) = entry::library_of_ctx(ctx, NAME) else {
+                let Some(library) = route::for_call(ctx, NAME) else {
                     return 0;
                 };
                 let Some(real) = library.entries.$name else {
@@ -72,7 +72,7 @@ teller!(SSL_CTX_set_default_verify_store());
 pub unsafe extern "C-unwind" fn SSL_CTX_set_cert_store(ctx: *mut SSL_CTX, store: *mut c_void) {
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
-        let library = entry::library_of_ctx(ctx, c"SSL_CTX_set_cert_store");
+        let library = route::for_call(ctx, c"SSL_CTX_set_cert_store");
         if let Some(real) = library.and_then(|library| library.entries.SSL_CTX_set_cert_store) {
             real(ctx, store);
             changed(ctx, false);
@@ -88,7 +88,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_set_cert_store(ctx: *mut SSL_CTX, store:
 pub unsafe extern "C-unwind" fn SSL_CTX_set1_cert_store(ctx: *mut SSL_CTX, store: *mut c_void) {
     // SAFETY: the program's own arguments, to the function it called.
     unsafe {
-        let Some(library) = entry::library_of_ctx(ctx, c"SSL_CTX_set1_cert_store") else {
+        let Some(library) = route::for_call(ctx, c"SSL_CTX_set1_cert_store") else {
             return;
         };
         let Some(real) = library.entries.SSL_CTX_set1_cert_store else {

@@ -5,33 +5,28 @@ use std::ffi::{CStr, OsStr, c_char, c_int, c_uchar, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::host::guard;
 use crate::host::library::Library;
 use crate::host::types::{SSL, SSL_CTX, X509};
+use crate::host::{guard, route};
 use crate::status::certificate;
 
 use super::entry;
 
 /// An object that certificates are loaded into.
 trait Holder {
-    /// The library that made it.
-    unsafe fn library(this: *mut Self, entry: &CStr) -> Option<&'static Library>;
     /// Does our part.
+    ///
+    /// # Safety
+    /// `this` and `path` must be what the program passed to a loader.
     unsafe fn loaded(this: *mut Self, path: Option<*const c_char>);
 }
 
 impl Holder for SSL_CTX {
-    unsafe fn library(this: *mut Self, entry: &CStr) -> Option<&'static Library> {
-        // SAFETY: the program's own SSL_CTX.
-        unsafe { entry::library_of_ctx(this, entry) }
-    }
-
     unsafe fn loaded(this: *mut Self, path: Option<*const c_char>) {
-        // SAFETY: the program's own SSL_CTX and path.
-        if let Some(handle) = unsafe { entry::ctx_handle(this) } {
-            // SAFETY: as above.
-            let path = path.and_then(|path| unsafe { to_path(path) });
-            guard::quietly(handle.host().crypto, (), || {
+        // SAFETY: the caller vouches for both.
+        let (handle, path) = unsafe { (entry::ctx_handle(this), to_path(path)) };
+        if let Some(handle) = handle {
+            guard::quiet_work(handle.host().crypto, (), || {
                 certificate::loaded_into_context(&handle, path);
             });
         }
@@ -39,19 +34,12 @@ impl Holder for SSL_CTX {
 }
 
 impl Holder for SSL {
-    unsafe fn library(this: *mut Self, entry: &CStr) -> Option<&'static Library> {
-        // SAFETY: the program's own SSL.
-        unsafe { entry::library_of_ssl(this, entry) }
-    }
-
     unsafe fn loaded(this: *mut Self, path: Option<*const c_char>) {
-        // SAFETY: the program's own SSL and path.
-        let handle = unsafe { entry::ssl_handle(this) };
+        // SAFETY: the caller vouches for both.
+        let (handle, path) = unsafe { (entry::ssl_handle(this), to_path(path)) };
         if let Some(handle) = handle.filter(|ssl| !ssl.is_shaking_hands()) {
-            // SAFETY: as above.
-            let path = path.and_then(|path| unsafe { to_path(path) });
-            guard::quietly(handle.host().crypto, (), || {
-                certificate::loaded_into_ssl(&handle, path)
+            guard::quiet_work(handle.host().crypto, (), || {
+                certificate::loaded_into_ssl(&handle, path);
             });
         }
     }
@@ -66,10 +54,8 @@ const fn name_of(with_nul: &'static str) -> &'static CStr {
 
 /// # Safety
 /// `path` must be NULL or a C string that lives as long as the caller uses it.
-unsafe fn to_path<'p>(path: *const c_char) -> Option<&'p Path> {
-    if path.is_null() {
-        return None;
-    }
+unsafe fn to_path<'p>(path: Option<*const c_char>) -> Option<&'p Path> {
+    let path = path.filter(|path| !path.is_null())?;
     // SAFETY: the caller vouches for path.
     let bytes = unsafe { CStr::from_ptr(path) }.to_bytes();
     Some(Path::new(OsStr::from_bytes(bytes)))
@@ -79,7 +65,7 @@ unsafe fn to_path<'p>(path: *const c_char) -> Option<&'p Path> {
 macro_rules! load {
     ($name:ident($object:ident: $kind:ident $(, $arg:ident)*) from $path:expr, $followed:expr) => {{
         let Some(library) =
-            $kind::library($object, const { name_of(concat!(stringify!($name), "\0")) })
+            route::for_call($object, const { name_of(concat!(stringify!($name), "\0")) })
         else {
             return 0;
         };

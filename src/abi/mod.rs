@@ -6,4 +6,5 @@ pub mod init;
 pub mod interpose;
 pub mod issuers;
 pub mod loaders;
+mod operation;
 pub mod status;

@@ -10,33 +10,12 @@
 use std::ffi::{c_char, c_int, c_long, c_uchar, c_void};
 use std::ptr;
 
-use crate::host::library::Library;
-use crate::host::route;
-use crate::host::tables::NativeFamily;
 use crate::host::types::{
-    self, SSL, SSL_CTX, StatusCallback, stack_st_OCSP_RESPID, stack_st_OCSP_RESPONSE,
-    stack_st_X509_EXTENSION,
+    self, SSL, SSL_CTX, stack_st_OCSP_RESPID, stack_st_OCSP_RESPONSE, stack_st_X509_EXTENSION,
 };
+use crate::status::callback::stored;
 
-use super::entry;
-
-/// The family's own functions in the library of `ctx`, if it has them.
-///
-/// # Safety
-/// `ctx` must be NULL or a valid SSL_CTX.
-unsafe fn native_of_ctx(ctx: *const SSL_CTX) -> Option<&'static NativeFamily> {
-    // SAFETY: the caller vouches for ctx.
-    unsafe { route::of_ctx(ctx) }.and_then(Library::own_family)
-}
-
-/// The same for an SSL.
-///
-/// # Safety
-/// `ssl` must be NULL or a valid SSL.
-unsafe fn native_of_ssl(ssl: *const SSL) -> Option<&'static NativeFamily> {
-    // SAFETY: the caller vouches for ssl.
-    unsafe { route::of_ssl(ssl) }.and_then(Library::own_family)
-}
+use super::operation;
 
 /// Sets the callback that a server answers a status_request with, or that a
 /// client judges the server's response by. NULL unsets it.
@@ -56,12 +35,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_set_tlsext_status_cb(
     callback: Option<unsafe extern "C-unwind" fn(ssl: *mut SSL, arg: *mut c_void) -> c_int>,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe {
-        match native_of_ctx(ctx).and_then(|own| own.SSL_CTX_set_tlsext_status_cb) {
-            Some(own) => c_long::from(own(ctx, callback)),
-            None => entry::set_callback(ctx, callback),
-        }
-    }
+    unsafe { on_ctx(ctx, types::SET_CB, 0, stored(callback)) }
 }
 
 /// Stores the callback of `ctx` in `*callback`: the program's, or NULL.
@@ -76,12 +50,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_get_tlsext_status_cb(
     callback: *mut Option<unsafe extern "C-unwind" fn(ssl: *mut SSL, arg: *mut c_void) -> c_int>,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe {
-        match native_of_ctx(ctx).and_then(|own| own.SSL_CTX_get_tlsext_status_cb) {
-            Some(own) => c_long::from(own(ctx, callback.cast::<Option<StatusCallback>>())),
-            None => entry::family_of_ctx(ctx, types::GET_CB, 0, callback.cast()),
-        }
-    }
+    unsafe { on_ctx(ctx, types::GET_CB, 0, callback.cast()) }
 }
 
 /// Sets the argument that the callback of `ctx` is called with.
@@ -96,12 +65,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_set_tlsext_status_arg(
     arg: *mut c_void,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe {
-        match native_of_ctx(ctx).and_then(|own| own.SSL_CTX_set_tlsext_status_arg) {
-            Some(own) => c_long::from(own(ctx, arg)),
-            None => entry::family_of_ctx(ctx, types::SET_ARG, 0, arg),
-        }
-    }
+    unsafe { on_ctx(ctx, types::SET_ARG, 0, arg) }
 }
 
 /// Stores the callback's argument in `*arg`.
@@ -116,12 +80,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_get_tlsext_status_arg(
     arg: *mut *mut c_void,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe {
-        match native_of_ctx(ctx).and_then(|own| own.SSL_CTX_get_tlsext_status_arg) {
-            Some(own) => c_long::from(own(ctx, arg)),
-            None => entry::family_of_ctx(ctx, types::GET_ARG, 0, arg.cast()),
-        }
-    }
+    unsafe { on_ctx(ctx, types::GET_ARG, 0, arg.cast()) }
 }
 
 /// Sets the status type that new SSLs of `ctx` start with: TLSEXT_STATUSTYPE_ocsp
@@ -139,7 +98,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_set_tlsext_status_type(
 ) -> c_long {
     // SAFETY: the program's own arguments.
     unsafe {
-        entry::family_of_ctx(
+        on_ctx(
             ctx,
             types::SET_TYPE,
             c_long::from(status_type),
@@ -156,7 +115,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_set_tlsext_status_type(
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn SSL_CTX_get_tlsext_status_type(ctx: *mut SSL_CTX) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe { entry::family_of_ctx(ctx, types::GET_TYPE, 0, ptr::null_mut()) }
+    unsafe { on_ctx(ctx, types::GET_TYPE, 0, ptr::null_mut()) }
 }
 
 /// Has a client ask for a response, with TLSEXT_STATUSTYPE_ocsp (1), or not ask,
@@ -174,15 +133,12 @@ pub unsafe extern "C-unwind" fn SSL_set_tlsext_status_type(
 ) -> c_long {
     // SAFETY: the program's own arguments.
     unsafe {
-        match native_of_ssl(ssl).and_then(|own| own.SSL_set_tlsext_status_type) {
-            Some(own) => c_long::from(own(ssl, status_type)),
-            None => entry::family_of_ssl(
-                ssl,
-                types::SET_TYPE,
-                c_long::from(status_type),
-                ptr::null_mut(),
-            ),
-        }
+        on_ssl(
+            ssl,
+            types::SET_TYPE,
+            c_long::from(status_type),
+            ptr::null_mut(),
+        )
     }
 }
 
@@ -193,12 +149,7 @@ pub unsafe extern "C-unwind" fn SSL_set_tlsext_status_type(
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn SSL_get_tlsext_status_type(ssl: *mut SSL) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe {
-        match native_of_ssl(ssl).and_then(|own| own.SSL_get_tlsext_status_type) {
-            Some(own) => c_long::from(own(ssl)),
-            None => entry::family_of_ssl(ssl, types::GET_TYPE, 0, ptr::null_mut()),
-        }
-    }
+    unsafe { on_ssl(ssl, types::GET_TYPE, 0, ptr::null_mut()) }
 }
 
 /// Sets the extensions of a client's status_request. The stack passes to `ssl`; one
@@ -214,7 +165,7 @@ pub unsafe extern "C-unwind" fn SSL_set_tlsext_status_exts(
     exts: *mut stack_st_X509_EXTENSION,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe { entry::family_of_ssl(ssl, types::SET_EXTS, 0, exts.cast()) }
+    unsafe { on_ssl(ssl, types::SET_EXTS, 0, exts.cast()) }
 }
 
 /// Stores the extensions of the status_request in `*exts`: a client's own, or
@@ -230,7 +181,7 @@ pub unsafe extern "C-unwind" fn SSL_get_tlsext_status_exts(
     exts: *mut *mut stack_st_X509_EXTENSION,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe { entry::family_of_ssl(ssl, types::GET_EXTS, 0, exts.cast()) }
+    unsafe { on_ssl(ssl, types::GET_EXTS, 0, exts.cast()) }
 }
 
 /// Sets the responders that a client trusts. The stack passes to `ssl`; one set
@@ -246,7 +197,7 @@ pub unsafe extern "C-unwind" fn SSL_set_tlsext_status_ids(
     ids: *mut stack_st_OCSP_RESPID,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe { entry::family_of_ssl(ssl, types::SET_IDS, 0, ids.cast()) }
+    unsafe { on_ssl(ssl, types::SET_IDS, 0, ids.cast()) }
 }
 
 /// Stores the responders that the client trusts in `*ids`: a client's own, or
@@ -262,7 +213,7 @@ pub unsafe extern "C-unwind" fn SSL_get_tlsext_status_ids(
     ids: *mut *mut stack_st_OCSP_RESPID,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe { entry::family_of_ssl(ssl, types::GET_IDS, 0, ids.cast()) }
+    unsafe { on_ssl(ssl, types::GET_IDS, 0, ids.cast()) }
 }
 
 /// Sets the response (DER) that a server sends, which must come from
@@ -282,13 +233,7 @@ pub unsafe extern "C-unwind" fn SSL_set_tlsext_status_ocsp_resp(
     len: c_int,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe {
-        let own = native_of_ssl(ssl).and_then(|own| own.SSL_set_tlsext_status_ocsp_resp);
-        match own.zip(usize::try_from(len).ok()) {
-            Some((own, len)) => c_long::from(own(ssl, resp, len)),
-            None => entry::family_of_ssl(ssl, types::SET_OCSP_RESP, c_long::from(len), resp.cast()),
-        }
-    }
+    unsafe { on_ssl(ssl, types::SET_OCSP_RESP, c_long::from(len), resp.cast()) }
 }
 
 /// Stores the response (DER) in `*resp`: what a client received, or what was set
@@ -305,12 +250,7 @@ pub unsafe extern "C-unwind" fn SSL_get_tlsext_status_ocsp_resp(
     resp: *mut *mut c_uchar,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe {
-        match native_of_ssl(ssl).and_then(|own| own.SSL_get_tlsext_status_ocsp_resp) {
-            Some(own) => c_long::try_from(own(ssl, resp.cast())).unwrap_or(c_long::MAX),
-            None => entry::family_of_ssl(ssl, types::GET_OCSP_RESP, 0, resp.cast()),
-        }
-    }
+    unsafe { on_ssl(ssl, types::GET_OCSP_RESP, 0, resp.cast()) }
 }
 
 /// Sets the responses for the whole chain, which a TLS 1.3 server sends. The stack
@@ -327,7 +267,7 @@ pub unsafe extern "C-unwind" fn SSL_set0_tlsext_status_ocsp_resp_ex(
     resp: *mut stack_st_OCSP_RESPONSE,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe { entry::family_of_ssl(ssl, types::SET_OCSP_RESP_EX, 0, resp.cast()) }
+    unsafe { on_ssl(ssl, types::SET_OCSP_RESP_EX, 0, resp.cast()) }
 }
 
 /// Stores the responses for the whole chain in `*resp`. They stay with `ssl`.
@@ -344,7 +284,21 @@ pub unsafe extern "C-unwind" fn SSL_get0_tlsext_status_ocsp_resp_ex(
     resp: *mut *mut stack_st_OCSP_RESPONSE,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe { entry::family_of_ssl(ssl, types::GET_OCSP_RESP_EX, 0, resp.cast()) }
+    unsafe { on_ssl(ssl, types::GET_OCSP_RESP_EX, 0, resp.cast()) }
+}
+
+/// # Safety
+/// As for `operation::on_ssl`.
+unsafe fn on_ssl(ssl: *mut SSL, command: c_int, larg: c_long, parg: *mut c_void) -> c_long {
+    // SAFETY: the program's own arguments.
+    unsafe { operation::on_ssl(ssl, command, larg, parg) }.unwrap_or(0)
+}
+
+/// # Safety
+/// As for `operation::on_ctx`.
+unsafe fn on_ctx(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c_void) -> c_long {
+    // SAFETY: the program's own arguments.
+    unsafe { operation::on_ctx(ctx, command, larg, parg) }.unwrap_or(0)
 }
 
 /// Returns the version of this library, as in "0.2.0". It is a constant.

@@ -52,16 +52,15 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 
-    /// Where the bytes are, as the program sees it.
-    pub fn as_ptr(&self) -> *mut c_uchar {
-        self.start.as_ptr()
+    /// The bytes as they are lent to the program.
+    pub fn as_lent(&self) -> NonNull<[u8]> {
+        NonNull::slice_from_raw_parts(self.start, self.length)
     }
+}
 
-    /// Gives the block away; whoever takes it frees it.
-    pub fn into_raw(self) -> *mut c_uchar {
-        let start = self.start.as_ptr();
-        std::mem::forget(self);
-        start
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
     }
 }
 

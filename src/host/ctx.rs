@@ -5,8 +5,8 @@ use std::ptr::{self, NonNull};
 
 use super::ex_data::{self, Record};
 use super::library::{Library, Ready};
-use super::route::CTX_WORDS;
-use super::types::{self, AnyFunction, SSL_CTX, SSL_METHOD, StatusCallback};
+use super::route;
+use super::types::{self, AnyFunction, SSL_CTX, StatusCallback};
 use super::x509::{X509Ref, X509Stack, X509Store};
 
 /// An SSL_CTX that its program has lent us for the duration of a call. It may
@@ -131,12 +131,11 @@ impl SslCtx {
             functions.OSSL_QUIC_client_method,
             functions.OSSL_QUIC_client_thread_method,
         ];
-        // SAFETY: the methods' functions have no preconditions; every SSL_CTX
-        // is larger than this many words.
+        // SAFETY: the methods' functions have no preconditions; the handle's SSL_CTX is valid.
         unsafe {
-            let words = &*self.ptr.as_ptr().cast::<[*const SSL_METHOD; CTX_WORDS]>();
+            let words = route::words(self.ptr.as_ptr()).unwrap_or_default();
             let mut clients = methods.into_iter().flatten().map(|client| client());
-            clients.any(|client| !client.is_null() && words.contains(&client))
+            clients.any(|client| !client.is_null() && words.contains(&(client as usize)))
         }
     }
 

@@ -1,6 +1,6 @@
 //! Our records in ex_data: one index per class and library, typed get and set.
 //!
-//! A record is a heap block that begins with a pointer to its `Kind`, so that
+//! A record is a block of memory that begins with a pointer to its `Kind`, so that
 //! OpenSSL's callbacks can release it without knowing what it is. They call
 //! nothing of libssl.
 
@@ -88,8 +88,8 @@ impl<T: Record> Block<T> {
     /// # Safety
     /// `block` must be a block of this very T that nobody uses any more.
     unsafe fn release(block: *mut c_void) {
-        // SAFETY: `allocate` made it as a Box; the caller vouches for the rest.
-        drop(unsafe { Box::from_raw(block.cast::<Block<T>>()) });
+        // SAFETY: `install` made it; the caller vouches for the rest.
+        unsafe { memory::release_record(block.cast::<Block<T>>()) };
     }
 
     /// # Safety
@@ -97,12 +97,6 @@ impl<T: Record> Block<T> {
     unsafe fn ssl_created(block: *mut c_void, ssl: Ssl) {
         // SAFETY: the caller vouches for the block, which outlives the call.
         unsafe { (*block.cast::<Block<T>>()).value.ssl_created(ssl) };
-    }
-
-    /// A block on the heap, or None for want of memory.
-    fn allocate(value: T) -> Option<*mut Block<T>> {
-        let kind = const { &Self::KIND };
-        memory::try_box(Block { kind, value }).map(Box::into_raw)
     }
 }
 
@@ -119,13 +113,14 @@ pub unsafe fn record<'a, T: Record>(stored: *mut c_void) -> Option<&'a T> {
 /// Makes a record and hands it to `set`, which stores it and says whether it
 /// could.
 pub fn install<'a, T: Record>(value: T, set: impl FnOnce(*mut c_void) -> bool) -> Option<&'a T> {
-    let block = Block::allocate(value)?;
+    let kind = const { &Block::<T>::KIND };
+    let block = memory::record(Block { kind, value })?;
     // libssl stores the pointer plainly, and another thread may find it in a shared context: what
     // it points to is there before.
     fence(Ordering::Release);
     if !set(block.cast()) {
-        // SAFETY: `allocate` made it with the global allocator, and nobody has it.
-        drop(unsafe { Box::from_raw(block) });
+        // SAFETY: it was made here, and nobody has it.
+        unsafe { memory::release_record(block) };
         return None;
     }
     // SAFETY: it lives until OpenSSL calls `release_record` for its owner.
@@ -263,7 +258,7 @@ unsafe extern "C-unwind" fn release_record(
     }
     // SAFETY: what is stored under our index is a Block, and OpenSSL releases
     // it once; it begins with its kind.
-    guard::contained((), || unsafe {
+    guard::contained(|| unsafe {
         let kind = *stored.cast::<&'static Kind>();
         (kind.release)(stored);
     });
@@ -300,7 +295,7 @@ unsafe extern "C-unwind" fn ssl_was_created(
     _argl: c_long,
     argp: *mut c_void,
 ) {
-    guard::contained((), || {
+    guard::bookkeeping((), || {
         // SAFETY: argp is the library that took the index.
         let library = unsafe { &*argp.cast::<Library>() };
         let (Some(host), Some(ssl)) = (library.already_ready(), NonNull::new(parent.cast::<SSL>()))
@@ -312,7 +307,7 @@ unsafe extern "C-unwind" fn ssl_was_created(
         // its kind.
         unsafe {
             // Where two libssls share a libcrypto, each index is in the SSLs of both.
-            if !route::made_by(library, ssl.as_ptr()) {
+            if !route::of(ssl.as_ptr()).is_some_and(|made_it| ptr::eq(made_it, library)) {
                 return;
             }
             let ctx = (host.lib.ssl.SSL_get_SSL_CTX)(ssl.as_ptr());

@@ -135,7 +135,7 @@ impl Library {
     pub unsafe fn ready(&'static self, ctx: NonNull<SSL_CTX>) -> Option<Ready> {
         let lib = self.openssl.as_ref()?;
         if lib.bound.get().is_none() {
-            guard::contained_with_errno_kept((), || {
+            guard::work((), || {
                 // SAFETY: the caller vouches for ctx.
                 let bound = unsafe { self.find_crypto(lib, ctx) }.and_then(|crypto| {
                     let indices = Indices::take(self, &lib.ssl, &crypto)?;

@@ -4,7 +4,10 @@
 //! What is kept, and what is large, is asked for by the functions here, which may
 //! fail; then our part is not done. What libraries take on the way (parsers, paths,
 //! messages) cannot fail: for that there is a reserve, which costs address space only
-//! as long as malloc gives what it is asked for.
+//! as long as malloc gives what it is asked for. The records of contexts and SSLs have one of
+//! their own, since a block that is kept would keep the rest from being whole again. Where
+//! that is used up as well, a function of the program's that needs a record fails, as
+//! OpenSSL's own do.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::{self, NonNull};
@@ -17,6 +20,36 @@ const RESERVE: usize = 1024 * 1024;
 
 #[global_allocator]
 static ALLOCATOR: Allocator<RESERVE> = Allocator(Reserve::new(AtomicU64::new(0)));
+
+/// Bytes in reserve for records, of which an SSL's has some 100 and a context's some 600.
+const RECORDS: usize = 32 * 1024;
+
+static RECORD_ALLOCATOR: Allocator<RECORDS> = Allocator(Reserve::new(AtomicU64::new(0)));
+
+/// A record, of malloc's memory or of the reserve, or None where both are used up.
+pub fn record<T>(value: T) -> Option<*mut T> {
+    const { assert!(size_of::<T>() > 0) };
+    // SAFETY: the layout is not of size zero.
+    let block = unsafe { RECORD_ALLOCATOR.alloc(Layout::new::<T>()) }.cast::<T>();
+    if block.is_null() {
+        return None;
+    }
+    // SAFETY: the block is new and fits T.
+    unsafe { block.write(value) };
+    Some(block)
+}
+
+/// Ends a record.
+///
+/// # Safety
+/// `record` must come from the function of that name, and nobody use it any more.
+pub unsafe fn release_record<T>(record: *mut T) {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        record.drop_in_place();
+        RECORD_ALLOCATOR.dealloc(record.cast(), Layout::new::<T>());
+    }
+}
 
 /// A box, or None for want of memory.
 pub fn try_box<T>(value: T) -> Option<Box<T>> {
@@ -160,6 +193,25 @@ mod tests {
             );
             allocator.dealloc(moved, layout(1000, 1));
         }
+    }
+
+    #[test]
+    fn a_record_of_the_reserve_is_dropped_and_given_back_like_one_of_mallocs() {
+        let dropped = std::rc::Rc::new(());
+        let record = record(dropped.clone()).expect("malloc has memory");
+        // SAFETY: it was made above.
+        unsafe { release_record(record) };
+        let layout = Layout::new::<std::rc::Rc<()>>();
+        let block = RECORD_ALLOCATOR.0.take(layout).cast::<std::rc::Rc<()>>();
+        // SAFETY: the block is new and fits what is written.
+        unsafe {
+            block.write(dropped.clone());
+            release_record(block);
+        }
+        assert_eq!(std::rc::Rc::strong_count(&dropped), 1);
+        let whole = RECORD_ALLOCATOR.0.take(Layout::new::<[u8; RECORDS]>());
+        assert!(!whole.is_null(), "it is whole again");
+        RECORD_ALLOCATOR.0.give_back();
     }
 
     #[test]

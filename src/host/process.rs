@@ -35,7 +35,7 @@ impl Origin {
     /// This process. The first call makes the page; not for handshakes.
     pub fn here() -> Origin {
         if page().is_none() && !UNABLE.load(Ordering::Relaxed) {
-            guard::with_errno_kept(make_page);
+            guard::errno_kept(make_page);
         }
         Origin(number())
     }

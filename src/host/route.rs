@@ -5,6 +5,13 @@
 //! of an object are compared with the address ranges of the known images. No
 //! field's offset is relied upon.
 //!
+//! | who asks | by |
+//! |---|---|
+//! | an entry that mostly hands on, for the few instructions that it has | `quick` |
+//! | who does something of ours with an object | `of` |
+//! | who hands a call on, wherever its object comes from | `for_call` |
+//! | who hands on a call that has an SSL_METHOD, or no object | `for_method`, `for_caller` |
+//!
 //! The table only ever grows, by compare-and-swap. Nothing here blocks; the
 //! loader is asked once per image.
 
@@ -22,11 +29,6 @@ use crate::shared::at_once::AtOnce;
 
 /// More images than any process was seen with; further ones take longer to find.
 const PLACES: usize = 16;
-
-/// An SSL's first SSL_METHOD pointer is within so many words of its start.
-const SSL_WORDS: usize = 4;
-/// The same for an SSL_CTX.
-pub const CTX_WORDS: usize = 2;
 
 /// After so many objects that no libssl owns, the loader is asked for methods only: each
 /// SSL_CTX comes of one, so that no libssl is missed, and few calls have one.
@@ -49,26 +51,81 @@ impl Table {
 static TABLE: Table = Table::new();
 static STRANGERS: AtomicU32 = AtomicU32::new(0);
 
-/// The library that made `ssl`, if it is one of the two that were met first: more
+/// What a libssl makes, and whose first words tell which one did.
+pub trait Object {
+    /// The first SSL_METHOD pointer is within so many words of its start. It is no smaller.
+    const WORDS: usize;
+}
+
+impl Object for SSL {
+    const WORDS: usize = 4;
+}
+
+impl Object for SSL_CTX {
+    const WORDS: usize = 2;
+}
+
+/// Code, by its address: a libssl's own lies in it.
+#[repr(transparent)]
+pub struct Code(pub usize);
+
+impl Object for Code {
+    const WORDS: usize = 1;
+}
+
+/// The words.
+///
+/// # Safety
+/// `object` must be NULL or valid, as long as the words are used.
+#[inline(always)]
+pub(super) unsafe fn words<'o, O: Object>(object: *const O) -> Option<&'o [usize]> {
+    let start = object.cast::<usize>();
+    // SAFETY: the object is no smaller than this many words; the caller vouches for the rest.
+    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start, O::WORDS) })
+}
+
+/// The library that made `object`, if it is one of the two that were met first: more
 /// are hardly ever in one process. Calls nothing, so that an entry that only hands
 /// on stays a handful of instructions.
 ///
 /// # Safety
-/// `ssl` must be NULL or a valid SSL.
+/// `object` must be NULL or valid.
 #[inline(always)]
-pub unsafe fn early_if_of_ssl(ssl: *const SSL) -> Option<&'static Library> {
-    // SAFETY: every SSL is larger than this many words.
-    unsafe { ssl.cast::<[usize; SSL_WORDS]>().as_ref() }.and_then(early_if_of_words)
+pub unsafe fn quick<O: Object>(object: *const O) -> Option<&'static Library> {
+    // SAFETY: the caller vouches for it.
+    let words = unsafe { words(object) }?;
+    let [first, second, ..] = &TABLE.places;
+    let owns = |library: &&Library| words.iter().any(|&word| library.contains(word));
+    known(first)
+        .filter(owns)
+        .or_else(|| known(second).filter(owns))
 }
 
-/// The same for `ctx`.
+/// The library that made `object`.
 ///
 /// # Safety
-/// `ctx` must be NULL or a valid SSL_CTX.
-#[inline(always)]
-pub unsafe fn early_if_of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
-    // SAFETY: every SSL_CTX is larger than this many words.
-    unsafe { ctx.cast::<[usize; CTX_WORDS]>().as_ref() }.and_then(early_if_of_words)
+/// `object` must be NULL or valid.
+pub unsafe fn of<O: Object>(object: *const O) -> Option<&'static Library> {
+    // SAFETY: the caller vouches for it.
+    let words = unsafe { words(object) }?;
+    let mut known = TABLE.places.iter().map_while(known);
+    known
+        .find(|library| words.iter().any(|&word| library.contains(word)))
+        .or_else(|| discover(words))
+}
+
+/// The library that made `object`, else the one that `entry` would reach without us.
+///
+/// # Safety
+/// `object` must be NULL or valid.
+pub unsafe fn for_call<O: Object>(object: *const O, entry: &CStr) -> Option<&'static Library> {
+    // SAFETY: the caller vouches for it.
+    unsafe { of(object) }.or_else(|| without_object(entry))
+}
+
+/// The library that owns `method`, else the one that `entry` would reach without us.
+pub fn for_method(method: *const SSL_METHOD, entry: &CStr) -> Option<&'static Library> {
+    at(method as usize).or_else(|| without_object(entry))
 }
 
 /// The real SSL_new for contexts of the libssl that was met first, as long as a call is only
@@ -93,49 +150,6 @@ pub fn look_at_ssl_new() {
     SSL_NEW_AT_ONCE.close();
 }
 
-/// The library that made `ssl`.
-///
-/// # Safety
-/// `ssl` must be NULL or a valid SSL.
-pub unsafe fn of_ssl(ssl: *const SSL) -> Option<&'static Library> {
-    // SAFETY: every SSL is larger than this many words.
-    unsafe { ssl.cast::<[usize; SSL_WORDS]>().as_ref() }.and_then(of_words)
-}
-
-/// The library that made `ctx`.
-///
-/// # Safety
-/// `ctx` must be NULL or a valid SSL_CTX.
-pub unsafe fn of_ctx(ctx: *const SSL_CTX) -> Option<&'static Library> {
-    // SAFETY: every SSL_CTX is larger than this many words.
-    unsafe { ctx.cast::<[usize; CTX_WORDS]>().as_ref() }.and_then(of_words)
-}
-
-/// Whether `library` made `ssl`.
-///
-/// # Safety
-/// `ssl` must be a valid SSL.
-pub unsafe fn made_by(library: &Library, ssl: *const SSL) -> bool {
-    // SAFETY: every SSL is larger than this many words.
-    let words = unsafe { ssl.cast::<[usize; SSL_WORDS]>().as_ref() };
-    words.is_some_and(|words| words.iter().any(|&word| library.contains(word)))
-}
-
-/// The library that owns `method`.
-pub fn of_method(method: *const SSL_METHOD) -> Option<&'static Library> {
-    if method.is_null() {
-        return None;
-    }
-    let address = method as usize;
-    known_holding(address).or_else(|| at(address))
-}
-
-/// The library that `address` lies in, if it is one of the two that were met first.
-#[inline(always)]
-pub fn early_if_holding(address: usize) -> Option<&'static Library> {
-    early_if_of_words(&[address])
-}
-
 /// The library that `address` lies in, if it was met before.
 fn known_holding(address: usize) -> Option<&'static Library> {
     let tables = std::iter::successors(Some(&TABLE), |table| table.more.get());
@@ -155,10 +169,12 @@ pub enum Callee {
 /// Whom the code at `caller` reaches as `entry`: the libssl that it is part of, or what its
 /// image is linked with, else the next one in the global scope, else as without an object.
 #[cold]
-pub fn of_caller(caller: usize, entry: &CStr) -> Option<Callee> {
-    if let Some(itself) = known_holding(caller) {
-        return Some(Callee::Library(itself));
-    }
+pub fn for_caller(Code(caller): Code, entry: &CStr) -> Option<Callee> {
+    let itself = known_holding(caller).map(Callee::Library);
+    itself.or_else(|| guard::errno_kept(|| linked_with(caller, entry)))
+}
+
+fn linked_with(caller: usize, entry: &CStr) -> Option<Callee> {
     match image::symbol_of_holder(caller, entry).or_else(|| image::next_in_scope(entry)) {
         Some(found) => {
             let library = at(found.as_ptr() as usize);
@@ -166,23 +182,6 @@ pub fn of_caller(caller: usize, entry: &CStr) -> Option<Callee> {
         }
         None => without_object(entry).map(Callee::Library),
     }
-}
-
-#[inline(always)]
-fn early_if_of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Library> {
-    let [first, second, ..] = &TABLE.places;
-    let owns = |library: &&Library| words.iter().any(|&word| library.contains(word));
-    known(first)
-        .filter(owns)
-        .or_else(|| known(second).filter(owns))
-}
-
-#[inline]
-fn of_words<const N: usize>(words: &[usize; N]) -> Option<&'static Library> {
-    let mut known = TABLE.places.iter().map_while(known);
-    known
-        .find(|library| words.iter().any(|&word| library.contains(word)))
-        .or_else(|| discover(words))
 }
 
 #[inline(always)]
@@ -195,7 +194,7 @@ fn known(place: &AtomicPtr<Library>) -> Option<&'static Library> {
 /// The way to go when no image owns the object, or there is no object: the
 /// only libssl in the process, else the next one in the global scope.
 #[cold]
-pub fn without_object(entry: &CStr) -> Option<&'static Library> {
+fn without_object(entry: &CStr) -> Option<&'static Library> {
     let [first, second, ..] = &TABLE.places;
     if let (Some(only), None) = (known(first), known(second)) {
         return Some(only);
@@ -222,8 +221,7 @@ fn at(address: usize) -> Option<&'static Library> {
     if address == 0 {
         return None;
     }
-    known_holding(address)
-        .or_else(|| guard::with_errno_kept(|| remember(Library::holding(address)?)))
+    known_holding(address).or_else(|| guard::errno_kept(|| remember(Library::holding(address)?)))
 }
 
 fn remember(library: Library) -> Option<&'static Library> {

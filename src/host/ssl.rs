@@ -205,11 +205,16 @@ impl Ssl {
     /// How many responses libssl holds, where it can hold several (3.6 and
     /// later): -1 means none. None on older ones.
     pub fn response_count(&self) -> Option<c_long> {
+        self.response_list().map(|(count, _)| count)
+    }
+
+    /// The same, with the stack of them, which stays libssl's.
+    pub fn response_list(&self) -> Option<(c_long, *mut c_void)> {
         let untouched = ptr::dangling_mut::<c_void>();
         let mut stack = untouched;
         // SAFETY: the command, where it is known, writes a borrowed pointer.
         let count = unsafe { self.ctrl(types::GET_OCSP_RESP_EX, 0, (&raw mut stack).cast()) };
-        (stack != untouched).then_some(count)
+        (stack != untouched).then_some((count, stack))
     }
 
     /// Gives libssl a copy of `bytes` as the response, or none.
@@ -219,25 +224,23 @@ impl Ssl {
             return unsafe { self.ctrl(types::SET_OCSP_RESP, 0, ptr::null_mut()) == 1 };
         };
         match Buffer::copy_of(self.host.crypto, bytes) {
-            Some(copy) => self.hand_over_response(copy),
+            Some(copy) => self.hand_over_response(copy).is_ok(),
             None => false,
         }
     }
 
-    /// Gives libssl the buffer itself.
-    pub fn hand_over_response(&self, buffer: Buffer) -> bool {
+    /// Gives libssl the buffer itself, or gives it back.
+    pub fn hand_over_response(&self, buffer: Buffer) -> Result<(), Buffer> {
         let length = buffer.as_slice().len();
-        let start = buffer.into_raw();
-        let crypto = self.host.crypto;
+        let start = buffer.as_lent().cast::<c_void>().as_ptr();
         // SAFETY: libssl takes ownership of the block. It fails only for want
         // of memory, from 3.6 on, and then has not taken it.
-        unsafe {
-            if self.ctrl(types::SET_OCSP_RESP, length as c_long, start.cast()) == 1 {
-                return true;
-            }
-            drop(NonNull::new(start).map(|start| Buffer::from_raw(crypto, start, length)));
+        let done = unsafe { self.ctrl(types::SET_OCSP_RESP, length as c_long, start) };
+        if done != 1 {
+            return Err(buffer);
         }
-        false
+        std::mem::forget(buffer);
+        Ok(())
     }
 
     /// Whether libssl holds several responses. One that does is asked once.

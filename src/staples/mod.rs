@@ -52,7 +52,7 @@ pub fn for_leaf(subject: &Subject<'_>) -> Outcome {
         // Only what the agent has withdrawn silences files. What expired in the map may
         // belong to an agent that is gone.
         Err(miss) if miss != Miss::Withdrawn => {
-            tell = guard::quietly(subject.x509.crypto(), false, || subject.look_again(now));
+            tell = guard::errors_kept(subject.x509.crypto(), || subject.look_again(now));
             subject.read(now, space).map_err(|of_file| match of_file {
                 Miss::Absent => miss,
                 of_file => of_file,

@@ -2,7 +2,7 @@
 //! does a server's or a client's part.
 
 use std::ffi::{c_int, c_void};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use crate::config::{self, Client};
 use crate::host::reasons::Reason;
@@ -27,9 +27,14 @@ pub fn is_ours(callback: StatusCallback) -> bool {
     callback as usize == status_callback as *const () as usize
 }
 
-/// A callback from where `Context` stores it.
+/// A callback as a pointer to nothing in particular, as it is stored and passed on.
+pub fn stored(callback: Option<StatusCallback>) -> *mut c_void {
+    callback.map_or(ptr::null_mut(), |callback| callback as *mut c_void)
+}
+
+/// A callback from such a pointer.
 pub fn from_stored(stored: *mut c_void) -> Option<StatusCallback> {
-    // SAFETY: only callbacks, and NULL, are stored there; a function pointer in
+    // SAFETY: only callbacks, and NULL, are stored and passed so; a function pointer in
     // an Option has NULL as its None.
     unsafe { std::mem::transmute::<*mut c_void, Option<StatusCallback>>(stored) }
 }
@@ -38,8 +43,8 @@ pub fn from_stored(stored: *mut c_void) -> Option<StatusCallback> {
 /// libssl calls it during a handshake with the SSL and the context's argument.
 unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void) -> c_int {
     // SAFETY: libssl passes a valid SSL.
-    let handle = NonNull::new(ssl)
-        .and_then(|ssl| unsafe { Ssl::from_raw(route::of_ssl(ssl.as_ptr())?, ssl) });
+    let handle =
+        NonNull::new(ssl).and_then(|ssl| unsafe { Ssl::from_raw(route::of(ssl.as_ptr())?, ssl) });
     let Some(handle) = handle else {
         // NOACK on a server; on a client it accepts, as without a callback.
         return SSL_TLSEXT_ERR_NOACK;
@@ -53,28 +58,22 @@ unsafe extern "C-unwind" fn status_callback(ssl: *mut SSL, argument: *mut c_void
     }
     // A server's part sees to the error queue by itself. Mostly there is nothing in between.
     if let (None, Some(ctx), Some(context)) = (program, &ctx, context) {
-        return guard::contained_with_errno_kept(SSL_TLSEXT_ERR_NOACK, || {
+        return guard::work(SSL_TLSEXT_ERR_NOACK, || {
             server::before_program(&handle, false);
             server::after_program(&handle, ctx, context, SSL_TLSEXT_ERR_NOACK)
         });
     }
-    let sound = guard::contained_with_errno_kept(false, || {
-        server::before_program(&handle, program.is_some());
-        true
-    });
+    guard::bookkeeping((), || server::before_program(&handle, program.is_some()));
     let answer = match program {
         // SAFETY: the program's callback, called as libssl would call it.
         Some(program) => unsafe { program(ssl, argument) },
         None => SSL_TLSEXT_ERR_NOACK,
     };
-    if !sound {
-        return answer;
-    }
     // Looked up again: the program may have switched contexts, and the one that
     // was in use may be gone.
     let ctx = handle.context();
     match ctx.as_ref().and_then(|ctx| Some((ctx, Context::get(ctx)?))) {
-        Some((ctx, context)) => guard::contained_with_errno_kept(answer, || {
+        Some((ctx, context)) => guard::work(answer, || {
             server::after_program(&handle, ctx, context, answer)
         }),
         None => answer,
@@ -103,11 +102,11 @@ unsafe fn client_callback(
     if answer <= 0 || config::get().client_policy() == Client::Off {
         return answer;
     }
-    // If the check itself fails, the operator's wish to check decides.
+    // If the check itself fails, or is not made any more, the operator's wish to check decides.
     let strict = config::get().client_policy() >= Client::Verify;
     let fallback = strict.then_some(Reason::Internal);
     let crypto = ssl.host().crypto;
-    let judged = guard::quietly(crypto, fallback, || {
+    let judged = guard::quiet_work(crypto, fallback, || {
         Context::library_of(ssl.context().as_ref()).within(crypto, || client::judge(ssl))
     });
     match judged {

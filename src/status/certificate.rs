@@ -191,7 +191,7 @@ pub fn presented<'s>(ssl: &'s Ssl, ctx: &SslCtx, context: &Context) -> Option<Pr
     let leaf = leaves::find(&key).or_else(|| deferred::first_met(&key, context.origin));
     if let Some(leaf) = leaf.filter(|leaf| deferred::has_use_of(leaf, context)) {
         let place = Place::of_ssl(ssl, ctx, context);
-        guard::quietly(x509.crypto(), (), || {
+        guard::errors_kept(x509.crypto(), || {
             place.with_subject(leaf, key, x509, |subject| {
                 deferred::met(subject, context);
             });

@@ -3,11 +3,12 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use crate::config::{self, Client};
 use crate::host::Record;
 use crate::host::ctx::SslCtx;
+use crate::host::guard;
 use crate::host::library::Ready;
 use crate::host::library_context::LibraryContext;
 use crate::host::process::{self, Origin};
@@ -24,13 +25,9 @@ use super::connection::Connection;
 /// one may change it.
 pub struct Context {
     program_callback: AtomicPtr<c_void>,
-    ours_is_installed: AtomicBool,
     /// What `SSL_CTX_set_tlsext_status_arg` was given. libssl has it too, but
     /// 1.0.2 does not give it back.
     pub argument: AtomicPtr<c_void>,
-    /// Whether the program set something on an SSL that no record could be made for.
-    /// Without one, what is in libssl is then taken for the program's.
-    pub went_past_us: AtomicBool,
     /// The status type that the program set, or UNSET.
     program_type: AtomicI32,
     /// The process that it was made in, where that was seen.
@@ -91,9 +88,10 @@ impl Context {
         Context::get(ctx).or_else(|| Context::adopt(ctx, Some(library)))
     }
 
-    /// The record of a context that may have been made unseen.
+    /// The record of a context that may have been made unseen. After a panic none is made.
     pub fn of(ctx: &SslCtx) -> Option<&Context> {
-        Context::get(ctx).or_else(|| Context::adopt(ctx, None))
+        let made = || guard::works().then(|| Context::adopt(ctx, None)).flatten();
+        Context::get(ctx).or_else(made)
     }
 
     /// The record, if there is one.
@@ -129,13 +127,10 @@ impl Context {
         let found = if new { None } else { ctx.callback() };
         let context = Context::get(ctx).or_else(|| {
             ctx.remember(Context {
-                program_callback: AtomicPtr::new(match found {
-                    Some(Some(theirs)) if !callback::is_ours(theirs) => theirs as *mut c_void,
-                    _ => ptr::null_mut(),
-                }),
-                ours_is_installed: AtomicBool::new(false),
+                program_callback: AtomicPtr::new(callback::stored(
+                    found.flatten().filter(|&held| !callback::is_ours(held)),
+                )),
                 argument: AtomicPtr::new(ptr::null_mut()),
-                went_past_us: AtomicBool::new(false),
                 program_type: AtomicI32::new(UNSET),
                 origin: if new { Origin::here() } else { Origin::known() },
                 library: made_in.unwrap_or(LibraryContext::DEFAULT),
@@ -153,7 +148,7 @@ impl Context {
             && wanted_everywhere()
             && (new || found.is_some())
         {
-            context.install(ctx);
+            ctx.set_callback(callback::OURS);
             if asks_everywhere() && !ctx.host().before_1_1() && context.program_type().is_none() {
                 ctx.set_status_type(TLSEXT_STATUSTYPE_ocsp);
             }
@@ -161,31 +156,15 @@ impl Context {
         context
     }
 
-    fn install(&self, ctx: &SslCtx) -> bool {
-        if self.ours_is_installed.load(Ordering::Relaxed) {
-            return true;
-        }
-        let installed = ctx.set_callback(callback::OURS);
-        self.ours_is_installed.store(installed, Ordering::Relaxed);
-        installed
-    }
-
     /// Keeps the program's callback and sees to it that libssl calls ours.
     pub fn set_program_callback(&self, ctx: &SslCtx, theirs: Option<StatusCallback>) -> bool {
-        let stored = theirs.map_or(ptr::null_mut(), |theirs| theirs as *mut c_void);
-        self.program_callback.store(stored, Ordering::Release);
-        self.install(ctx)
+        (self.program_callback).store(callback::stored(theirs), Ordering::Release);
+        ctx.set_callback(callback::OURS)
     }
 
     /// The program's callback.
     pub fn program_callback(&self) -> Option<StatusCallback> {
         callback::from_stored(self.program_callback.load(Ordering::Acquire))
-    }
-
-    /// Whether our responses are stapled without a record: what libssl then holds
-    /// can only be ours, since the program has no callback that could set one.
-    pub fn staples_without_record(&self) -> bool {
-        config::get().staples() && self.program_callback().is_none()
     }
 
     /// The status type that the program set, if it did.
@@ -220,7 +199,7 @@ pub fn program_asked(ssl: &Ssl) -> bool {
     let known = of_ssl.or_else(|| context?.program_type());
     known.map_or_else(
         // Without a record of the context no policy has asked either.
-        || context.is_none_or(|context| context.went_past_us.load(Ordering::Relaxed)),
+        || context.is_none(),
         |status_type| status_type == TLSEXT_STATUSTYPE_ocsp,
     )
 }

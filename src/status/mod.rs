@@ -11,4 +11,5 @@ pub mod connection;
 pub mod context;
 pub mod deferred;
 mod issuer;
+mod response;
 mod server;

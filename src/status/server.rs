@@ -12,19 +12,23 @@ use crate::staples;
 
 use super::certificate;
 use super::chain;
-use super::connection::Connection;
+use super::connection::{self, Connection};
 use super::context::Context;
+use super::response::Response;
 
 /// Before the program's callback: libssl must hold what the program set, and
 /// not what we stapled in an earlier handshake, or earlier in this one.
 #[inline(always)]
 pub fn before_program(ssl: &Ssl, has_callback: bool) {
-    let connection = match Connection::get(ssl) {
-        None if has_callback && ssl.has_response() => Connection::of(ssl),
-        known => known,
-    };
-    if let Some(connection) = connection.filter(|own| own.ours_in_libssl()) {
-        guard::with_errors_kept(ssl.host().crypto, || connection.restore(ssl));
+    let crypto = ssl.host().crypto;
+    match Connection::get(ssl) {
+        Some(known) if matches!(*known.response.borrow(), Response::Ours(_)) => {
+            guard::errors_kept(crypto, || known.response.borrow_mut().restore(ssl));
+        }
+        None if has_callback && connection::holds_ours_unrecorded(ssl) => {
+            guard::errors_kept(crypto, || ssl.put_response(None));
+        }
+        _ => {}
     }
     // The callback runs because the client asked; from 1.1.0 on libssl tells so.
     if ssl.host().before_1_1()
@@ -49,7 +53,8 @@ pub fn after_program(ssl: &Ssl, ctx: &SslCtx, context: &Context, answer: c_int) 
         return answer;
     }
     // It may be wanted at the next call, after a HelloRetryRequest.
-    if context.program_callback().is_some() && Connection::only_in_libssl(ssl) {
+    let is_alone = |own: &Connection| matches!(*own.response.borrow(), Response::Alone(_));
+    if context.program_callback().is_some() && Connection::get(ssl).is_some_and(is_alone) {
         return answer;
     }
     if staple(ssl, ctx, context) {
@@ -65,7 +70,7 @@ fn is_judged() -> bool {
 }
 
 fn would_be_rejected(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
-    guard::quietly(ssl.host().crypto, false, || {
+    guard::errors_kept(ssl.host().crypto, || {
         certificate::presented(ssl, ctx, context)
             .zip(ssl.response())
             .is_some_and(|(presented, bytes)| presented.would_be_rejected(ssl, ctx, context, bytes))
@@ -80,8 +85,8 @@ fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
         return false;
     };
     let taken = match chain::list(ssl, context, &response) {
-        Some(list) => hand_over(ssl, context, || ssl.hand_over_list(list)),
-        None => hand_over(ssl, context, || ssl.hand_over_response(response)) && ssl.took_response(),
+        Some(list) => hand_over(ssl, || ssl.hand_over_list(list)),
+        None => hand_over(ssl, || ssl.hand_over_response(response).is_ok()) && ssl.took_response(),
     };
     if !taken {
         guard::forget_errors(ssl.host().crypto);
@@ -89,12 +94,11 @@ fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
     taken
 }
 
-/// Gives libssl what is ours, and remembers that it is.
+/// Gives libssl what is ours. Without a record it is known for ours.
 #[inline(always)]
-fn hand_over(ssl: &Ssl, context: &Context, hand_over: impl FnOnce() -> bool) -> bool {
+fn hand_over(ssl: &Ssl, hand_over: impl FnOnce() -> bool) -> bool {
     match Connection::get(ssl) {
-        None if context.staples_without_record() => hand_over(),
-        None => Connection::of(ssl).is_some_and(|own| own.staple(hand_over)),
-        Some(connection) => connection.staple(hand_over),
+        None => hand_over(),
+        Some(known) => known.response.borrow_mut().staple(hand_over),
     }
 }
