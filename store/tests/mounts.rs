@@ -206,3 +206,67 @@ fn what_cannot_be_removed_from_a_volume_is_taken_once() {
     let script = r#"mkdir "$1/spool"; mount -t tmpfs -o mode=1777 tmpfs "$1/spool""#;
     in_namespaces(test, &scratch, &[], script, "spool");
 }
+
+/// As root, since nobody else gives files away.
+fn leave(spool: &Path, uid: u32, numbers: std::ops::Range<u32>) {
+    let key = staplegun_store::name::of_key(&key(1));
+    for number in numbers {
+        let file = spool.join(format!("{key}.{uid}.{number:016x}"));
+        fs::write(&file, b"0").unwrap();
+        chown(&file, Some(uid), None).unwrap();
+    }
+}
+
+/// How many were taken, and how many refused.
+fn empty(spool: &mut DropBox) -> (usize, usize) {
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..1_000 {
+        let look = spool.look(Instant::now()).unwrap();
+        refused += look.refused.len();
+        taken += std::iter::from_fn(|| spool.next(|_| true)).count();
+        if look.complete {
+            return (taken, refused);
+        }
+    }
+    panic!("no look goes through all names");
+}
+
+#[test]
+fn who_leaves_what_cannot_be_removed_takes_no_place_from_others() {
+    let test = "who_leaves_what_cannot_be_removed_takes_no_place_from_others";
+    if let Some(at) = role() {
+        let become_user = |uid: u32| {
+            // SAFETY: it takes a number.
+            assert_eq!(unsafe { libc::seteuid(uid) }, 0);
+        };
+        // As many as may wait of one user, and together as many as may wait of all.
+        const PER_USER: u32 = 1024;
+        (1..=16).for_each(|user| leave(&at, STRANGER + user, 0..PER_USER));
+        become_user(STRANGER);
+        let mut spool = DropBox::open(&at).unwrap();
+        assert_eq!(empty(&mut spool), (16 * PER_USER as usize, 0));
+        assert_eq!(empty(&mut spool), (0, 0));
+        become_user(0);
+        leave(&at, STRANGER + 1, PER_USER..PER_USER + 1);
+        leave(&at, STRANGER + 17, 0..1);
+        become_user(STRANGER);
+        // Of who has left too many himself no more is read until something of it is gone.
+        assert_eq!(empty(&mut spool), (1, 1));
+        become_user(0);
+        let gone = fs::read_dir(&at).unwrap().flatten();
+        gone.for_each(|file| fs::remove_file(file.path()).unwrap());
+        become_user(STRANGER);
+        assert_eq!(empty(&mut spool), (0, 0));
+        become_user(0);
+        leave(&at, STRANGER + 1, 0..1);
+        become_user(STRANGER);
+        assert_eq!(empty(&mut spool), (1, 0));
+        return;
+    }
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let script = r#"mkdir "$1/spool"; mount -t tmpfs -o mode=1777 tmpfs "$1/spool""#;
+    in_namespaces(test, &scratch, &[], script, "spool");
+}

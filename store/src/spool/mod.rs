@@ -11,6 +11,8 @@
 
 mod publish;
 #[cfg(feature = "agent")]
+mod stuck;
+#[cfg(feature = "agent")]
 mod take;
 
 pub use publish::{NotPublished, publish};

@@ -6,6 +6,7 @@
 //! user first, then one of each user in turn.
 
 use super::MAX_FILE;
+use super::stuck::Stuck;
 use crate::map::is_mount_point;
 use crate::{Key, name};
 use rustix::fd::{AsFd, OwnedFd};
@@ -47,6 +48,8 @@ pub struct DropBox {
     waiting: BTreeMap<u32, VecDeque<CString>>,
     /// The same names, each once.
     known: HashSet<CString>,
+    /// What was read and cannot be removed, which is in a volume where each removes only his own.
+    stuck: Stuck,
     /// Unfinished files, by the number of their inode: a new name makes none younger.
     unfinished: HashMap<u64, Unfinished>,
     /// How many of the strangers' names the next look passes over.
@@ -171,6 +174,7 @@ impl DropBox {
             own,
             waiting: BTreeMap::new(),
             known: HashSet::new(),
+            stuck: Stuck::default(),
             unfinished: HashMap::new(),
             go_on_at: 0,
             last: 0,
@@ -197,7 +201,8 @@ impl DropBox {
     /// Opens nothing, follows no link and never waits.
     pub fn look(&mut self, at: Instant) -> io::Result<Look> {
         let mut look = Look::default();
-        let began = Instant::now();
+        // From the first name on that is new: those that are known may be many.
+        let mut began = None;
         let mut strangers = 0;
         let mut stopped_at = None;
         for _ in 0..NAMES {
@@ -208,7 +213,7 @@ impl DropBox {
             };
             let entry = entry?;
             let file = entry.file_name();
-            if file == c"." || file == c".." || self.known.contains(file) {
+            if file == c"." || file == c".." || self.known.contains(file) || self.stuck.has(file) {
                 continue;
             }
             let said = file.to_str().ok().and_then(parse);
@@ -220,6 +225,7 @@ impl DropBox {
                 if strangers <= self.go_on_at {
                     continue;
                 }
+                let began = began.get_or_insert_with(Instant::now);
                 if stopped_at.is_some() || began.elapsed() > STRANGERS {
                     stopped_at.get_or_insert(strangers - 1);
                     continue;
@@ -232,6 +238,9 @@ impl DropBox {
         look.complete &= stopped_at.is_none() && self.go_on_at == 0;
         self.go_on_at = stopped_at.unwrap_or(0);
         let complete = look.complete;
+        if complete {
+            self.stuck.forget_what_is_gone();
+        }
         self.unfinished.retain(|_, file| {
             let was_there = std::mem::take(&mut file.is_there);
             let age = at.saturating_duration_since(file.since);
@@ -255,14 +264,20 @@ impl DropBox {
             match self.read(&file) {
                 Ok(Some(taken)) => {
                     if !self.remove(&file) {
-                        // A volume in which each removes only his own: not to be read again.
-                        self.known.insert(file);
+                        // Not to be read again.
+                        self.stuck.add(file, uid);
                     }
                     return Some(Ok(taken));
                 }
                 // It is not there any more.
                 Ok(None) => {}
-                Err(why) => return Some(Err(self.refuse(&file, why))),
+                Err(why) => {
+                    let refused = self.refuse(&file, why);
+                    if !refused.removed {
+                        self.stuck.add(file, uid);
+                    }
+                    return Some(Err(refused));
+                }
             }
         }
     }
@@ -334,7 +349,7 @@ impl DropBox {
         if !(1..=MAX_FILE as i64).contains(&stat.st_size) {
             return Err(wrong_size());
         }
-        let waits = self.waiting.get(&uid).map_or(0, VecDeque::len);
+        let waits = self.waiting.get(&uid).map_or(0, VecDeque::len) + self.stuck.of(uid);
         if !self.is_privileged(uid) && (waits >= PER_USER || self.known.len() >= WAITING) {
             let words = format!("user {uid} leaves too many");
             return Err(Why::new("too_many", words));
