@@ -65,7 +65,7 @@ pub const FAILED: u8 = 1;
 /// If the list cannot be written, or nobody reads what is told.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let layout = args.place.layout()?;
-    let manner = args.configuration.manner(args.place.is_system(), &[])?;
+    let (_, manner) = args.configuration.manner(args.place.is_system(), &[])?;
     let agent = Agent::of(&layout).filter(|_| !args.renewed);
     let is_for_all = args.paths.is_empty();
     let paths = match is_for_all {

@@ -10,7 +10,7 @@ use staplegun_store::layout::Layout;
 use staplegun_store::map::{Writer, WriterLock};
 use staplegun_store::{Key, name, spool};
 
-use crate::agent::Place;
+use crate::agent::{Configuration, Place};
 use crate::complain::complain;
 use crate::fetch::{Issuers, Subject};
 use crate::naming;
@@ -33,6 +33,8 @@ pub struct Args {
     which: Vec<PathBuf>,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    configuration: Configuration,
 }
 
 /// The exit status when one is not there, stays or comes back.
@@ -41,16 +43,14 @@ pub const FAILED: u8 = 1;
 /// How long the agent may take to do it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The size of a map that is made here, in bytes: the agent's default.
-const MAP_SIZE: usize = 16 << 20;
-
 /// Removes them.
 ///
 /// # Errors
 ///
-/// If the store cannot be read or written.
+/// If the store cannot be read or written, or a configuration that was named cannot be used.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let layout = args.place.layout()?;
+    let settings = args.configuration.for_command(args.place.is_system())?;
     let files = Files::of_anybody(layout.lasting());
     let (mut paths, mut keys, mut is_all) = (Vec::new(), Vec::new(), true);
     let listed = naming::all(&layout)?;
@@ -98,7 +98,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         // First, so that the agent finds none of them there again.
         naming::remove(&layout, &paths)?;
     }
-    remove(&layout, &files, &keys)?;
+    remove(&layout, &files, &keys, settings.map_size)?;
     Ok(match is_all {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(FAILED),
@@ -146,13 +146,13 @@ fn found_at(files: &Files, path: &Path) -> anyhow::Result<Vec<Key>> {
 }
 
 /// By the agent that has the store; else this is the agent for a moment.
-fn remove(layout: &Layout, files: &Files, keys: &[Key]) -> anyhow::Result<()> {
+fn remove(layout: &Layout, files: &Files, keys: &[Key], map_size: usize) -> anyhow::Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
     match WriterLock::try_take(&layout.map()) {
         Ok(lock) => {
-            let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
+            let mut map = Writer::open(&layout.map(), map_size, lock)?;
             let mut changes = Vec::new();
             let shown = files::live(layout);
             for key in keys {

@@ -85,6 +85,30 @@ fn a_good_response_is_told_written_and_stored() {
 }
 
 #[test]
+fn a_map_that_fetch_or_remove_makes_has_the_size_that_the_configuration_wants() {
+    let scene = scene();
+    let configuration = scene.directory.write("agent.toml", "map-size = 524288\n");
+    let configuration = configuration.to_str().expect("UTF-8");
+    let map = Layout::at(&scene.directory.join("store")).map();
+    let size = || std::fs::metadata(&map).expect("there is a map").len();
+    let told = scene.fetch(&["--config", configuration]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    assert_eq!(size(), 524_288);
+    std::fs::remove_file(&map).expect("it is ours");
+    let told = Program::new(env!("CARGO_BIN_EXE_staplegun"))
+        .args([
+            "remove",
+            "--config",
+            configuration,
+            &scene.leaf.sha256_hex(),
+        ])
+        .env("STAPLEGUN_DIR", scene.directory.join("store"))
+        .run();
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    assert_eq!(size(), 524_288);
+}
+
+#[test]
 fn json_is_json_and_nothing_is_stored_where_nothing_shall_be() {
     let scene = scene();
     let told = scene.fetch(&["--json", "--no-store"]);

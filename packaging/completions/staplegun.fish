@@ -86,6 +86,7 @@ complete -c staplegun -n "__fish_staplegun_using_subcommand add" -l config -d 'T
 complete -c staplegun -n "__fish_staplegun_using_subcommand add" -l renewed -d 'They were renewed: tell the agent now, and name nothing; without a file, what was named and only root can read'
 complete -c staplegun -n "__fish_staplegun_using_subcommand add" -s h -l help -d 'Print help'
 complete -c staplegun -n "__fish_staplegun_using_subcommand remove" -l dir -l directory -d 'The store; by default the system\'s for root, else the user\'s own' -r -F
+complete -c staplegun -n "__fish_staplegun_using_subcommand remove" -l config -d 'The configuration of the agent [default: /etc/staplegun/agent.toml for the system\'s store]' -r -F
 complete -c staplegun -n "__fish_staplegun_using_subcommand remove" -s h -l help -d 'Print help'
 complete -c staplegun -n "__fish_staplegun_using_subcommand status" -l watch -d 'Show it again and again, with this pause: those first for which something is to be done' -r
 complete -c staplegun -n "__fish_staplegun_using_subcommand status" -l dir -l directory -d 'The store; by default the system\'s for root, else the user\'s own' -r -F

@@ -46,18 +46,23 @@ impl Configuration {
         Ok(settings)
     }
 
-    /// How a command asks for responses, by the `overrides` of its own before those of
-    /// the settings.
+    /// The settings for a command, and how it asks for responses by them, by the `overrides` of
+    /// its own before theirs.
     ///
     /// # Errors
     ///
     /// As [`Configuration::for_command`].
-    pub fn manner(&self, is_system: bool, overrides: &[Override]) -> anyhow::Result<Manner> {
+    pub fn manner(
+        &self,
+        is_system: bool,
+        overrides: &[Override],
+    ) -> anyhow::Result<(Settings, Manner)> {
         let mut settings = self.for_command(is_system)?;
         settings.responder = [overrides, &settings.responder].concat();
         let (trust, mistakes) = settings.trust();
         tell(&mistakes);
-        Ok(settings.manner(trust))
+        let manner = settings.manner(trust);
+        Ok((settings, manner))
     }
 }
 

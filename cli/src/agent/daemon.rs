@@ -165,3 +165,15 @@ impl Daemon {
         }
     }
 }
+
+#[cfg(test)]
+impl Daemon {
+    /// One with an empty store in that directory.
+    pub(super) fn at(directory: &std::path::Path) -> Self {
+        let layout = Layout::at(directory);
+        let lock = staplegun_store::map::WriterLock::try_take(&layout.map());
+        let keeper = Keeper::open_map(&layout, 1 << 20, lock.expect("nobody has it"));
+        let keeper = keeper.expect("it can be made");
+        Self::new(layout, Settings::default(), Vec::new(), keeper)
+    }
+}

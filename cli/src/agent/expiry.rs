@@ -72,8 +72,8 @@ impl Daemon {
         // What is being judged now is judged anew, should it come back.
         watched.stamp = None;
         // Whether the operator still names it there, or its successor, is looked up.
-        if let Some(path) = watched.notes.path.take() {
-            self.again.files.insert(path.into());
+        if watched.notes.path.take().is_some() {
+            self.again.certificates.insert(key);
             self.keeper.write_notes(&key, &watched.notes);
         }
         self.shelf.put(watched, at);

@@ -134,7 +134,7 @@ impl Daemon {
         self.shelf.remove(key);
         self.keeper.forget(key);
         // Should it be named again, its file is read again.
-        self.again.all = true;
+        self.again.certificates.insert(*key);
         tracing::info!(key = %name::of_key(key), "removed, as the operator wants it");
     }
 
@@ -148,5 +148,21 @@ impl Daemon {
             self.ask_at_once();
         }
         is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::Directory;
+
+    use super::*;
+
+    #[test]
+    fn of_the_operators_list_only_the_files_with_what_was_removed_are_read_again() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        daemon.remove(&[7; 32]);
+        assert!(!daemon.again.all);
+        assert!(daemon.again.certificates.iter().eq(&[[7; 32]]));
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use staplegun_store::Key;
 use staplegun_store::files::Stamp;
 
 use super::sentence;
@@ -20,10 +21,19 @@ const MAX_DEPTH: usize = 2;
 /// are not read again, so that looking costs little.
 #[derive(Debug, Default)]
 pub struct Seen {
-    files: HashMap<PathBuf, [Option<Stamp>; 2]>,
+    files: HashMap<PathBuf, Read>,
     directories: BTreeSet<PathBuf>,
     /// What cannot be looked at, and why.
     failed: BTreeMap<PathBuf, String>,
+}
+
+/// A file that was read.
+#[derive(Debug)]
+struct Read {
+    /// Its own, and that of its issuer's beside it.
+    stamps: [Option<Stamp>; 2],
+    /// The certificate in it, if there is one.
+    certificate: Option<Key>,
 }
 
 /// A certificate, and the file in which it was found.
@@ -48,9 +58,11 @@ impl Seen {
         &self.failed
     }
 
-    /// Lets the file be read again at the next look, though it has not changed.
-    pub fn look_again(&mut self, file: &Path) {
-        self.files.remove(file);
+    /// Lets the files with that certificate be read again at the next look, though they have not
+    /// changed.
+    pub fn look_again(&mut self, certificate: &Key) {
+        self.files
+            .retain(|_, read| read.certificate.as_ref() != Some(certificate));
     }
 
     /// Reads the certificates at `paths` that are new or have changed. What cannot
@@ -118,6 +130,7 @@ impl Seen {
                     // Tried again, whether it changes or not: it may be readable then.
                     self.files.remove(path);
                 })?;
+                self.note(path, &subject);
                 found.push((path.to_owned(), subject));
             }
         }
@@ -158,7 +171,10 @@ impl Seen {
             } else if about.is_file() && is_named_as_certificate(&path) && self.is_new(&path) {
                 match Subject::from_file(&path, looking.issuers) {
                     Ok(subject) if subject.leaf.is_ca() => {}
-                    Ok(subject) => looking.found.push((path, subject)),
+                    Ok(subject) => {
+                        self.note(&path, &subject);
+                        looking.found.push((path, subject));
+                    }
                     Err(error) => {
                         if of_the_system(&error).is_some() {
                             // It may be readable at the next look.
@@ -181,7 +197,22 @@ impl Seen {
     fn is_new(&mut self, path: &Path) -> bool {
         let stamp = |path: &Path| Stamp::of_target(path).ok();
         let stamps = [stamp(path), stamp(&issuer_beside(path))];
-        self.files.insert(path.to_owned(), stamps) != Some(stamps)
+        let known = self.files.get(path);
+        let is_new = known.is_none_or(|known| known.stamps != stamps);
+        if is_new {
+            let read = Read {
+                stamps,
+                certificate: None,
+            };
+            self.files.insert(path.to_owned(), read);
+        }
+        is_new
+    }
+
+    fn note(&mut self, path: &Path, subject: &Subject) {
+        if let Some(read) = self.files.get_mut(path) {
+            read.certificate = Some(subject.key());
+        }
     }
 }
 
@@ -211,4 +242,39 @@ fn is_named_as_key(path: &Path) -> bool {
 fn is_named_as_certificate(path: &Path) -> bool {
     let suffix = path.extension().and_then(|suffix| suffix.to_str());
     suffix.is_some_and(|suffix| ["pem", "crt", "cer"].contains(&suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::{Directory, Identity, Spec};
+
+    use super::*;
+
+    #[test]
+    fn of_files_that_have_not_changed_only_those_with_that_certificate_are_read_again() {
+        let directory = Directory::new();
+        let leaves: [Identity; 2] = std::array::from_fn(|_| Identity::self_signed(&Spec::server()));
+        let file = |name: &str, leaf: &Identity| directory.write(name, leaf.pem());
+        let paths = [
+            file("a.pem", &leaves[0]),
+            file("b.pem", &leaves[1]),
+            file("copy-of-a.pem", &leaves[0]),
+        ];
+        let issuers = Issuers::default();
+        for named in [paths.to_vec(), vec![directory.path().to_owned()]] {
+            let mut seen = Seen::default();
+            let mut look = |again: Option<&Key>| {
+                again.inspect(|key| seen.look_again(key));
+                let found = seen.look(&named, &issuers).into_iter();
+                let mut found: Vec<PathBuf> = found.map(|(path, _)| path).collect();
+                found.sort();
+                found
+            };
+            assert_eq!(look(None), paths);
+            assert!(look(None).is_empty());
+            let key = openssl::sha::sha256(&leaves[0].der());
+            assert_eq!(look(Some(&key)), [paths[0].clone(), paths[2].clone()]);
+            assert!(look(None).is_empty());
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use staplegun_store::Key;
 use staplegun_store::files::{Notes, Stamp};
 use staplegun_store::layout::Layout;
 
@@ -25,8 +26,8 @@ use crate::fetch::{Issuers, Manner, Subject, may_have_responder, responders_of};
 pub struct Again {
     /// Everything.
     pub all: bool,
-    /// These files.
-    pub files: BTreeSet<PathBuf>,
+    /// The files with these certificates.
+    pub certificates: BTreeSet<Key>,
 }
 
 #[derive(Debug)]
@@ -119,13 +120,13 @@ impl Thread {
                 self.done += 1;
                 manner = order.manner;
                 again.all |= order.again.all;
-                again.files.extend(order.again.files);
+                again.certificates.extend(order.again.certificates);
             }
             if again.all {
                 self.seen = list::Seen::default();
             }
-            for file in &again.files {
-                self.seen.look_again(file);
+            for certificate in &again.certificates {
+                self.seen.look_again(certificate);
             }
             self.look(&manner);
         }

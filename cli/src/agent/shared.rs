@@ -238,25 +238,17 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Instant;
 
-    use staplegun_store::layout::Layout;
-    use staplegun_store::map::WriterLock;
     use staplegun_testkit::directory::Directory;
     use staplegun_testkit::{Identity, Spec};
 
     use super::*;
-    use crate::agent::keeper::Keeper;
-    use crate::agent::settings::Settings;
     use crate::fetch::{Issuers, Subject};
     use staplegun_store::files::Notes;
 
     #[test]
     fn what_the_fleets_thread_has_forgotten_is_due_again() {
         let directory = Directory::new();
-        let layout = Layout::at(directory.path());
-        std::fs::create_dir_all(layout.runtime()).expect("it can be made");
-        let lock = WriterLock::try_take(&layout.map()).expect("nobody has it");
-        let keeper = Keeper::open_map(&layout, 1 << 20, lock).expect("it can be made");
-        let mut daemon = Daemon::new(layout, Settings::default(), Vec::new(), keeper);
+        let mut daemon = Daemon::at(directory.path());
         let (events, _events) = mpsc::channel();
         let pool = Pool::start(1, 1, &daemon.issuers, &events, None).expect("there are threads");
         let leaf = Identity::self_signed(&Spec::server()).der();

@@ -94,13 +94,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let mut reports = Vec::new();
     let is_system = args.place.is_system();
-    let manner = args.configuration.manner(is_system, &args.responders)?;
+    let (settings, manner) = args.configuration.manner(is_system, &args.responders)?;
     let manner = Arc::new(manner);
     let mut asker = Asker {
         issuers: Issuers::default(),
         responders: Responders::default(),
         client: Client::new(manner.patience, Arc::clone(&manner.proxies)),
         manner,
+        map_size: settings.map_size,
     };
     for file in &args.certificates {
         reports.push(one(file, &args, &mut asker)?);
@@ -134,6 +135,8 @@ struct Asker {
     issuers: Issuers,
     responders: Responders,
     client: Client,
+    /// Of a map that is made.
+    map_size: usize,
 }
 
 impl Asker {
@@ -187,7 +190,13 @@ fn one(file: &Path, args: &Args, asker: &mut Asker) -> anyhow::Result<Report> {
             }
             if !args.no_store {
                 let layout = args.place.layout()?;
-                report.stored = Some(keep(&layout, &subject, &received.staple, policy)?);
+                report.stored = Some(keep(
+                    &layout,
+                    &subject,
+                    &received.staple,
+                    policy,
+                    asker.map_size,
+                )?);
             }
             fill(&mut report, received);
         }

@@ -17,9 +17,6 @@ use staplegun_store::{Key, spool};
 use super::{Staple, Subject, judge};
 use crate::agent::{Decision, Why, decide, note, now, recover};
 
-/// The size of a map that is made here, in bytes: the agent's default.
-const MAP_SIZE: usize = 16 << 20;
-
 /// The largest map there is.
 const MAX_MAP: usize = 1 << 30;
 
@@ -59,7 +56,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LOOKS_FOR_A_LOCK: u32 = 25;
 
 /// Keeps `staple` for `subject`, or waits until the agent that runs has acted on it. What
-/// stands there is judged by `policy`.
+/// stands there is judged by `policy`; a map that is made has `map_size` bytes.
 ///
 /// # Errors
 ///
@@ -69,6 +66,7 @@ pub fn keep(
     subject: &Subject,
     staple: &Staple,
     policy: &Policy,
+    map_size: usize,
 ) -> anyhow::Result<Stored> {
     let failed = || format!("cannot keep the response in {}", layout.lasting().display());
     make_runtime(layout).with_context(failed)?;
@@ -84,7 +82,7 @@ pub fn keep(
         if look % LOOKS_FOR_A_LOCK == 0 {
             match WriterLock::try_take(&layout.map()) {
                 Ok(lock) => {
-                    return keep_alone(&offer, lock).with_context(failed);
+                    return keep_alone(&offer, lock, map_size).with_context(failed);
                 }
                 Err(error) if error.is_busy() => {}
                 Err(error) => return Err(error).with_context(failed),
@@ -101,7 +99,7 @@ pub fn keep(
     Ok(Stored::Unanswered)
 }
 
-fn keep_alone(offer: &Offer<'_>, lock: WriterLock) -> anyhow::Result<Stored> {
+fn keep_alone(offer: &Offer<'_>, lock: WriterLock, map_size: usize) -> anyhow::Result<Stored> {
     let Offer {
         layout,
         subject,
@@ -110,7 +108,7 @@ fn keep_alone(offer: &Offer<'_>, lock: WriterLock) -> anyhow::Result<Stored> {
     } = *offer;
     let key = subject.key();
     let files = Files::of_anybody(layout.lasting());
-    let mut map = Writer::open(&layout.map(), MAP_SIZE, lock)?;
+    let mut map = Writer::open(&layout.map(), map_size, lock)?;
     let mut notes = files.notes(&key).ok().flatten().unwrap_or_default();
     let in_map = map.entries().find(|entry| entry.key == key);
     let in_map = in_map.and_then(|entry| entry.summary);

@@ -99,7 +99,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("there is no fleet: set url in [fleet] of the configuration, or --fleet");
     };
     let way = Way::new(address, &settings.fleet)?;
-    let manner = args.configuration.manner(is_system, &[])?;
+    let (_, manner) = args.configuration.manner(is_system, &[])?;
     let (mut talk, store) = way
         .connect(false)
         .map_err(|trouble| anyhow::anyhow!("the fleet's store cannot be used: {trouble}"))?;
