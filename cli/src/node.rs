@@ -130,9 +130,15 @@ pub fn starts(program: &Path, restrictions: &[&str], options: &str) -> Result<()
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
+    let mut stderr = child.stderr.take().context("it has no standard error")?;
+    rustix::io::ioctl_fionbio(&stderr, true)?;
     let end = Instant::now() + PATIENCE;
+    let mut said = Vec::new();
     let status = loop {
-        if let Some(status) = child.try_wait()? {
+        // Before its last words are read.
+        let ended = child.try_wait()?;
+        read_some(&mut stderr, &mut said);
+        if let Some(status) = ended {
             break status;
         }
         if Instant::now() >= end {
@@ -148,14 +154,26 @@ pub fn starts(program: &Path, restrictions: &[&str], options: &str) -> Result<()
     if status.success() {
         return Ok(());
     }
-    let mut said = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
-        let _ = stderr.take(SAID).read_to_end(&mut said);
-    }
     bail!(
         "it does not start with {OPTIONS}={options}: {}",
         reason(&String::from_utf8_lossy(&said))
     )
+}
+
+/// Reads what has come, so that whoever says much is not held up, and keeps the beginning.
+fn read_some(stderr: &mut impl Read, said: &mut Vec<u8>) {
+    // As much as a pipe holds: more may come without end.
+    for _ in 0..16 {
+        let mut part = [0; 4096];
+        match stderr.read(&mut part) {
+            Ok(length @ 1..) => {
+                let room = (SAID as usize).saturating_sub(said.len());
+                said.extend_from_slice(&part[..length.min(room)]);
+            }
+            // Nothing for now, or for ever.
+            Ok(0) | Err(_) => return,
+        }
+    }
 }
 
 /// The line of what Node.js says that tells the reason.
@@ -187,6 +205,21 @@ mod tests {
             assert_eq!(with(there, script), wanted, "{there}");
         }
         assert_eq!(without(&format!("-r /x/y.cjs {ours}")), "-r /x/y.cjs");
+    }
+
+    #[test]
+    fn one_that_says_more_than_a_pipe_holds_is_not_held_up() {
+        let shell = Path::new("/bin/sh");
+        let starts = |script: &str| super::starts(shell, &["-c", script], "");
+        const MUCH: &str = "head -c 300000 /dev/zero | tr '\\0' x >&2";
+        assert!(starts(MUCH).is_ok());
+        let error = starts(&format!("echo Error: why >&2; {MUCH}; exit 1"));
+        let error = error.expect_err("it fails").to_string();
+        assert!(error.ends_with("Error: why"), "{error}");
+        // What it has started in the background keeps the pipe.
+        let error = starts("echo Error: why >&2; sleep 40 & exit 1");
+        let error = error.expect_err("it fails").to_string();
+        assert!(error.ends_with("Error: why"), "{error}");
     }
 
     #[test]
