@@ -6,12 +6,15 @@
 //! Trusted issuers are read again here, too, between two files of the spool: that takes
 //! cryptography.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use staplegun_store::files::Notes;
 use staplegun_store::name;
 use staplegun_store::spool::{self, DropBox};
@@ -26,6 +29,7 @@ use super::passed_over::PassedOver;
 use super::refusals::Refusals;
 use super::roster::Source;
 use super::settings::Settings;
+use super::worker::caught;
 use crate::fetch::{Issuers, Manner, Subject};
 
 /// The pause between two looks at what is there.
@@ -179,18 +183,19 @@ impl Thread {
                 }
             }
             if agenda.look.is_some_and(|at| at <= Instant::now()) {
-                let is_complete = self.look();
+                let is_complete = caught(|| self.look()).unwrap_or(true);
                 let now = Instant::now();
                 looked = Some(now);
                 agenda.look = (!is_complete).then(|| now + PAUSE);
             }
-            let mut is_over = !self.take_one();
+            // What panicked was taken all the same.
+            let mut is_over = !caught(|| self.take_one()).unwrap_or(true);
             if let Some(passed_over) = agenda.again.pop_front() {
-                self.examine_again(passed_over);
+                caught(|| self.examine_again(passed_over));
                 is_over = false;
             }
             if let Some(chain) = agenda.next_chain() {
-                chain.iter().for_each(|chain| self.follow(chain));
+                caught(|| chain.iter().for_each(|chain| self.follow(chain)));
                 is_over = false;
             }
             // Who has spent his time has more to come.
@@ -319,7 +324,8 @@ impl Thread {
             let manner = settings.manner(trust);
             Ok((settings, Arc::new(manner)))
         };
-        let read = read();
+        let panicked = || Err(anyhow!("reading it panicked, which is a bug"));
+        let read = caught(read).unwrap_or_else(panicked);
         if let Ok((_, manner)) = &read {
             self.examiner.manner = Arc::clone(manner);
         }

@@ -19,6 +19,7 @@ use super::roster::Source;
 use super::sentence::{self, Refusal};
 use super::unreadable;
 use super::watch::Watch;
+use super::worker::caught;
 use crate::fetch::{Issuers, Manner, Subject, may_have_responder, responders_of};
 
 /// What is to be read though it has not changed.
@@ -128,11 +129,18 @@ impl Thread {
             for certificate in &again.certificates {
                 self.seen.look_again(certificate);
             }
-            self.look(&manner);
+            // After a panic the next look goes on behind what it was about.
+            let listed = caught(|| self.look(&manner)).unwrap_or_else(|| Listed {
+                list: Stamp::of_path(Named::to_agent(&self.layout).path()).ok(),
+                is_new: false,
+                done: self.done,
+            });
+            // Without a main thread the process is ending.
+            let _ = self.events.send(Event::Listed(Box::new(listed)));
         }
     }
 
-    fn look(&mut self, manner: &Manner) {
+    fn look(&mut self, manner: &Manner) -> Listed {
         // Before the look: what changes after it is told.
         let is_new_before = self.watch_all();
         // `staplegun add` writes the list, whatever it names.
@@ -154,13 +162,11 @@ impl Thread {
         let failed = failed.map(|(path, why)| (path.display().to_string(), why.clone()));
         let unread = unread.map(|why| (named.path().display().to_string(), why));
         self.unreadable.update(failed.chain(unread).collect());
-        let listed = Listed {
+        Listed {
             list,
             is_new: self.watch_all() || is_new_before,
             done: self.done,
-        };
-        // Without a main thread the process is ending.
-        let _ = self.events.send(Event::Listed(Box::new(listed)));
+        }
     }
 
     /// True if a directory is watched that was not before. The store's come first: a disk

@@ -7,7 +7,7 @@
 //! are asked; `chains` those that came along with others; `daemon` has all of these; `fill`, `intake`, `intermediates`,
 //! `brought`, `asking`, `expiry`, `outcome` and `shared` bring together what comes from outside and the
 //! decisions; `figures` tells all of it in numbers; `event_loop` is the main thread, which alone decides, and `pool`, `inbox`, `lister`, `staples`, `scribe`, `watch`, `signals`,
-//! `lifetime`, `metrics` and `http` are the others (`worker`: those that are waited for at the end).
+//! `lifetime`, `metrics` and `http` are the others (`worker`: those that are waited for at the end, and what panics).
 
 mod addresses;
 mod asking;
@@ -79,4 +79,4 @@ pub use named::Named;
 pub use place::Place;
 pub use settings::SYSTEM_FILE;
 pub use start::{Args, FAILED, run};
-pub use worker::Worker;
+pub use worker::{Worker, caught};

@@ -1,7 +1,6 @@
 //! The threads that fetch: a few side by side, and only so many at one address. Those for
 //! users other than root are others, so that nobody's responders keep root's waiting.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,6 +11,7 @@ use super::addresses::Addresses;
 use super::clock;
 use super::event::Event;
 use super::lanes::{Lanes, Limits, Place, Turn};
+use super::worker::caught;
 use crate::fetch::{self, Client, Fetched, Issuers, Question, Responders};
 
 /// How many threads there are for each response that may be fetched at once: as many
@@ -231,9 +231,8 @@ fn work(shared: &Shared, events: &Sender<Event>) {
     }
 }
 
-/// None if it panicked: that must cost neither the thread nor the others.
+/// None if it panicked.
 fn fetch_one(question: &Question, known: &Known, client: &mut Client) -> Option<Fetched> {
     let (issuers, responders) = (&known.issuers, &known.responders);
-    let fetch = || fetch::fetch(question, issuers, responders, client, clock::now());
-    catch_unwind(AssertUnwindSafe(fetch)).ok()
+    caught(|| fetch::fetch(question, issuers, responders, client, clock::now()))
 }

@@ -13,6 +13,7 @@ use staplegun_store::layout::Layout;
 use super::clock;
 use super::event::{Event, Found, Looked};
 use super::stored;
+use super::worker::caught;
 use crate::fetch::{self, Issued, Manner, Subject};
 
 /// How often a file is judged anew that was replaced meanwhile.
@@ -79,7 +80,7 @@ fn work(layout: &Layout, orders: &Receiver<Order>, events: &Sender<Event>) {
     while let Ok((manner, looks)) = orders.recv() {
         let looked = looks
             .iter()
-            .filter_map(|one| look(layout, &files, &manner, one));
+            .filter_map(|one| caught(|| look(layout, &files, &manner, one)).flatten());
         // Without a main thread the process is ending.
         if events.send(Event::Looked(looked.collect())).is_err() {
             return;

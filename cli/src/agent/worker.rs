@@ -1,8 +1,16 @@
-//! A thread that is waited for at the end, but not for ever: disks hang.
+//! Threads that are waited for at the end, but not for ever, for disks hang; and what panics in a
+//! thread, which goes on.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
+
+/// What a piece of work comes to; None if it panicked, which the log tells: that must cost neither
+/// the thread nor the other pieces.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
 
 /// A thread at work.
 #[derive(Debug)]

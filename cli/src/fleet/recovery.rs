@@ -2,12 +2,12 @@
 //! forgotten, which the main thread is told, and the thread goes on. As with a store that is gone, the
 //! machine fetches for itself until there is a connection again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::trouble::Trouble;
 use super::word::Word;
 use super::work::Work;
+use crate::agent::caught;
 
 /// How long it rests, so that what makes it panic again and again takes no processor.
 const REST: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ pub fn run(mut work: Work) {
         has_panicked = true;
         work.run();
     };
-    while catch_unwind(AssertUnwindSafe(&mut run)).is_err() {}
+    while caught(&mut run).is_none() {}
 }
 
 fn begin_again(work: &mut Work) {

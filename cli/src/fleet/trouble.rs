@@ -1,7 +1,8 @@
 //! What may be wrong with the store, in words for an operator.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::agent;
 
 /// Why the store cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,13 +75,8 @@ impl std::error::Error for Trouble {}
 
 /// As `connect` does, or why it did not, be it a panic.
 pub fn caught<T>(connect: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
-    let caught = catch_unwind(AssertUnwindSafe(connect));
-    caught.unwrap_or_else(|_| {
-        Err(Trouble::new(
-            "internal",
-            "connecting panicked, which is a bug",
-        ))
-    })
+    let panicked = || Trouble::new("internal", "connecting panicked, which is a bug");
+    agent::caught(connect).unwrap_or_else(|| Err(panicked()))
 }
 
 #[cfg(test)]
