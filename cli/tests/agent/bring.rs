@@ -27,21 +27,13 @@ fn scene() -> Scene {
     }
 }
 
-/// As a tool would bring it: written under another name, then renamed.
-fn bring(store: &Store, leaf: &Identity, der: &[u8]) {
-    let file = store.file("staples", leaf, "der");
-    let new = file.with_extension("tmp");
-    std::fs::write(&new, der).expect("it can be written");
-    std::fs::rename(&new, &file).expect("it can be renamed");
-}
-
 #[test]
 fn a_good_response_is_taken_in_though_the_responder_is_down() {
     let scene = scene();
     let agent = scene.store.start(PATIENT);
     agent.wait_until_failed(&scene.leaf);
     let good = Response::good(&scene.leaf, &scene.ca).der();
-    bring(&scene.store, &scene.leaf, &good);
+    scene.store.bring(&scene.leaf, &good);
     agent.wait_until_served(&scene.leaf, &good);
 }
 
@@ -51,7 +43,7 @@ fn what_is_worse_is_refused_and_the_good_one_put_back() {
     let agent = scene.store.start(PATIENT);
     agent.wait_until_failed(&scene.leaf);
     let good = Response::good(&scene.leaf, &scene.ca).der();
-    bring(&scene.store, &scene.leaf, &good);
+    scene.store.bring(&scene.leaf, &good);
     agent.wait_until_served(&scene.leaf, &good);
     for worse in [
         b"garbage".to_vec(),
@@ -65,7 +57,7 @@ fn what_is_worse_is_refused_and_the_good_one_put_back() {
             .next_update(3600)
             .der(),
     ] {
-        bring(&scene.store, &scene.leaf, &worse);
+        scene.store.bring(&scene.leaf, &worse);
         let file = scene.store.file("staples", &scene.leaf, "der");
         staplegun_testkit::wait::until("the good one is put back", || {
             (std::fs::read(&file).ok().as_ref() == Some(&good)).then_some(())
@@ -82,10 +74,10 @@ fn a_revocation_that_is_brought_stops_the_good_response() {
     let good = Response::good(&scene.leaf, &scene.ca)
         .this_update(-7200)
         .der();
-    bring(&scene.store, &scene.leaf, &good);
+    scene.store.bring(&scene.leaf, &good);
     agent.wait_until_served(&scene.leaf, &good);
     let revoked = Response::good(&scene.leaf, &scene.ca).revoked().der();
-    bring(&scene.store, &scene.leaf, &revoked);
+    scene.store.bring(&scene.leaf, &revoked);
     agent.wait_until_missed(&scene.leaf, staplegun_store::slots::Miss::Withdrawn);
 }
 
@@ -117,13 +109,13 @@ fn one_of_tomorrow_is_kept_and_stapled_when_its_time_has_come() {
     let agent = scene.store.start(PATIENT);
     agent.wait_until_failed(&scene.leaf);
     let good = Response::good(&scene.leaf, &scene.ca).der();
-    bring(&scene.store, &scene.leaf, &good);
+    scene.store.bring(&scene.leaf, &good);
     agent.wait_until_served(&scene.leaf, &good);
     // Not for the skew alone.
     let early = Response::good(&scene.leaf, &scene.ca)
         .this_update(300 + 15)
         .der();
-    bring(&scene.store, &scene.leaf, &early);
+    scene.store.bring(&scene.leaf, &early);
     agent.wait_until_logged("kept until its time comes");
     assert_eq!(scene.store.served(&scene.leaf), Ok(good));
     // It is kept by the next agent as well.
@@ -181,7 +173,7 @@ fn a_response_that_came_before_its_certificates_issuer_is_taken_in_once_he_is_kn
     agent.wait_until_failed(&alone);
     assert!(agent.server.stop().success());
     let good = Response::good(&alone, &ca).der();
-    bring(&store, &alone, &good);
+    store.bring(&alone, &good);
     let agent = store.start(PATIENT);
     let (spool, key) = (store.layout().spool(), crate::support::key(&complete));
     staplegun_store::spool::publish(&spool, &key, &[&complete.der(), &ca.der()])

@@ -158,8 +158,7 @@ fn what_was_done_to_the_files_waits_for_a_disk_that_hangs_and_a_revocation_does_
     let mut agent = scene.start_on_a_disk_that_can_hang(QUICK);
     scene.directory.write("hang", b"");
     let brought = Response::good(&other, &scene.ca).der();
-    let file = scene.store.file("staples", &other, "der");
-    std::fs::write(&file, &brought).expect("it can be written");
+    scene.store.bring(&other, &brought);
     scene.store.list(&named, &[&scene.ca]);
     std::fs::remove_dir_all(scene.store.layout().spool()).expect("it was there");
     // As long as notices are gathered, and longer.

@@ -48,10 +48,7 @@ fn responses_that_are_brought_are_verified_by_another_thread() {
     }
     let before = (spent(&agent, MAIN), spent(&agent, "staples"));
     for leaf in &leaves {
-        let file = store.file("staples", leaf, "der");
-        let new = file.with_extension("tmp");
-        std::fs::write(&new, &wrong).expect("it can be written");
-        std::fs::rename(&new, &file).expect("it can be renamed");
+        store.bring(leaf, &wrong);
     }
     wait::until("all are refused", || {
         let log = agent.server.stderr();

@@ -342,7 +342,7 @@ fn users_who_fill_the_map_leave_room_for_root() {
     let served = served.expect("one is served");
     let file = scene.store.file("staples", served, "der");
     wait::until("the agent has written it", || std::fs::read(&file).ok());
-    std::fs::write(file, &newer).expect("it can be written");
+    scene.store.bring(served, &newer);
     agent.wait_until_served(served, &newer);
 }
 

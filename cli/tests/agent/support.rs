@@ -157,6 +157,15 @@ impl Store {
         notes(&self.layout(), leaf)
     }
 
+    /// Brings a response as a tool would: written under another name, then renamed. Of a file
+    /// that is written in its place the agent may see the beginning, and put back what it has.
+    pub fn bring(&self, leaf: &Identity, der: &[u8]) {
+        let file = self.file("staples", leaf, "der");
+        let new = file.with_extension("tmp");
+        std::fs::write(&new, der).expect("it can be written");
+        std::fs::rename(&new, &file).expect("it can be renamed");
+    }
+
     /// The file of a certificate in that directory of the store.
     pub fn file(&self, directory: &str, leaf: &Identity, suffix: &str) -> PathBuf {
         let name = format!("{}.{suffix}", leaf.sha256_hex());
