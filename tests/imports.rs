@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use syn::punctuated::Punctuated;
+use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, Item, Token, UseTree, Visibility};
+use syn::{Attribute, Item, Meta, UseTree};
 
-const SOURCES: [&str; 4] = ["cli/src", "ocsp/src", "store/src", "testkit/src"];
+const SOURCES: [&str; 5] = ["cli/src", "ocsp/src", "src", "store/src", "testkit/src"];
 
 /// A module by its path from the root of its crate.
 type Module = Vec<String>;
@@ -18,8 +18,8 @@ type Module = Vec<String>;
 struct Names {
     /// What it imports and uses, by paths as they are written.
     paths: Vec<Vec<String>>,
-    /// What it shows as its own: as which name, and what that is.
-    shown: Vec<(String, Vec<String>)>,
+    /// What it calls by a name of its own, or shows to others: as which name, and what that is.
+    named: Vec<(String, Vec<String>)>,
 }
 
 impl Names {
@@ -31,15 +31,15 @@ impl Names {
         names
     }
 
-    fn add_use(&mut self, tree: &UseTree, mut path: Vec<String>, is_shown: bool) {
-        let (name, shown_as) = match tree {
+    fn add_use(&mut self, tree: &UseTree, mut path: Vec<String>) {
+        let (name, named) = match tree {
             UseTree::Path(part) => {
                 path.push(part.ident.to_string());
-                return self.add_use(&part.tree, path, is_shown);
+                return self.add_use(&part.tree, path);
             }
             UseTree::Group(group) => {
                 let all = group.items.iter();
-                return all.for_each(|one| self.add_use(one, path.clone(), is_shown));
+                return all.for_each(|one| self.add_use(one, path.clone()));
             }
             UseTree::Glob(_) => return self.paths.push(path),
             UseTree::Name(it) => (it.ident.to_string(), it.ident.to_string()),
@@ -48,17 +48,54 @@ impl Names {
         if name != "self" {
             path.push(name);
         }
-        match is_shown {
-            true => self.shown.push((shown_as, path)),
-            false => self.paths.push(path),
+        self.paths.push(path.clone());
+        self.named.push((named, path));
+    }
+
+    /// The paths among the words of a macro's call.
+    fn add_words(&mut self, words: TokenStream) {
+        let mut path: Vec<String> = Vec::new();
+        let mut colons = 0;
+        for word in words {
+            match word {
+                TokenTree::Ident(name) => {
+                    if colons != 2 {
+                        self.add_path(std::mem::take(&mut path));
+                    }
+                    path.push(name.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(it) if it.as_char() == ':' => colons += 1,
+                other => {
+                    self.add_path(std::mem::take(&mut path));
+                    if let TokenTree::Group(group) = other {
+                        self.add_words(group.stream());
+                    }
+                }
+            }
+        }
+        self.add_path(path);
+    }
+
+    fn add_path(&mut self, path: Vec<String>) {
+        if path.len() > 1 {
+            self.paths.push(path);
         }
     }
 }
 
+/// Whether `#[cfg(test)]` stands there, or `#[cfg(all(test, ...))]`.
 fn is_of_tests(attributes: &[Attribute]) -> bool {
     let is_test = |it: &Attribute| {
-        let condition = it.parse_args::<syn::Path>();
-        it.path().is_ident("cfg") && condition.is_ok_and(|it| it.is_ident("test"))
+        let condition = it.parse_args::<Meta>();
+        it.path().is_ident("cfg")
+            && condition.is_ok_and(|condition| match condition {
+                Meta::List(all) if all.path.is_ident("all") => {
+                    let mut words = all.tokens.into_iter();
+                    words.any(|it| matches!(it, TokenTree::Ident(it) if it == "test"))
+                }
+                other => other.path().is_ident("test"),
+            })
     };
     attributes.iter().any(is_test)
 }
@@ -68,30 +105,19 @@ impl<'a> Visit<'a> for Names {
         match item {
             Item::Mod(module) if is_of_tests(&module.attrs) => {}
             Item::Use(import) if is_of_tests(&import.attrs) => {}
-            Item::Use(import) => {
-                let is_shown = !matches!(import.vis, Visibility::Inherited);
-                self.add_use(&import.tree, Vec::new(), is_shown);
-            }
+            Item::Use(import) => self.add_use(&import.tree, Vec::new()),
             _ => visit::visit_item(self, item),
         }
     }
 
     fn visit_path(&mut self, path: &'a syn::Path) {
-        let names: Vec<_> = (path.segments.iter())
-            .map(|it| it.ident.to_string())
-            .collect();
-        if names.len() > 1 {
-            self.paths.push(names);
-        }
+        let names = path.segments.iter().map(|it| it.ident.to_string());
+        self.add_path(names.collect());
         visit::visit_path(self, path);
     }
 
     fn visit_macro(&mut self, call: &'a syn::Macro) {
-        let words = call.parse_body_with(Punctuated::<Expr, Token![,]>::parse_terminated);
-        // Others than those that look like a call's arguments are not looked into.
-        for word in words.iter().flatten() {
-            self.visit_expr(word);
-        }
+        self.add_words(call.tokens.clone());
     }
 }
 
@@ -129,7 +155,11 @@ impl Imports {
             "super" | "self" => from.clone(),
             child => {
                 let inner = [from.as_slice(), &[child.to_owned()]].concat();
-                self.modules.get(&inner)?;
+                if !self.modules.contains_key(&inner) {
+                    let known = self.named(from, child).filter(|_| depth > 0)?;
+                    let whole = [known, path.get(1..)?].concat();
+                    return self.resolve(from, &whole, depth - 1);
+                }
                 from.clone()
             }
         };
@@ -147,14 +177,19 @@ impl Imports {
                 at = inner;
                 continue;
             }
-            let shown = self.modules.get(&at).map(|it| it.shown.iter());
-            let shown = shown.into_iter().flatten().find(|(known, _)| known == name);
-            return match shown {
-                Some((_, path)) if depth > 0 => self.resolve(&at, path, depth - 1),
+            return match self.named(&at, name) {
+                Some(path) if depth > 0 && at != *from => self.resolve(&at, path, depth - 1),
                 _ => Some(at),
             };
         }
         Some(at)
+    }
+
+    fn named(&self, module: &Module, name: &str) -> Option<&[String]> {
+        let mut named = self.modules.get(module)?.named.iter();
+        named
+            .find(|(known, _)| known == name)
+            .map(|(_, path)| path.as_slice())
     }
 
     fn graph(&self) -> BTreeMap<&Module, BTreeSet<Module>> {

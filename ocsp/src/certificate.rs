@@ -5,9 +5,10 @@ use crate::asn1::{
     Cursor, Element, NotDer, Tag, TagNumber, bits, context_primitive, integer, time,
 };
 use crate::extensions::Extensions;
+use crate::limits::MAX_RESPONSE;
+use crate::name;
 use crate::text::{hex, printable};
 use crate::time::UnixTime;
-use crate::{MAX_RESPONSE, name};
 use sha2::{Digest, Sha256};
 use std::fmt;
 

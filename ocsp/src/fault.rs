@@ -1,8 +1,8 @@
 //! Everything that can be wrong with a response, short of its signature's bits.
 
-use crate::MAX_RESPONSE;
 use crate::asn1::NotDer;
 use crate::identity::Difference;
+use crate::limits::MAX_RESPONSE;
 use crate::time::{Rfc3339, UnixTime};
 use std::fmt;
 

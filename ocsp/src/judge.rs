@@ -8,11 +8,11 @@
 use crate::certificate::Certificate;
 use crate::fault::{Fault, Reason};
 use crate::identity::Identity;
+use crate::limits::{CLOCK_SKEW, LIFE_WITHOUT_NEXT_UPDATE};
 use crate::response::{Response, Signer};
 use crate::single::Status;
 use crate::time::UnixTime;
 use crate::validity::Validity;
-use crate::{CLOCK_SKEW, LIFE_WITHOUT_NEXT_UPDATE};
 use std::fmt;
 
 /// What a response is wanted for. Whatever it is, thisUpdate may lie

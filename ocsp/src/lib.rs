@@ -40,6 +40,7 @@ pub mod http;
 pub mod identity;
 pub mod judge;
 pub mod key;
+mod limits;
 mod name;
 pub mod request;
 pub mod response;
@@ -54,20 +55,10 @@ pub use certificate::{Certificate, CertificateError};
 pub use fault::Fault;
 pub use identity::{CertId, HashAlgorithm, Identity};
 pub use judge::{Judged, Policy, Refusal, Signatures, Verdict, better, judge};
+pub use limits::{CLOCK_SKEW, LIFE_WITHOUT_NEXT_UPDATE, MAX_RESPONSE};
 pub use response::{Response, Signer};
 pub use single::{Single, Status};
 pub use text::printable;
 pub use time::UnixTime;
 pub use unstapled::Unstapled;
 pub use validity::Validity;
-
-/// The largest certificate or response that is looked at, in bytes.
-pub const MAX_RESPONSE: usize = 64 * 1024;
-
-/// How far two clocks may differ, in seconds, before a response counts as not
-/// yet valid. The value that OpenSSL's own tools, nginx and HAProxy use.
-pub const CLOCK_SKEW: i64 = 300;
-
-/// How long a response without nextUpdate counts as fresh, in seconds after its
-/// thisUpdate, when the operator did not say otherwise.
-pub const LIFE_WITHOUT_NEXT_UPDATE: i64 = 3600;

@@ -4,10 +4,11 @@ use crate::asn1::{Cursor, Element, NotDer, Tag, TagNumber, bits, generalized_tim
 use crate::certificate::{Certificate, Signed};
 use crate::fault::{ErrorStatus, Fault};
 use crate::identity::{CertId, Difference, Identity};
+use crate::limits::MAX_RESPONSE;
+use crate::name;
 use crate::single::{self, EXTENSION_NONCE, Single, Status, for_each_extension};
 use crate::text::{hex, printable};
 use crate::time::UnixTime;
-use crate::{MAX_RESPONSE, name};
 use sha1::{Digest, Sha1};
 
 /// id-pkix-ocsp-basic.

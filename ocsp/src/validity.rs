@@ -1,7 +1,7 @@
 //! From when until when a response may be used.
 
-use crate::CLOCK_SKEW;
 use crate::fault::Fault;
+use crate::limits::CLOCK_SKEW;
 use crate::time::UnixTime;
 
 /// When a response may be used: from the first moment up to, but without, the last.

@@ -14,7 +14,7 @@ use crate::host::types::{self, AnyFunction, SSL, SSL_CTX, SSL_METHOD, SSL_SESSIO
 use crate::host::x509::X509Store;
 use crate::host::{guard, route};
 use crate::log;
-use crate::status::{certificate, client, context::Context, deferred};
+use crate::status::{adopt, client, deferred, load};
 
 use super::entry;
 use super::operation;
@@ -62,10 +62,7 @@ unsafe fn ssl_ctrl(ssl: *mut SSL, command: c_int, larg: c_long, parg: *mut c_voi
             && let Some(handle) = entry::ssl_handle(ssl)
         {
             guard::quiet_work(handle.host().crypto, (), || {
-                certificate::issuers_of_ssl_changed(
-                    &handle,
-                    chain_store(&handle.host(), command, parg),
-                )
+                load::issuers_of_ssl_changed(&handle, chain_store(&handle.host(), command, parg))
             });
         }
         done
@@ -118,7 +115,7 @@ unsafe fn ctx_ctrl(ctx: *mut SSL_CTX, command: c_int, larg: c_long, parg: *mut c
         {
             guard::quiet_work(handle.host().crypto, (), || {
                 let store = chain_store(&handle.host(), command, parg);
-                certificate::issuers_of_context_changed(&handle, false, store)
+                load::issuers_of_context_changed(&handle, false, store)
             });
         }
         done
@@ -364,7 +361,7 @@ unsafe fn made(library: &'static Library, ctx: *mut SSL_CTX, library_context: *m
             log::complain_about_configuration();
             // SAFETY: the program keeps it as long as what was made in it.
             let made_in = unsafe { LibraryContext::from_raw(library_context) };
-            Context::of_new(&handle, made_in);
+            adopt::new_context(&handle, made_in);
         };
         // A policy that refuses what is not checked goes on doing so after a panic.
         if config::get().client_policy() >= Client::Verify {

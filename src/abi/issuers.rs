@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use crate::host::types::SSL_CTX;
 use crate::host::{guard, route};
-use crate::status::certificate;
+use crate::status::load;
 
 use super::entry;
 
@@ -19,7 +19,7 @@ unsafe fn changed(ctx: *mut SSL_CTX, files: bool) {
     // SAFETY: the caller vouches for ctx.
     if let Some(handle) = unsafe { entry::ctx_handle(ctx) } {
         guard::quiet_work(handle.host().crypto, (), || {
-            certificate::issuers_of_context_changed(&handle, files, None);
+            load::issuers_of_context_changed(&handle, files, None);
         });
     }
 }

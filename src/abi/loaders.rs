@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::host::library::Library;
 use crate::host::types::{SSL, SSL_CTX, X509};
 use crate::host::{guard, route};
-use crate::status::certificate;
+use crate::status::load;
 
 use super::entry;
 
@@ -27,7 +27,7 @@ impl Holder for SSL_CTX {
         let (handle, path) = unsafe { (entry::ctx_handle(this), to_path(path)) };
         if let Some(handle) = handle {
             guard::quiet_work(handle.host().crypto, (), || {
-                certificate::loaded_into_context(&handle, path);
+                load::loaded_into_context(&handle, path);
             });
         }
     }
@@ -39,7 +39,7 @@ impl Holder for SSL {
         let (handle, path) = unsafe { (entry::ssl_handle(this), to_path(path)) };
         if let Some(handle) = handle.filter(|ssl| !ssl.is_shaking_hands()) {
             guard::quiet_work(handle.host().crypto, (), || {
-                certificate::loaded_into_ssl(&handle, path);
+                load::loaded_into_ssl(&handle, path);
             });
         }
     }

@@ -17,7 +17,7 @@ use crate::host::route;
 use crate::host::ssl::Ssl;
 use crate::host::tables::{Crypto, NativeFamily};
 use crate::host::types::{self, AnyFunction, SSL, SSL_CTX};
-use crate::status::{api, callback};
+use crate::status::api;
 
 use super::entry;
 
@@ -145,12 +145,12 @@ static ON_CTX: [Operation<SSL_CTX, SslCtx>; 6] = [
         command: types::SET_CB,
         failure: 0,
         argument: Argument::Given,
-        ours: |ctx, _, parg| api::set_callback(ctx, callback::from_stored(parg)).map(Answer::from),
+        ours: |ctx, _, parg| api::set_callback(ctx, types::from_stored(parg)).map(Answer::from),
         // SAFETY: as above.
         native: |own, ctx, _, parg| unsafe {
             Some(own.SSL_CTX_set_tlsext_status_cb?(
                 ctx,
-                callback::from_stored(parg),
+                types::from_stored(parg),
             ))
         },
     },
@@ -160,7 +160,7 @@ static ON_CTX: [Operation<SSL_CTX, SslCtx>; 6] = [
         argument: Argument::Written,
         // SAFETY: as above.
         ours: |ctx, _, parg| unsafe {
-            api::callback(ctx).map(|held| given(1, callback::stored(held), parg))
+            api::callback(ctx).map(|held| given(1, types::stored(held), parg))
         },
         // SAFETY: as above.
         native: |own, ctx, _, parg| unsafe {

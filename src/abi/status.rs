@@ -13,7 +13,6 @@ use std::ptr;
 use crate::host::types::{
     self, SSL, SSL_CTX, stack_st_OCSP_RESPID, stack_st_OCSP_RESPONSE, stack_st_X509_EXTENSION,
 };
-use crate::status::callback::stored;
 
 use super::operation;
 
@@ -35,7 +34,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_set_tlsext_status_cb(
     callback: Option<unsafe extern "C-unwind" fn(ssl: *mut SSL, arg: *mut c_void) -> c_int>,
 ) -> c_long {
     // SAFETY: the program's own arguments.
-    unsafe { on_ctx(ctx, types::SET_CB, 0, stored(callback)) }
+    unsafe { on_ctx(ctx, types::SET_CB, 0, types::stored(callback)) }
 }
 
 /// Stores the callback of `ctx` in `*callback`: the program's, or NULL.

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 
 use super::ex_data::{self, Record};
 use super::library::{Library, Ready};
-use super::route;
+use super::object;
 use super::types::{self, AnyFunction, SSL_CTX, StatusCallback};
 use super::x509::{X509Ref, X509Stack, X509Store};
 
@@ -133,7 +133,7 @@ impl SslCtx {
         ];
         // SAFETY: the methods' functions have no preconditions; the handle's SSL_CTX is valid.
         unsafe {
-            let words = route::words(self.ptr.as_ptr()).unwrap_or_default();
+            let words = object::words(self.ptr.as_ptr()).unwrap_or_default();
             let mut clients = methods.into_iter().flatten().map(|client| client());
             clients.any(|client| !client.is_null() && words.contains(&(client as usize)))
         }

@@ -9,10 +9,9 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, Ordering, fence};
 
 use super::guard;
-use super::library::Library;
+use super::image::Image;
 use super::memory;
-use super::route;
-use super::ssl::Ssl;
+use super::object;
 use super::tables::{Crypto, ExDup, ExFree, ExNew, SslFunctions};
 use super::types::SSL;
 
@@ -30,7 +29,17 @@ pub struct Indices {
     pub ctx: c_int,
     ssl: Late,
     session: Late,
-    library: &'static Library,
+    owner: &'static Owner,
+}
+
+/// The library that the indices are of.
+pub struct Owner {
+    /// Where it lies.
+    pub image: &'static Image,
+    /// Its functions,
+    pub ssl: &'static SslFunctions,
+    /// and those of its libcrypto.
+    pub crypto: Crypto,
 }
 
 /// An index that is taken at its first use, by any thread.
@@ -65,12 +74,12 @@ impl Late {
 pub trait Record: Sized + 'static {
     /// An SSL was made from the context that this record belongs to. Called on
     /// libraries before 1.1.0 only, which do not inherit the context's type.
-    fn ssl_created(&self, _ssl: Ssl) {}
+    fn ssl_created(&self, _ssl: NonNull<SSL>) {}
 }
 
 struct Kind {
     release: unsafe fn(*mut c_void),
-    ssl_created: unsafe fn(*mut c_void, Ssl),
+    ssl_created: unsafe fn(*mut c_void, NonNull<SSL>),
 }
 
 #[repr(C)]
@@ -94,7 +103,7 @@ impl<T: Record> Block<T> {
 
     /// # Safety
     /// `block` must be a block of this very T.
-    unsafe fn ssl_created(block: *mut c_void, ssl: Ssl) {
+    unsafe fn ssl_created(block: *mut c_void, ssl: NonNull<SSL>) {
         // SAFETY: the caller vouches for the block, which outlives the call.
         unsafe { (*block.cast::<Block<T>>()).value.ssl_created(ssl) };
     }
@@ -130,16 +139,15 @@ pub fn install<'a, T: Record>(value: T, set: impl FnOnce(*mut c_void) -> bool) -
 impl Indices {
     /// Takes the index of the SSL_CTX class, and where SSL_new has to be watched
     /// (1.0.2) that of the SSL class.
-    pub fn take(library: &'static Library, ssl: &SslFunctions, crypto: &Crypto) -> Option<Indices> {
-        let taking = Taking::new(library, ssl, crypto);
+    pub fn take(owner: &'static Owner) -> Option<Indices> {
         let all = Indices {
-            ctx: taking.for_ctx().filter(|&index| index > 0)?,
+            ctx: owner.index_for_ctx().filter(|&index| index > 0)?,
             ssl: Late::new(),
             session: Late::new(),
-            library,
+            owner,
         };
-        if taking.class_function.is_none() {
-            all.ssl.get_or(|| taking.for_ssl())?;
+        if owner.class_function().is_none() {
+            all.ssl_or_taken()?;
         }
         Some(all)
     }
@@ -152,7 +160,7 @@ impl Indices {
     /// For an SSL, of which something is to be remembered. SSLs that are older
     /// than the index have no place for it until the first set makes one.
     pub fn ssl_or_taken(&self) -> Option<c_int> {
-        self.ssl.get_or(|| self.taking()?.for_ssl())
+        self.ssl.get_or(|| self.owner.index_for_ssl(self.ctx))
     }
 
     /// For an SSL_SESSION, if one was ever marked: a number, which is copied with
@@ -163,12 +171,7 @@ impl Indices {
 
     /// For an SSL_SESSION, which is to be marked.
     pub fn session_or_taken(&self) -> Option<c_int> {
-        self.session.get_or(|| self.taking()?.for_session())
-    }
-
-    fn taking(&self) -> Option<Taking<'static>> {
-        let host = self.library.already_ready()?;
-        Some(Taking::new(self.library, &host.lib.ssl, host.crypto))
+        self.session.get_or(|| self.owner.index_for_session())
     }
 }
 
@@ -176,61 +179,65 @@ type ClassFunction =
     unsafe extern "C-unwind" fn(c_int, c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
 type OldFunction = unsafe extern "C-unwind" fn(c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
 
-/// How indices are taken from one library.
-struct Taking<'l> {
-    argp: *mut c_void,
-    ssl: &'l SslFunctions,
-    /// CRYPTO_get_ex_new_index. 1.0.2 has a function of this name too, with other
-    /// class numbers: None there.
-    class_function: Option<ClassFunction>,
+/// What OpenSSL calls for the objects of a class, and the number that it is told.
+#[derive(Default)]
+struct Callbacks {
+    number: c_long,
+    /// Called on 1.0.2 only.
+    created: ExNew,
+    duplicated: ExDup,
+    freed: ExFree,
 }
 
-impl<'l> Taking<'l> {
-    fn new(library: &'static Library, ssl: &'l SslFunctions, crypto: &Crypto) -> Taking<'l> {
-        Taking {
-            argp: ptr::from_ref(library).cast_mut().cast(),
-            ssl,
-            class_function: (crypto.CRYPTO_get_ex_new_index)
-                .filter(|_| ssl.OPENSSL_init_ssl.is_some()),
-        }
+impl Owner {
+    /// CRYPTO_get_ex_new_index. 1.0.2 has a function of this name too, with other
+    /// class numbers: None there.
+    fn class_function(&self) -> Option<ClassFunction> {
+        (self.crypto.CRYPTO_get_ex_new_index).filter(|_| self.ssl.OPENSSL_init_ssl.is_some())
     }
 
-    fn for_ssl(&self) -> Option<c_int> {
-        let old = self.ssl.SSL_get_ex_new_index;
-        let free: ExFree = Some(release_record);
-        self.index(
-            CLASS_SSL,
-            old,
-            Some(ssl_was_created),
-            Some(keep_own_record),
-            free,
-        )
+    /// `ctx` is the index of the SSL_CTX class.
+    fn index_for_ssl(&'static self, ctx: c_int) -> Option<c_int> {
+        let callbacks = Callbacks {
+            number: c_long::from(ctx),
+            created: Some(ssl_was_created),
+            duplicated: Some(keep_own_record),
+            freed: Some(release_record),
+        };
+        self.index(CLASS_SSL, self.ssl.SSL_get_ex_new_index, callbacks)
     }
 
-    fn for_ctx(&self) -> Option<c_int> {
-        let old = self.ssl.SSL_CTX_get_ex_new_index;
-        self.index(CLASS_SSL_CTX, old, None, None, Some(release_record))
+    fn index_for_ctx(&'static self) -> Option<c_int> {
+        let callbacks = Callbacks {
+            freed: Some(release_record),
+            ..Callbacks::default()
+        };
+        self.index(CLASS_SSL_CTX, self.ssl.SSL_CTX_get_ex_new_index, callbacks)
     }
 
-    fn for_session(&self) -> Option<c_int> {
+    fn index_for_session(&'static self) -> Option<c_int> {
         let old = self.ssl.SSL_SESSION_get_ex_new_index;
-        self.index(CLASS_SSL_SESSION, old, None, None, None)
+        self.index(CLASS_SSL_SESSION, old, Callbacks::default())
     }
 
-    /// `created` is called on 1.0.2 only.
     fn index(
-        &self,
+        &'static self,
         class: c_int,
         old: Option<OldFunction>,
-        created: ExNew,
-        duplicated: ExDup,
-        freed: ExFree,
+        callbacks: Callbacks,
     ) -> Option<c_int> {
-        // SAFETY: argp is the library's table, which is never freed; the
-        // callbacks are in this library, which is never unloaded.
+        let Callbacks {
+            number,
+            created,
+            duplicated,
+            freed,
+        } = callbacks;
+        let argp = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: the owner is never freed; the callbacks are in this library, which is
+        // never unloaded.
         unsafe {
-            if let Some(new_index) = self.class_function {
-                return Some(new_index(class, 0, self.argp, None, duplicated, freed));
+            if let Some(new_index) = self.class_function() {
+                return Some(new_index(class, number, argp, None, duplicated, freed));
             }
             let new_index = old?;
             // 1.0.2 hands out index 0 although SSL_set_app_data uses it. So one
@@ -240,7 +247,7 @@ impl<'l> Taking<'l> {
             if new_index(0, ptr::null_mut(), None, None, None) < 0 {
                 return None;
             }
-            Some(new_index(0, self.argp, created, duplicated, freed))
+            Some(new_index(number, argp, created, duplicated, freed))
         }
     }
 }
@@ -274,32 +281,29 @@ unsafe extern "C-unwind" fn keep_own_record(
     _argl: c_long,
     argp: *mut c_void,
 ) -> c_int {
-    // SAFETY: argp is the library that took the index; `copied` points to the
-    // pointer about to be stored in `to`, both valid during the call.
+    // SAFETY: argp is the owner of the index; `copied` points to the pointer about to be
+    // stored in `to`, both valid during the call.
     unsafe {
-        let library = &*argp.cast::<Library>();
-        *copied = match library.already_ready() {
-            Some(host) => (host.crypto.CRYPTO_get_ex_data)(to, index),
-            None => ptr::null_mut(),
-        };
+        let owner = &*argp.cast::<Owner>();
+        *copied = (owner.crypto.CRYPTO_get_ex_data)(to, index);
     }
     1
 }
 
-/// Runs inside SSL_new on 1.0.2.
+/// Runs inside SSL_new on 1.0.2. `ctx_index` is ours of the SSL_CTX class.
 unsafe extern "C-unwind" fn ssl_was_created(
     parent: *mut c_void,
     _stored: *mut c_void,
     _ad: *mut c_void,
     _index: c_int,
-    _argl: c_long,
+    ctx_index: c_long,
     argp: *mut c_void,
 ) {
     guard::bookkeeping((), || {
-        // SAFETY: argp is the library that took the index.
-        let library = unsafe { &*argp.cast::<Library>() };
-        let (Some(host), Some(ssl)) = (library.already_ready(), NonNull::new(parent.cast::<SSL>()))
-        else {
+        // SAFETY: argp is the owner of the index, which is never freed.
+        let owner = unsafe { &*argp.cast::<Owner>() };
+        let ssl = NonNull::new(parent.cast::<SSL>());
+        let (Some(ssl), Ok(ctx_index)) = (ssl, c_int::try_from(ctx_index)) else {
             return;
         };
         // SAFETY: SSL_new passes the SSL under construction, whose method and
@@ -307,17 +311,18 @@ unsafe extern "C-unwind" fn ssl_was_created(
         // its kind.
         unsafe {
             // Where two libssls share a libcrypto, each index is in the SSLs of both.
-            if !route::of(ssl.as_ptr()).is_some_and(|made_it| ptr::eq(made_it, library)) {
+            let words = object::words(ssl.as_ptr()).unwrap_or_default();
+            if !words.iter().any(|&word| owner.image.contains(word)) {
                 return;
             }
-            let ctx = (host.lib.ssl.SSL_get_SSL_CTX)(ssl.as_ptr());
+            let ctx = (owner.ssl.SSL_get_SSL_CTX)(ssl.as_ptr());
             if ctx.is_null() {
                 return;
             }
-            let stored = (host.lib.ssl.SSL_CTX_get_ex_data)(ctx, host.indices.ctx);
+            let stored = (owner.ssl.SSL_CTX_get_ex_data)(ctx, ctx_index);
             if !stored.is_null() {
                 let kind = *stored.cast::<&'static Kind>();
-                (kind.ssl_created)(stored, Ssl::new(host, ssl));
+                (kind.ssl_created)(stored, ssl);
             }
         }
     });

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use once_cell::race::OnceBox;
 
-use super::ex_data::Indices;
+use super::ex_data::{Indices, Owner};
 use super::guard;
 use super::image::{self, Image};
 use super::memory::try_box;
@@ -29,7 +29,7 @@ pub struct OpenSsl {
 
 /// What a libssl is bound to, and what we have in it.
 struct Bound {
-    crypto: Crypto,
+    crypto: &'static Crypto,
     indices: Indices,
 }
 
@@ -38,7 +38,7 @@ impl OpenSsl {
         let bound = self.bound.get()?.as_ref()?;
         Some(Ready {
             lib: self,
-            crypto: &bound.crypto,
+            crypto: bound.crypto,
             indices: &bound.indices,
         })
     }
@@ -138,7 +138,14 @@ impl Library {
             guard::work((), || {
                 // SAFETY: the caller vouches for ctx.
                 let bound = unsafe { self.find_crypto(lib, ctx) }.and_then(|crypto| {
-                    let indices = Indices::take(self, &lib.ssl, &crypto)?;
+                    // OpenSSL's callbacks get it, also of a thread that was second.
+                    let owner = Box::leak(try_box(Owner {
+                        image: &self.image,
+                        ssl: &lib.ssl,
+                        crypto,
+                    })?);
+                    let indices = Indices::take(owner)?;
+                    let crypto = &owner.crypto;
                     Some(Bound { crypto, indices })
                 });
                 // Another thread may have been first: its indices are used.

@@ -14,6 +14,7 @@ pub mod library;
 pub mod library_context;
 pub mod loaded;
 pub mod memory;
+mod object;
 pub mod ocsp;
 pub mod output;
 pub mod peer;

@@ -24,7 +24,8 @@ use once_cell::race::OnceBox;
 use super::guard;
 use super::image;
 use super::library::Library;
-use super::types::{SSL, SSL_CTX, SSL_METHOD};
+use super::object::{Object, words};
+use super::types::SSL_METHOD;
 use crate::shared::at_once::AtOnce;
 
 /// More images than any process was seen with; further ones take longer to find.
@@ -51,37 +52,12 @@ impl Table {
 static TABLE: Table = Table::new();
 static STRANGERS: AtomicU32 = AtomicU32::new(0);
 
-/// What a libssl makes, and whose first words tell which one did.
-pub trait Object {
-    /// The first SSL_METHOD pointer is within so many words of its start. It is no smaller.
-    const WORDS: usize;
-}
-
-impl Object for SSL {
-    const WORDS: usize = 4;
-}
-
-impl Object for SSL_CTX {
-    const WORDS: usize = 2;
-}
-
 /// Code, by its address: a libssl's own lies in it.
 #[repr(transparent)]
 pub struct Code(pub usize);
 
 impl Object for Code {
     const WORDS: usize = 1;
-}
-
-/// The words.
-///
-/// # Safety
-/// `object` must be NULL or valid, as long as the words are used.
-#[inline(always)]
-pub(super) unsafe fn words<'o, O: Object>(object: *const O) -> Option<&'o [usize]> {
-    let start = object.cast::<usize>();
-    // SAFETY: the object is no smaller than this many words; the caller vouches for the rest.
-    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start, O::WORDS) })
 }
 
 /// The library that made `object`, if it is one of the two that were met first: more

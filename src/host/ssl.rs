@@ -21,12 +21,6 @@ pub struct Ssl {
 }
 
 impl Ssl {
-    /// # Safety
-    /// `ptr` must be a valid SSL of `host` for as long as the handle is used.
-    pub(super) unsafe fn new(host: Ready, ptr: NonNull<SSL>) -> Ssl {
-        Ssl { host, ptr }
-    }
-
     /// A handle, if the shim can work on this library.
     ///
     /// # Safety

@@ -5,6 +5,7 @@
 //! kin would bind to *our* exports.
 
 use std::ffi::{c_int, c_void};
+use std::ptr;
 
 pub use openssl_sys::{SSL, SSL_CTX, SSL_METHOD, SSL_SESSION, X509};
 pub use openssl_sys::{
@@ -77,6 +78,18 @@ pub const STATUS_TYPE_OFF: c_int = -1;
 /// A status callback, the program's or ours. It may unwind: programs throw C++
 /// exceptions and cancel threads through OpenSSL's frames.
 pub type StatusCallback = unsafe extern "C-unwind" fn(*mut SSL, *mut c_void) -> c_int;
+
+/// A callback as a pointer to nothing in particular, as it is stored and passed on.
+pub fn stored(callback: Option<StatusCallback>) -> *mut c_void {
+    callback.map_or(ptr::null_mut(), |callback| callback as *mut c_void)
+}
+
+/// A callback from such a pointer.
+pub fn from_stored(stored: *mut c_void) -> Option<StatusCallback> {
+    // SAFETY: only callbacks, and NULL, are stored and passed so; a function pointer in
+    // an Option has NULL as its None.
+    unsafe { std::mem::transmute::<*mut c_void, Option<StatusCallback>>(stored) }
+}
 
 /// A function pointer of no particular type, as `SSL_CTX_callback_ctrl` takes it.
 pub type AnyFunction = unsafe extern "C-unwind" fn();

@@ -14,6 +14,7 @@ use crate::host::guard;
 use crate::host::ssl::Ssl;
 use crate::host::types::{STATUS_TYPE_OFF, StatusCallback, TLSEXT_STATUSTYPE_ocsp};
 
+use super::adopt;
 use super::connection::{self, Connection};
 use super::context::{self, Context};
 
@@ -27,13 +28,16 @@ fn status_type_of(number: c_long) -> Option<c_int> {
 
 /// `SSL_CTX_set_tlsext_status_cb`.
 pub fn set_callback(ctx: &SslCtx, callback: Option<StatusCallback>) -> Option<bool> {
-    Context::of(ctx).map(|context| context.set_program_callback(ctx, callback))
+    adopt::record_of(ctx).map(|context| {
+        context.set_program_callback(callback);
+        ctx.set_callback(super::callback::OURS)
+    })
 }
 
 /// `SSL_CTX_get_tlsext_status_cb`: the program's, never ours. Without a record what libssl
 /// tells: ours, called by the program, would call the program.
 pub fn callback(ctx: &SslCtx) -> Option<Option<StatusCallback>> {
-    let remembered = Context::of(ctx).map(Context::program_callback);
+    let remembered = adopt::record_of(ctx).map(Context::program_callback);
     remembered.or_else(|| {
         let theirs = ctx.callback()?;
         Some(theirs.filter(|&held| !super::callback::is_ours(held)))
@@ -42,7 +46,7 @@ pub fn callback(ctx: &SslCtx) -> Option<Option<StatusCallback>> {
 
 /// Before `SSL_CTX_set_tlsext_status_arg`: 1.0.2 does not give it back.
 pub fn set_argument(ctx: &SslCtx, argument: *mut c_void) -> Option<()> {
-    match Context::of(ctx) {
+    match adopt::record_of(ctx) {
         Some(context) => context.argument.store(argument, Ordering::Relaxed),
         None if ctx.host().before_1_1() => return None,
         None => {}
@@ -52,7 +56,7 @@ pub fn set_argument(ctx: &SslCtx, argument: *mut c_void) -> Option<()> {
 
 /// `SSL_CTX_get_tlsext_status_arg` on 1.0.2.
 pub fn argument(ctx: &SslCtx) -> Option<*mut c_void> {
-    Context::of(ctx).map(|context| context.argument.load(Ordering::Relaxed))
+    adopt::record_of(ctx).map(|context| context.argument.load(Ordering::Relaxed))
 }
 
 /// `SSL_CTX_set_tlsext_status_type`. 1.0.2 has none: new SSLs get it from us.
@@ -60,7 +64,7 @@ pub fn set_context_type(ctx: &SslCtx, number: c_long) -> Option<bool> {
     let Some(status_type) = status_type_of(number) else {
         return Some(false);
     };
-    let context = Context::of(ctx)?;
+    let context = adopt::record_of(ctx)?;
     let done = ctx.host().before_1_1() || ctx.set_status_type(status_type);
     if done {
         context.set_program_type(status_type);

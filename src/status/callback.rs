@@ -2,7 +2,7 @@
 //! does a server's or a client's part.
 
 use std::ffi::{c_int, c_void};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use crate::config::{self, Client};
 use crate::host::reasons::Reason;
@@ -25,18 +25,6 @@ const REFUSE: c_int = 0;
 /// Whether a callback is ours.
 pub fn is_ours(callback: StatusCallback) -> bool {
     callback as usize == status_callback as *const () as usize
-}
-
-/// A callback as a pointer to nothing in particular, as it is stored and passed on.
-pub fn stored(callback: Option<StatusCallback>) -> *mut c_void {
-    callback.map_or(ptr::null_mut(), |callback| callback as *mut c_void)
-}
-
-/// A callback from such a pointer.
-pub fn from_stored(stored: *mut c_void) -> Option<StatusCallback> {
-    // SAFETY: only callbacks, and NULL, are stored and passed so; a function pointer in
-    // an Option has NULL as its None.
-    unsafe { std::mem::transmute::<*mut c_void, Option<StatusCallback>>(stored) }
 }
 
 /// # Safety

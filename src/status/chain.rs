@@ -4,8 +4,6 @@
 //! Which X509 of a chain is which certificate is found out when the chain is loaded or set,
 //! so that a handshake hashes nothing. The map holds intermediates as it holds leaves.
 
-use once_cell::race::OnceBox;
-
 use crate::host::buffer::Buffer;
 use crate::host::ctx::SslCtx;
 use crate::host::guard;
@@ -19,10 +17,6 @@ use crate::staples::{self, leaves};
 
 use super::certificates::{Certificates, PLACES};
 use super::context::Context;
-
-/// The intermediates of a context's chains, where libssl takes responses for them.
-#[derive(Default)]
-pub struct Intermediates(OnceBox<Certificates>);
 
 /// The chain of the certificate that was loaded into `ctx` last, or selected, is known now.
 pub fn known(ctx: &SslCtx, context: &Context) {
@@ -44,7 +38,7 @@ pub fn known_of_ssl(ssl: &Ssl, context: &Context) {
 
 fn learn(context: &Context, chain: X509Stack<'_>) {
     let made = || try_box(Certificates::default()).ok_or(());
-    let Ok(known) = context.intermediates.0.get_or_try_init(made) else {
+    let Ok(known) = context.intermediates.get_or_try_init(made) else {
         return;
     };
     for x509 in chain.iter().take(PLACES) {
@@ -63,7 +57,7 @@ fn learn(context: &Context, chain: X509Stack<'_>) {
 /// the map has none. None where there is none but the leaf's, or libssl sends no more.
 #[inline(always)]
 pub fn list(ssl: &Ssl, context: &Context, leafs: &Buffer) -> Option<ResponseList> {
-    let known = context.intermediates.0.get()?;
+    let known = context.intermediates.get()?;
     of_chain(ssl, known, leafs.as_slice()).unwrap_or_else(|NoMemory| {
         guard::forget_errors(ssl.host().crypto);
         None

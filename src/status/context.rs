@@ -2,23 +2,22 @@
 //! and for libssl 1.0.2 the type and the argument, which it cannot tell.
 
 use std::ffi::{c_int, c_void};
-use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+
+use once_cell::race::OnceBox;
 
 use crate::config::{self, Client};
 use crate::host::Record;
 use crate::host::ctx::SslCtx;
-use crate::host::guard;
 use crate::host::library::Ready;
 use crate::host::library_context::LibraryContext;
-use crate::host::process::{self, Origin};
+use crate::host::process::Origin;
+use crate::host::route;
 use crate::host::ssl::Ssl;
-use crate::host::types::{STATUS_TYPE_OFF, StatusCallback, TLSEXT_STATUSTYPE_ocsp};
-use crate::staples;
+use crate::host::types::{self, SSL, STATUS_TYPE_OFF, StatusCallback, TLSEXT_STATUSTYPE_ocsp};
 
-use super::callback;
 use super::certificates::Certificates;
-use super::chain::Intermediates;
 use super::connection::Connection;
 
 /// The record of an SSL_CTX. Threads that shake hands read it while another
@@ -40,12 +39,15 @@ pub struct Context {
     pub client_only: bool,
     /// The certificates that were loaded into it.
     pub certificates: Certificates,
-    /// The certificates of their chains.
-    pub intermediates: Intermediates,
+    /// The certificates of their chains, where libssl takes responses for them.
+    pub intermediates: OnceBox<Certificates>,
 }
 
 impl Record for Context {
-    fn ssl_created(&self, ssl: Ssl) {
+    fn ssl_created(&self, ssl: NonNull<SSL>) {
+        // SAFETY: libssl is making it, and it has its method and its context.
+        let handle = unsafe { route::of(ssl.as_ptr()).and_then(|made| Ssl::from_raw(made, ssl)) };
+        let Some(ssl) = handle else { return };
         let asks = match self.program_type.load(Ordering::Relaxed) {
             UNSET => asks_everywhere(),
             status_type => {
@@ -61,14 +63,8 @@ impl Record for Context {
     }
 }
 
-/// Whether our callback belongs on every context, and not only on those whose
-/// program sets one.
-fn wanted_everywhere() -> bool {
-    config::get().staples() || asks_everywhere()
-}
-
 /// Whether every client asks for a response, unless its program decides that.
-fn asks_everywhere() -> bool {
+pub fn asks_everywhere() -> bool {
     config::get().client_policy() != Client::Off
 }
 
@@ -82,16 +78,24 @@ pub fn remembers_types(host: Ready) -> bool {
 const UNSET: c_int = c_int::MIN;
 
 impl Context {
-    /// The record of a context that was just made in `library`.
-    pub fn of_new(ctx: &SslCtx, library: LibraryContext) -> Option<&Context> {
-        staples::map::open_first();
-        Context::get(ctx).or_else(|| Context::adopt(ctx, Some(library)))
-    }
-
-    /// The record of a context that may have been made unseen. After a panic none is made.
-    pub fn of(ctx: &SslCtx) -> Option<&Context> {
-        let made = || guard::works().then(|| Context::adopt(ctx, None)).flatten();
-        Context::get(ctx).or_else(made)
+    /// Of a context whose program has set that callback.
+    pub fn new(
+        ctx: &SslCtx,
+        callback: Option<StatusCallback>,
+        origin: Origin,
+        library: LibraryContext,
+    ) -> Context {
+        Context {
+            program_callback: AtomicPtr::new(types::stored(callback)),
+            argument: AtomicPtr::new(ptr::null_mut()),
+            program_type: AtomicI32::new(UNSET),
+            origin,
+            library,
+            held_for_connections: AtomicU32::new(0),
+            client_only: ctx.is_client_only(),
+            certificates: Certificates::default(),
+            intermediates: OnceBox::new(),
+        }
     }
 
     /// The record, if there is one.
@@ -105,66 +109,14 @@ impl Context {
         context.map_or(LibraryContext::DEFAULT, |context| context.library)
     }
 
-    /// `made_in` tells where one was made just now.
-    fn adopt(ctx: &SslCtx, made_in: Option<LibraryContext>) -> Option<&Context> {
-        let new = made_in.is_some();
-        // Two threads may meet at a shared context that was made unseen. The
-        // second one goes without for this call; nobody waits. Threads with
-        // contexts of their own must not meet, or a set would fail: each context
-        // has its place, and where two share one, the second needs none. A claim
-        // of a process that forked meanwhile does not count in its child.
-        static ADOPTING: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
-        let address = ctx.address();
-        let mine = (address as u64).rotate_left(16) ^ u64::from(process::claimant());
-        let place = ADOPTING
-            .get((address >> 6) % ADOPTING.len())
-            .filter(|_| !new);
-        let claim = place
-            .map(|place| place.compare_exchange(0, mine, Ordering::Acquire, Ordering::Relaxed));
-        if claim == Some(Err(mine)) {
-            return None;
-        }
-        let found = if new { None } else { ctx.callback() };
-        let context = Context::get(ctx).or_else(|| {
-            ctx.remember(Context {
-                program_callback: AtomicPtr::new(callback::stored(
-                    found.flatten().filter(|&held| !callback::is_ours(held)),
-                )),
-                argument: AtomicPtr::new(ptr::null_mut()),
-                program_type: AtomicI32::new(UNSET),
-                origin: if new { Origin::here() } else { Origin::known() },
-                library: made_in.unwrap_or(LibraryContext::DEFAULT),
-                held_for_connections: AtomicU32::new(0),
-                client_only: ctx.is_client_only(),
-                certificates: Certificates::default(),
-                intermediates: Intermediates::default(),
-            })
-        });
-        if let Some((place, Ok(_))) = place.zip(claim) {
-            place.store(0, Ordering::Release);
-        }
-        // A callback that is there and cannot be told (1.0.2) must stay.
-        if let Some(context) = context
-            && wanted_everywhere()
-            && (new || found.is_some())
-        {
-            ctx.set_callback(callback::OURS);
-            if asks_everywhere() && !ctx.host().before_1_1() && context.program_type().is_none() {
-                ctx.set_status_type(TLSEXT_STATUSTYPE_ocsp);
-            }
-        }
-        context
-    }
-
-    /// Keeps the program's callback and sees to it that libssl calls ours.
-    pub fn set_program_callback(&self, ctx: &SslCtx, theirs: Option<StatusCallback>) -> bool {
-        (self.program_callback).store(callback::stored(theirs), Ordering::Release);
-        ctx.set_callback(callback::OURS)
+    /// Keeps the program's callback.
+    pub fn set_program_callback(&self, theirs: Option<StatusCallback>) {
+        (self.program_callback).store(types::stored(theirs), Ordering::Release);
     }
 
     /// The program's callback.
     pub fn program_callback(&self) -> Option<StatusCallback> {
-        callback::from_stored(self.program_callback.load(Ordering::Acquire))
+        types::from_stored(self.program_callback.load(Ordering::Acquire))
     }
 
     /// The status type that the program set, if it did.

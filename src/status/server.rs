@@ -10,10 +10,10 @@ use crate::host::ssl::Ssl;
 use crate::host::types::{SSL_TLSEXT_ERR_NOACK, SSL_TLSEXT_ERR_OK, TLSEXT_STATUSTYPE_ocsp};
 use crate::staples;
 
-use super::certificate;
 use super::chain;
 use super::connection::{self, Connection};
 use super::context::Context;
+use super::presented::presented;
 use super::response::Response;
 
 /// Before the program's callback: libssl must hold what the program set, and
@@ -71,7 +71,7 @@ fn is_judged() -> bool {
 
 fn would_be_rejected(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
     guard::errors_kept(ssl.host().crypto, || {
-        certificate::presented(ssl, ctx, context)
+        presented(ssl, ctx, context)
             .zip(ssl.response())
             .is_some_and(|(presented, bytes)| presented.would_be_rejected(ssl, ctx, context, bytes))
     })
@@ -79,9 +79,9 @@ fn would_be_rejected(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
 
 /// Staples ours, if there is one to be sent now.
 fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
-    let presented = certificate::presented(ssl, ctx, context);
-    let Some(response) = presented.and_then(|presented| presented.response(ssl, ctx, context))
-    else {
+    let response =
+        presented(ssl, ctx, context).and_then(|presented| presented.response(ssl, ctx, context));
+    let Some(response) = response else {
         return false;
     };
     let taken = match chain::list(ssl, context, &response) {

@@ -1,7 +1,10 @@
 //! Many changes at once, for little more than the disk takes for one.
 
+use super::directory::Directory;
+use super::error::FileError;
 use super::replace::Unfinished;
-use super::{Directory, FileError, Files, Stamp};
+use super::stamp::Stamp;
+use super::store::Files;
 use crate::Key;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;

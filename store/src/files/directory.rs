@@ -1,7 +1,7 @@
 //! One of the store's directories.
 
+use super::error::FileError;
 use super::replace::{self, Lasting, PUBLIC, Unfinished, make_directory};
-use super::{FileError, MAX_FILE};
 use crate::steps::step;
 use crate::{Key, name};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,6 +9,9 @@ use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+
+/// The longest file that is read, in bytes.
+pub const MAX_FILE: usize = 64 * 1024;
 
 /// One directory of files named by keys.
 #[derive(Debug)]

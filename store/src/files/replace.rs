@@ -1,7 +1,7 @@
 //! The one way in which a file is written here: whole or not at all, with the mode
 //! that it is meant to have, whatever the umask.
 
-use super::Stamp;
+use super::stamp::Stamp;
 use crate::layout::Layout;
 use crate::steps::step;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};

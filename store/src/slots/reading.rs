@@ -1,6 +1,6 @@
 //! What a look-up found, and copying it out: the rest of the reader's half.
 
-use super::{ATTEMPTS, Head, Miss, still};
+use super::head::{ATTEMPTS, Head, Miss, still};
 use crate::Key;
 use crate::atomic::AtomicU64;
 use crate::words::{load_block, load_whole, put_block, put_whole};

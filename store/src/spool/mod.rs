@@ -9,19 +9,14 @@
 //! far as they are known; [`MAX_FILE`] bytes at most. It is written under that name
 //! with a dot before it and then renamed, so a name without a dot is a whole file.
 
+mod file;
 mod publish;
 #[cfg(feature = "agent")]
 mod stuck;
 #[cfg(feature = "agent")]
 mod take;
 
+pub use file::{MAX_FILE, REMOVE};
 pub use publish::{NotPublished, publish};
 #[cfg(feature = "agent")]
 pub use take::{DropBox, Look, Refused, Taken, Why};
-
-/// What stands in a file instead of certificates if root, or the agent's own user, wants
-/// the certificate of the file's name removed from the store.
-pub const REMOVE: &[u8] = b"remove\n";
-
-/// The longest file in the spool, in bytes.
-pub const MAX_FILE: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! The side of the host process: leaves a file, or leaves no trace.
 
-use super::MAX_FILE;
+use super::file::MAX_FILE;
 use crate::{Key, name};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags};

@@ -5,7 +5,7 @@
 //! kind. [`DropBox::next`] reads one of the others: those of root and of the agent's own
 //! user first, then one of each user in turn.
 
-use super::MAX_FILE;
+use super::file::MAX_FILE;
 use super::stuck::Stuck;
 use crate::map::is_mount_point;
 use crate::{Key, name};

@@ -5,7 +5,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use super::{Host, installed, signal};
+use super::host::{Host, installed, signal};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{Host, give_to};
+use super::host::{Host, give_to};
 use crate::directory::{Directory, set_mode};
 use crate::program::{Program, Server};
 use crate::shim::Shim;

@@ -1,6 +1,6 @@
 //! gunicorn: an arbiter that forks workers; each makes a context for every connection.
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::directory::{Directory, set_mode};
 use crate::program::{Program, Server};
 use crate::shim::Shim;

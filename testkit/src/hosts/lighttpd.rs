@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::{Host, installed, signal};
+use super::host::{Host, installed, signal};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Host, give_to, installed, private_copy};
+use super::host::{Host, give_to, installed, private_copy};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

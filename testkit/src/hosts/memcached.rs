@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

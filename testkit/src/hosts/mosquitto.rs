@@ -1,6 +1,6 @@
 //! Mosquitto, which opens its listeners as root and then gives that up.
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

@@ -1,7 +1,7 @@
 //! nginx, a master with two workers; it loads certificates by BIO, so that no
 //! path is ever seen, and makes one context of several of them.
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;

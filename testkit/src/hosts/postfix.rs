@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{Host, give_to, installed};
+use super::host::{Host, give_to, installed};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

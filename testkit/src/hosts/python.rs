@@ -1,7 +1,7 @@
 //! Python's http.server over its ssl module: libssl arrives by dlopen with
 //! RTLD_LOCAL, and the chain is loaded by path.
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;

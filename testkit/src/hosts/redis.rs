@@ -1,7 +1,7 @@
 //! Redis, and Valkey, which came from it: they rebuild their environment and title when they
 //! start, and free and make their context anew on CONFIG SET.
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;

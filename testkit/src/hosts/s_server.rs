@@ -1,6 +1,6 @@
 //! `openssl s_server`, which sets a status callback of its own only when told to staple.
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::program::{Program, Server};
 use crate::shim::Shim;
 use crate::site::Site;

@@ -1,6 +1,6 @@
 //! Squid as a TLS-terminating accelerator: the build with OpenSSL.
 
-use super::{Host, give_to, installed};
+use super::host::{Host, give_to, installed};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

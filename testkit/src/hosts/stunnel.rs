@@ -1,6 +1,6 @@
 //! stunnel, which makes its contexts with SSL_CTX_new_ex and then gives up root.
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

@@ -1,6 +1,6 @@
 //! Unbound, a resolver that answers DNS over TLS.
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{Host, installed};
+use super::host::{Host, installed};
 use crate::directory::Directory;
 use crate::program::{Program, Server};
 use crate::shim::Shim;

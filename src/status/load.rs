@@ -1,5 +1,5 @@
-//! A certificate was loaded, or something that may tell its issuer; or a handshake meets
-//! one. Files are looked at when it is loaded, while they can still be read.
+//! A certificate was loaded, or something that may tell its issuer. Files are looked at when it is
+//! loaded, while they can still be read.
 
 use std::path::Path;
 use std::sync::MutexGuard;
@@ -7,28 +7,27 @@ use std::sync::MutexGuard;
 use staplegun_store::Key;
 
 use crate::config;
-use crate::host::buffer::Buffer;
 use crate::host::ctx::SslCtx;
-use crate::host::guard;
 use crate::host::process::Origin;
 use crate::host::ssl::Ssl;
 use crate::host::x509::{OwnedX509, X509Ref, X509Store};
-use crate::staples::file::Subject;
 use crate::staples::leaf::{Leaf, Told, Work};
 use crate::staples::leaves::Loaded;
-use crate::staples::{self, Outcome, leaves, map, publish};
+use crate::staples::{leaves, map, publish};
 
+use super::adopt;
 use super::chain;
 use super::context::Context;
 use super::deferred;
-use super::issuer::Search;
+use super::place::{Place, key_of};
+use super::presented::{Presented, presented};
 
 /// The program loaded a certificate into a context, from `path` if that is known.
 pub fn loaded_into_context(ctx: &SslCtx, path: Option<&Path>) {
     if !config::get().staples() {
         return;
     }
-    if let Some((context, x509)) = Context::of(ctx).zip(ctx.certificate()) {
+    if let Some((context, x509)) = adopt::record_of(ctx).zip(ctx.certificate()) {
         if !context.client_only {
             chain::known(ctx, context);
         }
@@ -45,7 +44,7 @@ pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
     let Some((ctx, x509)) = ssl.context().zip(ssl.certificate()) else {
         return;
     };
-    if let Some(context) = Context::of(&ctx) {
+    if let Some(context) = adopt::record_of(&ctx) {
         chain::known_of_ssl(ssl, context);
         loaded(&Place::of_ssl(ssl, &ctx, context), x509, path);
     }
@@ -98,10 +97,7 @@ pub fn issuers_of_context_changed(ctx: &SslCtx, files: bool, store: Option<X509S
     if config::get().staples() && !context.client_only {
         chain::known(ctx, context);
     }
-    let place = Place {
-        store,
-        ..Place::of_context(ctx, context)
-    };
+    let place = Place::of_context(ctx, context).with_store(store);
     let crypto = ctx.host().crypto;
     for (leaf, key) in context.certificates.leaves() {
         let Some(work) = leaf.work(&key).filter(|work| work.issuer.is_none()) else {
@@ -135,10 +131,7 @@ pub fn issuers_of_ssl_changed(ssl: &Ssl, store: Option<X509Store<'_>>) {
         return;
     };
     let Some(leaf) = leaf else { return };
-    let place = Place {
-        store,
-        ..Place::of_ssl(ssl, &ctx, context)
-    };
+    let place = Place::of_ssl(ssl, &ctx, context).with_store(store);
     let Some(mut work) = leaf.work(&key) else {
         return;
     };
@@ -166,139 +159,4 @@ fn complete(
             publish::leaf(subject, work, false);
         }
     });
-}
-
-/// The certificate that a handshake presents.
-pub struct Presented<'s> {
-    x509: X509Ref<'s>,
-    key: Key,
-    /// What is known of it. None where the table has no place for it.
-    leaf: Option<&'static Leaf>,
-}
-
-/// The certificate that `ssl` presents in this handshake. One that its context does not
-/// hold is hashed.
-pub fn presented<'s>(ssl: &'s Ssl, ctx: &SslCtx, context: &Context) -> Option<Presented<'s>> {
-    let x509 = ssl.certificate()?;
-    if let Some((leaf, key)) = context.certificates.find(x509) {
-        let leaf = Some(leaf);
-        return Some(Presented { x509, key, leaf });
-    }
-    let Some(key) = key_of(x509, context) else {
-        guard::forget_errors(x509.crypto());
-        return None;
-    };
-    let leaf = leaves::find(&key).or_else(|| deferred::first_met(&key, context.origin));
-    if let Some(leaf) = leaf.filter(|leaf| deferred::has_use_of(leaf, context)) {
-        let place = Place::of_ssl(ssl, ctx, context);
-        guard::errors_kept(x509.crypto(), || {
-            place.with_subject(leaf, key, x509, |subject| {
-                deferred::met(subject, context);
-            });
-        });
-    }
-    Some(Presented { x509, key, leaf })
-}
-
-impl Presented<'_> {
-    /// The response to be stapled for it in this handshake, with its file looked at again
-    /// if that is due.
-    pub fn response(&self, ssl: &Ssl, ctx: &SslCtx, context: &Context) -> Option<Buffer> {
-        let Some(leaf) = self.leaf else {
-            return staples::from_map(self.x509, &self.key);
-        };
-        let place = Place::of_ssl(ssl, ctx, context);
-        place.with_subject(leaf, self.key, self.x509, |subject| {
-            let Outcome { response, tell } = staples::for_leaf(subject);
-            if tell {
-                deferred::tell(leaf, &self.key, Told::Leaf);
-            }
-            response
-        })
-    }
-
-    /// Whether clients would reject the response `bytes` that the program staples for it.
-    pub fn would_be_rejected(
-        &self,
-        ssl: &Ssl,
-        ctx: &SslCtx,
-        context: &Context,
-        bytes: &[u8],
-    ) -> bool {
-        let place = Place::of_ssl(ssl, ctx, context);
-        self.leaf.is_some_and(|leaf| {
-            place.with_subject(leaf, self.key, self.x509, |subject| {
-                staples::would_be_rejected(subject, bytes)
-            })
-        })
-    }
-}
-
-/// The SHA-256 of a certificate, by the providers that its context works with.
-fn key_of(x509: X509Ref<'_>, context: &Context) -> Option<Key> {
-    context.library.within(x509.crypto(), || x509.sha256())
-}
-
-/// Where a certificate is met.
-struct Place<'a> {
-    ssl: Option<&'a Ssl>,
-    ctx: &'a SslCtx,
-    context: &'a Context,
-    /// A store beside the context's own.
-    store: Option<X509Store<'a>>,
-}
-
-impl<'a> Place<'a> {
-    fn of_context(ctx: &'a SslCtx, context: &'a Context) -> Place<'a> {
-        Place {
-            ssl: None,
-            ctx,
-            context,
-            store: None,
-        }
-    }
-
-    fn of_ssl(ssl: &'a Ssl, ctx: &'a SslCtx, context: &'a Context) -> Place<'a> {
-        Place {
-            ssl: Some(ssl),
-            ..Place::of_context(ctx, context)
-        }
-    }
-
-    /// Where to look for what belongs to a leaf, without files.
-    fn search(&self) -> Search<'a> {
-        Search {
-            ssl: self.ssl,
-            ctx: Some(self.ctx),
-            store: self.store,
-            path: None,
-            files: false,
-        }
-    }
-
-    /// Does `work` with a leaf as it is met here.
-    fn with_subject<R>(
-        &self,
-        leaf: &'static Leaf,
-        key: Key,
-        x509: X509Ref<'_>,
-        work: impl FnOnce(&Subject<'_>) -> R,
-    ) -> R {
-        let find_issuer = |path: Option<&Path>, files| {
-            let search = Search {
-                path,
-                files,
-                ..self.search()
-            };
-            search.issuer_of(x509)
-        };
-        work(&Subject {
-            leaf,
-            key,
-            x509,
-            library: self.context.library,
-            find_issuer: &find_issuer,
-            find_chain: &|| self.search().chain(),
-        })
-    }
 }
