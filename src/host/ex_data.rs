@@ -27,8 +27,8 @@ const CLASS_SSL_SESSION: c_int = 2;
 pub struct Indices {
     /// For an SSL_CTX.
     pub ctx: c_int,
-    ssl: Late,
-    session: Late,
+    ssl: LazyIndex,
+    session: LazyIndex,
     owner: &'static Owner,
 }
 
@@ -43,18 +43,18 @@ pub struct Owner {
 }
 
 /// An index that is taken at its first use, by any thread.
-struct Late(AtomicI32);
+struct LazyIndex(AtomicI32);
 
-impl Late {
+impl LazyIndex {
     /// 0 is the program's app_data on every libssl, never ours.
     const NOT_YET: c_int = 0;
 
-    const fn new() -> Late {
-        Late(AtomicI32::new(Late::NOT_YET))
+    const fn new() -> LazyIndex {
+        LazyIndex(AtomicI32::new(LazyIndex::NOT_YET))
     }
 
     fn get(&self) -> Option<c_int> {
-        Some(self.0.load(Ordering::Acquire)).filter(|&index| index != Late::NOT_YET)
+        Some(self.0.load(Ordering::Acquire)).filter(|&index| index != LazyIndex::NOT_YET)
     }
 
     /// The index; `take` is asked if there is none, and answers -1 where no more
@@ -63,8 +63,12 @@ impl Late {
         self.get().or_else(|| {
             let ours = take().filter(|&index| index > 0)?;
             // If another thread was first, the one taken here stays unused.
-            let set =
-                (self.0).compare_exchange(Late::NOT_YET, ours, Ordering::AcqRel, Ordering::Acquire);
+            let set = (self.0).compare_exchange(
+                LazyIndex::NOT_YET,
+                ours,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
             Some(set.map_or_else(|first| first, |_| ours))
         })
     }
@@ -142,8 +146,8 @@ impl Indices {
     pub fn take(owner: &'static Owner) -> Option<Indices> {
         let all = Indices {
             ctx: owner.index_for_ctx().filter(|&index| index > 0)?,
-            ssl: Late::new(),
-            session: Late::new(),
+            ssl: LazyIndex::new(),
+            session: LazyIndex::new(),
             owner,
         };
         if owner.class_function().is_none() {

@@ -107,7 +107,7 @@ impl Candidates {
         }
         let Source { path, mut stamp } = source;
         let bytes = source::read(&path, staplegun_ocsp::MAX_RESPONSE as u64);
-        if bytes.as_ref().is_err_and(Unreadable::is_for_want) {
+        if bytes.as_ref().is_err_and(Unreadable::is_out_of_resources) {
             // So that it counts as changed at the next look.
             stamp = None;
         }

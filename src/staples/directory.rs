@@ -227,7 +227,7 @@ fn serials_in(path: &Path) -> Option<Vec<Box<[u8]>>> {
         Ok(der) => der,
         Err(unreadable) => {
             log::debug!("{} is not stapled: {unreadable}", path.display());
-            return (!unreadable.is_for_want()).then(Vec::new);
+            return (!unreadable.is_out_of_resources()).then(Vec::new);
         }
     };
     Some(match Response::parse(&der) {

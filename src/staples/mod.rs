@@ -1,4 +1,15 @@
 //! The response for a certificate: from the live map, else from a file.
+//!
+//! | a file's response on its way | by |
+//! |---|---|
+//! | which files there are, and what is read of one | `source`, of a directory `directory`, before a chroot `ahead` |
+//! | which may be about the certificate | `candidates` |
+//! | what each is worth: its issuer's word is looked for once, and it waits for that and for its time | `file`, by `signatures` |
+//! | where handshakes find the best of them | `published` |
+//! | what may bring another one | `watch` |
+//!
+//! What is known of a certificate is its `leaf`, one of the process's `leaves`. `map` reads the live map, and
+//! `publish` tells the agent which certificates are in use.
 
 mod ahead;
 mod candidates;

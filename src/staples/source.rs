@@ -36,7 +36,7 @@ impl fmt::Display for Unreadable {
 impl Unreadable {
     /// Whether it says nothing of the file: the process lacks descriptors or memory, and
     /// the next time may have them.
-    pub fn is_for_want(&self) -> bool {
+    pub fn is_out_of_resources(&self) -> bool {
         let Self::Io(error) = self else { return false };
         error.kind() == io::ErrorKind::OutOfMemory
             || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
