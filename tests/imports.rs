@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
+use staplegun_testkit::Directory;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, Meta, UseTree};
 
@@ -238,5 +239,31 @@ fn no_file_imports_what_imports_it() {
         if let Some(circle) = imports.circle() {
             panic!("{name}: {}", circle.join(" -> "));
         }
+    }
+}
+
+#[test]
+fn a_circle_is_seen_however_it_is_written() {
+    let source = Directory::new();
+    std::fs::create_dir(source.join("high")).expect("a directory");
+    std::fs::write(source.join("lib.rs"), "pub mod high;").expect("written");
+    let above = "pub mod low; pub use low::Shown; pub struct Top; pub fn top() {}";
+    std::fs::write(source.join("high.rs"), above).expect("written");
+    for (below, is_circle) in [
+        ("use crate::high;", true),
+        ("use super::Top;", true),
+        ("fn it() { super::top() }", true),
+        ("use crate::high; fn it() { high::top() }", true),
+        ("fn it() { print!(\"{}\", crate::high::top()) }", true),
+        ("fn it() { it!(a -> [crate::high::top()]) }", true),
+        ("use super::Shown as Itself;", false),
+        ("fn it() { crate::high::low::it() }", false),
+        ("#[cfg(test)] mod tests { use crate::high; }", false),
+        ("#[cfg(all(test, unix))] use crate::high;", false),
+    ] {
+        let below = format!("pub struct Shown; {below}");
+        std::fs::write(source.join("high/low.rs"), &below).expect("written");
+        let circle = Imports::of(source.path()).circle();
+        assert_eq!(circle.is_some(), is_circle, "{below}: {circle:?}");
     }
 }
