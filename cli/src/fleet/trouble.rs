@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::agent;
-
 /// Why the store cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
@@ -76,7 +74,7 @@ impl std::error::Error for Trouble {}
 /// As `connect` does, or why it did not, be it a panic.
 pub fn caught<T>(connect: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
     let panicked = || Trouble::new("internal", "connecting panicked, which is a bug");
-    agent::caught(connect).unwrap_or_else(|| Err(panicked()))
+    crate::agent::caught(connect).unwrap_or_else(|| Err(panicked()))
 }
 
 #[cfg(test)]
