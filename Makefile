@@ -191,7 +191,7 @@ check-images: needed library
 	ctest/wheels/pairs --shim $(LIBRARY)
 	ctest/wheels/run --shim $(LIBRARY)
 	ctest/quic/run --shim $(LIBRARY)
-	ctest/other_libssl/run --shim $(LIBRARY)
+	ctest/foreign_libssl/run --shim $(LIBRARY)
 	copy=$$(mktemp -d) && trap 'rm -r "$$copy"' EXIT && \
 	    chmod 755 "$$copy" && cp $(LIBRARY) "$$copy" && \
 	    for version in 3.5 3.6; do \

@@ -1,5 +1,5 @@
-//! What is asked for, and when: what is due, what the operator wants now, and what waited
-//! for an issuer that came.
+//! Starts what is to be asked for now: what is due (when that is, `decision` says), what the operator
+//! wants, and what waited for an issuer that came.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

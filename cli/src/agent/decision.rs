@@ -1,4 +1,4 @@
-//! What to do with what came: pure, so that each rule can be held by a test.
+//! What to do with what came, and when to ask again: pure, so that each rule can be held by a test.
 //!
 //! A response that is in use goes only for a better one: which that is, `ocsp`
 //! knows. A revocation is acted upon at once.
