@@ -360,8 +360,9 @@ check-systemd systemd-smoke: deb
 	tools/systemd-check $(TARGET)/release $(TARGET)/packages \
 	    $(if $(filter systemd-smoke,$@),--quick)
 
-# The smoke run has the pod of Kubernetes alone. The images are of debootstrap's roots, which are
-# kept like those.
+# The smoke run has the pod of Kubernetes alone, and nothing on musl. The images are of debootstrap's
+# roots, which are kept like those.
+check-containers: packages-musl
 check-containers containers-smoke: deb
 	tools/containers-check $(TARGET)/packages $(if $(filter containers-smoke,$@),--quick)
 	$(if $(filter check-containers,$@),tools/where $@)

@@ -68,18 +68,45 @@ class Images:
         # It has no use for namespaces of its own: the steps of a build are run in a chroot.
         return run(*self.words, *words, env={**os.environ, "BUILDAH_ISOLATION": "chroot"}, **more)
 
-    def debian(self, name, packages):
-        """A Debian 12 with these packages by a name of somebody else's, made once."""
+    def pulled(self, name, make):
+        """An image by a name of somebody else's, made once: make(DIRECTORY) gives its files, in a
+        directory or a tar file there."""
         found = json.loads(self.buildah("images", "--json"))
         if any(name in one["names"] for one in found if one["names"]):
             return
         with tempfile.TemporaryDirectory(prefix="staplegun-image.") as work:
+            files = make(work)
+            container = self.buildah("from", "scratch").strip()
+            self.buildah("add", "-q", container, files, "/")
+            self.buildah("commit", "-q", "--rm", container, name)
+
+    def debian(self, name, packages):
+        """A Debian 12 with these packages."""
+        def make(work):
             run(os.path.join(TOOLS, "debian-root"), "bookworm", "--packages", packages,
                 "--share", work, "--", "tar", "--one-file-system", "-cf", f"{work}/root.tar",
                 "-C", "/", ".")
-            container = self.buildah("from", "scratch").strip()
-            self.buildah("add", "-q", container, f"{work}/root.tar", "/")
-            self.buildah("commit", "-q", "--rm", container, name)
+            return f"{work}/root.tar"
+        self.pulled(name, make)
+
+    def musl(self, name, servers):
+        """What Alpine has, of Debian's: musl and busybox, and servers of tools/musl-servers. There
+        is no file of glibc's in it."""
+        def make(work):
+            root = os.path.join(work, "root")
+            for directory in ("bin", "lib", "usr/bin", "proc", "dev", "sys", "tmp"):
+                os.makedirs(os.path.join(root, directory))
+            loader = f"lib/ld-musl-{os.uname().machine}.so.1"
+            shutil.copy(f"/{loader}", os.path.join(root, loader))
+            shutil.copy("/bin/busybox", os.path.join(root, "bin"))
+            for applet in ("sh", "cat"):
+                os.symlink("busybox", os.path.join(root, "bin", applet))
+            run(os.path.join(TOOLS, "musl-servers"), os.path.join(work, "servers"), *servers)
+            for file in os.listdir(os.path.join(work, "servers")):
+                shutil.move(os.path.join(work, "servers", file),
+                            os.path.join(root, "lib" if file.startswith("lib") else "usr/bin"))
+            return root
+        self.pulled(name, make)
 
     def build(self, name, containerfile, context, **arguments):
         """As `docker build` does; steps that are as before are taken from before."""
