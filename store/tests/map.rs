@@ -188,6 +188,29 @@ fn one_writer_at_a_time() {
 }
 
 #[test]
+fn the_lock_is_given_up_though_a_child_lives_that_was_forked_meanwhile() {
+    let scratch = Scratch::new();
+    let map = scratch.map();
+    let lock = WriterLock::try_take(&map).unwrap();
+    // SAFETY: the child does nothing but system calls.
+    let child = match unsafe { libc::fork() } {
+        0 => loop {
+            // SAFETY: it has no preconditions.
+            unsafe { libc::pause() };
+        },
+        child => child,
+    };
+    drop(lock);
+    let again = WriterLock::try_take(&map);
+    // SAFETY: the child is ours; no status is asked for.
+    unsafe {
+        libc::kill(child, libc::SIGKILL);
+        libc::waitpid(child, std::ptr::null_mut(), 0);
+    }
+    again.unwrap();
+}
+
+#[test]
 fn another_user_reads_a_map_in_a_directory_that_he_can_only_enter() {
     let test = "another_user_reads_a_map_in_a_directory_that_he_can_only_enter";
     if let Some(map) = role() {

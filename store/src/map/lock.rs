@@ -9,10 +9,22 @@ use std::path::Path;
 
 /// The right to write a map, held by a lock on the file `<map>.lock` beside it
 /// and released when dropped. It is a file of its own so that the descriptor of
-/// the map can be closed while the lock is kept. A forked child shares the lock.
+/// the map can be closed while the lock is kept. A child that was forked has its descriptor until
+/// it executes a program: what it does with it changes nothing.
 #[derive(Debug)]
 pub struct WriterLock {
-    _file: OwnedFd,
+    file: OwnedFd,
+    /// The process that has taken it.
+    holder: u32,
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Closed alone, it would be held as long as such a child lives.
+        if self.holder == std::process::id() {
+            let _ = fs::flock(&self.file, FlockOperation::Unlock);
+        }
+    }
 }
 
 impl WriterLock {
@@ -38,7 +50,10 @@ impl WriterLock {
         let file = fs::openat(&place.directory, &name, flags, mode).map_err(failed)?;
         loop {
             match fs::flock(&file, operation) {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => {
+                    let holder = std::process::id();
+                    return Ok(Self { file, holder });
+                }
                 Err(Errno::WOULDBLOCK) => return Err(MapError::busy(map)),
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(failed(errno)),
