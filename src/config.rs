@@ -234,6 +234,11 @@ impl Config {
         }
     }
 
+    /// Whether a client's handshake that was not checked is refused.
+    pub fn refuses_unchecked(&self) -> bool {
+        self.client_policy() >= Client::Verify
+    }
+
     /// Whether a server's handshakes are any of our business.
     pub fn staples(&self) -> bool {
         !self.disabled && self.server != Server::Off

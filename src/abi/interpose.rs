@@ -5,7 +5,7 @@
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr::{self, NonNull};
 
-use crate::config::{self, Client};
+use crate::config;
 use crate::host::ctx::SslCtx;
 use crate::host::library::{Library, Ready};
 use crate::host::library_context::LibraryContext;
@@ -211,8 +211,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new(method: *const SSL_METHOD) -> *mut S
     // SAFETY: the program's own argument, to the function it called.
     unsafe {
         let ctx = (library.entries.SSL_CTX_new)(method);
-        made(library, ctx, ptr::null_mut());
-        ctx
+        made(library, ctx, ptr::null_mut())
     }
 }
 
@@ -244,8 +243,7 @@ pub unsafe extern "C-unwind" fn SSL_CTX_new_ex(
                 return ptr::null_mut();
             }
         };
-        made(library, ctx, library_context);
-        ctx
+        made(library, ctx, library_context)
     }
 }
 
@@ -332,7 +330,7 @@ pub unsafe extern "C-unwind" fn SSL_set_session(ssl: *mut SSL, session: *mut SSL
         let Some(real) = library.and_then(|library| library.entries.SSL_set_session) else {
             return 0;
         };
-        if config::get().client_policy() < Client::Verify {
+        if !config::get().refuses_unchecked() {
             return real(ssl, session);
         }
         let handle = entry::ssl_handle(ssl).zip(NonNull::new(session));
@@ -349,25 +347,46 @@ pub unsafe extern "C-unwind" fn SSL_set_session(ssl: *mut SSL, session: *mut SSL
     }
 }
 
+/// What the program gets: the context, with a record if it can be. A policy that refuses what is
+/// not checked goes on doing so after a panic, and where there can be no record there is no context,
+/// as where libssl has no memory for it.
+///
 /// # Safety
 /// `ctx` must be NULL or a new SSL_CTX of `library`, made in `library_context`.
-unsafe fn made(library: &'static Library, ctx: *mut SSL_CTX, library_context: *mut c_void) {
-    let Some(ctx) = NonNull::new(ctx).filter(|_| !config::get().disabled) else {
-        return;
+unsafe fn made(
+    library: &'static Library,
+    ctx: *mut SSL_CTX,
+    library_context: *mut c_void,
+) -> *mut SSL_CTX {
+    let Some(new) = NonNull::new(ctx).filter(|_| !config::get().disabled) else {
+        return ctx;
     };
+    let refuses = config::get().refuses_unchecked();
     // SAFETY: the caller vouches for ctx.
-    if let Some(handle) = unsafe { SslCtx::from_raw(library, ctx) } {
+    let has_record = unsafe { SslCtx::from_raw(library, new) }.is_some_and(|handle| {
         let remember = || {
-            log::complain_about_configuration();
+            if guard::works() {
+                log::complain_about_configuration();
+            }
             // SAFETY: the program keeps it as long as what was made in it.
             let made_in = unsafe { LibraryContext::from_raw(library_context) };
-            adopt::new_context(&handle, made_in);
+            adopt::new_context(&handle, made_in).is_some()
         };
-        // A policy that refuses what is not checked goes on doing so after a panic.
-        if config::get().client_policy() >= Client::Verify {
-            guard::bookkeeping((), || guard::errors_kept(handle.host().crypto, remember));
+        if refuses {
+            guard::bookkeeping(false, || guard::errors_kept(handle.host().crypto, remember))
         } else {
-            guard::quiet_work(handle.host().crypto, (), remember);
+            guard::quiet_work(handle.host().crypto, false, remember)
         }
+    });
+    if has_record || !refuses || library.openssl.is_none() {
+        return ctx;
     }
+    guard::work((), || {
+        log::warning!("a context is refused: there is no memory for what its client must check");
+    });
+    if let Some(free) = library.entries.SSL_CTX_free {
+        // SAFETY: nobody else has it yet.
+        unsafe { free(ctx) };
+    }
+    ptr::null_mut()
 }

@@ -250,7 +250,7 @@ pub unsafe fn on_ssl(
     let operation = ON_SSL.iter().find(|known| known.command == command)?;
     // SAFETY: the caller vouches for the arguments.
     Some(unsafe {
-        if ssl.is_null() {
+        if ssl.is_null() || operation.lacks_argument(parg) {
             return Some(operation.fail(parg));
         }
         let handle = entry::ssl_handle(ssl);
@@ -281,7 +281,7 @@ pub unsafe fn on_ctx(
     let operation = ON_CTX.iter().find(|known| known.command == command)?;
     // SAFETY: the caller vouches for the arguments; the callback is a function, or NULL.
     Some(unsafe {
-        if ctx.is_null() {
+        if ctx.is_null() || operation.lacks_argument(parg) {
             return Some(operation.fail(parg));
         }
         let handle = entry::ctx_handle(ctx);
@@ -311,6 +311,11 @@ pub unsafe fn on_ctx(
 }
 
 impl<O, H> Operation<O, H> {
+    /// Whether it is to write through a pointer that is NULL.
+    fn lacks_argument(&self, parg: *mut c_void) -> bool {
+        parg.is_null() && self.argument != Argument::Given
+    }
+
     /// Our part, behind the guard. None: libssl is to answer.
     ///
     /// # Safety
@@ -322,9 +327,6 @@ impl<O, H> Operation<O, H> {
         larg: c_long,
         parg: *mut c_void,
     ) -> Option<c_long> {
-        if self.argument != Argument::Given && parg.is_null() {
-            return Some(self.failure);
-        }
         let ours = self.ours;
         let answer = guard::bookkeeping(None, move || {
             // SAFETY: the caller vouches for the arguments.

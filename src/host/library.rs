@@ -135,7 +135,7 @@ impl Library {
     pub unsafe fn ready(&'static self, ctx: NonNull<SSL_CTX>) -> Option<Ready> {
         let lib = self.openssl.as_ref()?;
         if lib.bound.get().is_none() {
-            guard::work((), || {
+            guard::bookkeeping((), || {
                 // SAFETY: the caller vouches for ctx.
                 let bound = unsafe { self.find_crypto(lib, ctx) }.and_then(|crypto| {
                     // OpenSSL's callbacks get it, also of a thread that was second.

@@ -17,6 +17,7 @@ function_table! {
             // Extra arguments of SSL_library_init are ignored.
             OPENSSL_init_ssl or SSL_library_init: fn(u64, *const c_void) -> c_int;
             SSL_CTX_new_ex: fn(*mut c_void, *const c_char, *const SSL_METHOD) -> *mut SSL_CTX;
+            SSL_CTX_free: fn(*mut SSL_CTX);
             SSL_ctrl: fn(*mut SSL, c_int, c_long, *mut c_void) -> c_long;
             SSL_CTX_ctrl: fn(*mut SSL_CTX, c_int, c_long, *mut c_void) -> c_long;
             SSL_CTX_callback_ctrl: fn(*mut SSL_CTX, c_int, Option<AnyFunction>) -> c_long;

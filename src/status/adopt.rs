@@ -15,14 +15,17 @@ use super::context::{self, Context};
 
 /// The record of a context that was just made in `library`.
 pub fn new_context(ctx: &SslCtx, library: LibraryContext) -> Option<&Context> {
-    staples::map::open_first();
+    if guard::works() {
+        staples::map::open_first();
+    }
     Context::get(ctx).or_else(|| adopt(ctx, Some(library)))
 }
 
-/// The record of a context that may have been made unseen. After a panic none is made.
+/// The record of a context that may have been made unseen. After a panic none is made, but for
+/// a policy that refuses what is not checked.
 pub fn record_of(ctx: &SslCtx) -> Option<&Context> {
-    let made = || guard::works().then(|| adopt(ctx, None)).flatten();
-    Context::get(ctx).or_else(made)
+    let adopts = || guard::works() || config::get().refuses_unchecked();
+    Context::get(ctx).or_else(|| adopts().then(|| adopt(ctx, None)).flatten())
 }
 
 /// Whether our callback belongs on every context, and not only on those whose

@@ -8,6 +8,7 @@ use std::ffi::{c_int, c_long, c_void};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
+use crate::config;
 use crate::host::buffer::Buffer;
 use crate::host::ctx::SslCtx;
 use crate::host::guard;
@@ -17,6 +18,7 @@ use crate::host::types::{STATUS_TYPE_OFF, StatusCallback, TLSEXT_STATUSTYPE_ocsp
 use super::adopt;
 use super::connection::{self, Connection};
 use super::context::{self, Context};
+use super::response::Response;
 
 /// One of the two types there are; libssl would store anything.
 fn status_type_of(number: c_long) -> Option<c_int> {
@@ -26,12 +28,14 @@ fn status_type_of(number: c_long) -> Option<c_int> {
         .find(|&known| c_long::from(known) == number)
 }
 
-/// `SSL_CTX_set_tlsext_status_cb`.
+/// `SSL_CTX_set_tlsext_status_cb`. A policy that refuses what is not checked does not let the
+/// program's take our place.
 pub fn set_callback(ctx: &SslCtx, callback: Option<StatusCallback>) -> Option<bool> {
-    adopt::record_of(ctx).map(|context| {
-        context.set_program_callback(callback);
-        ctx.set_callback(super::callback::OURS)
-    })
+    let Some(context) = adopt::record_of(ctx) else {
+        return config::get().refuses_unchecked().then_some(false);
+    };
+    context.set_program_callback(callback);
+    Some(ctx.set_callback(super::callback::OURS))
 }
 
 /// `SSL_CTX_get_tlsext_status_cb`: the program's, never ours. Without a record what libssl
@@ -118,12 +122,26 @@ pub fn response(ssl: &Ssl) -> Option<NonNull<[u8]>> {
 }
 
 /// `SSL_get0_tlsext_status_ocsp_resp_ex`: how many there are, and their stack, if there is
-/// anything that the program may see.
+/// anything that the program may see. What it has borrowed stays where it is.
 pub fn list(ssl: &Ssl) -> Option<(c_long, *mut c_void)> {
-    let is_theirs = |_: &_| !connection::holds_ours(ssl);
-    ssl.response_list()
-        .filter(|&(count, _)| count > 0)
-        .filter(is_theirs)
+    match Connection::get(ssl) {
+        Some(known) => {
+            let mut response = known.response.borrow_mut();
+            if !ssl.is_shaking_hands() {
+                response.restore(ssl);
+            }
+            if matches!(*response, Response::Ours(_)) {
+                return None;
+            }
+            let list = ssl.response_list().filter(|&(count, _)| count > 0);
+            if list.is_some() {
+                response.lent_as_it_is();
+            }
+            list
+        }
+        None if connection::holds_ours_unrecorded(ssl) => None,
+        None => ssl.response_list().filter(|&(count, _)| count > 0),
+    }
 }
 
 /// Before `SSL_set0_tlsext_status_ocsp_resp_ex`: libssl's list is the answer from now on.

@@ -91,7 +91,7 @@ unsafe fn client_callback(
         return answer;
     }
     // If the check itself fails, or is not made any more, the operator's wish to check decides.
-    let strict = config::get().client_policy() >= Client::Verify;
+    let strict = config::get().refuses_unchecked();
     let fallback = strict.then_some(Reason::Internal);
     let crypto = ssl.host().crypto;
     let judged = guard::quiet_work(crypto, fallback, || {

@@ -11,6 +11,7 @@ use std::ptr::NonNull;
 use crate::config;
 use crate::host::Record;
 use crate::host::buffer::Buffer;
+use crate::host::guard;
 use crate::host::ssl::Ssl;
 
 use super::response::{Libssl, Response};
@@ -57,17 +58,10 @@ impl Connection {
     }
 }
 
-/// Whether libssl holds a response of ours for an SSL without a record.
+/// Whether libssl holds a response of ours for an SSL without a record. After a panic it may be
+/// the program's.
 pub fn holds_ours_unrecorded(ssl: &Ssl) -> bool {
-    config::get().staples() && ssl.is_server() && ssl.has_response()
-}
-
-/// Whether libssl holds a response of ours.
-pub fn holds_ours(ssl: &Ssl) -> bool {
-    match Connection::get(ssl) {
-        Some(known) => matches!(*known.response.borrow(), Response::Ours(_)),
-        None => holds_ours_unrecorded(ssl),
-    }
+    config::get().staples() && ssl.is_server() && guard::works() && ssl.has_response()
 }
 
 /// The response as the program sees it, borrowed until the next set or SSL_free. On a server
@@ -76,7 +70,10 @@ pub fn response(ssl: &Ssl) -> Option<NonNull<[u8]>> {
     let libssls = || ssl.response().map(NonNull::from);
     let known = match Connection::get(ssl) {
         Some(known) => known,
-        None if ssl.is_server() => return libssls().filter(|_| !config::get().staples()),
+        None if ssl.is_server() => {
+            let is_ours = config::get().staples() && guard::works();
+            return libssls().filter(|_| !is_ours);
+        }
         // Up to 3.5 libssl's own pointer is stable, from 3.6 on until the next get.
         None if ssl.response_count().is_none() => return libssls(),
         None => match Connection::of(ssl) {
@@ -85,12 +82,7 @@ pub fn response(ssl: &Ssl) -> Option<NonNull<[u8]>> {
         },
     };
     let mut response = known.response.borrow_mut();
-    let is_set = match *response {
-        Response::Ours(_) => true,
-        Response::Copied(_) => ssl.is_server(),
-        _ => false,
-    };
-    if is_set {
+    if matches!(*response, Response::Ours(_) | Response::Copied(_)) && ssl.is_server() {
         return response.buffer().map(Buffer::as_lent);
     }
     let received = ssl.response()?;

@@ -23,17 +23,14 @@ pub struct Presented<'s> {
 }
 
 /// The certificate that `ssl` presents in this handshake. One that its context does not
-/// hold is hashed.
+/// hold is hashed. What libcrypto queues if that fails is left to the caller.
 pub fn presented<'s>(ssl: &'s Ssl, ctx: &SslCtx, context: &Context) -> Option<Presented<'s>> {
     let x509 = ssl.certificate()?;
     if let Some((leaf, key)) = context.certificates.find(x509) {
         let leaf = Some(leaf);
         return Some(Presented { x509, key, leaf });
     }
-    let Some(key) = key_of(x509, context) else {
-        guard::forget_errors(x509.crypto());
-        return None;
-    };
+    let key = key_of(x509, context)?;
     let leaf = leaves::find(&key).or_else(|| deferred::first_met(&key, context.origin));
     if let Some(leaf) = leaf.filter(|leaf| deferred::has_use_of(leaf, context)) {
         let place = Place::of_ssl(ssl, ctx, context);

@@ -32,7 +32,7 @@ pub fn before_program(ssl: &Ssl, has_callback: bool) {
     }
     // The callback runs because the client asked; from 1.1.0 on libssl tells so.
     if ssl.host().before_1_1()
-        && let Some(connection) = Connection::of(ssl)
+        && let Some(connection) = guard::errors_kept(crypto, || Connection::of(ssl))
     {
         connection.program_type.set(Some(TLSEXT_STATUSTYPE_ocsp));
     }
@@ -79,9 +79,12 @@ fn would_be_rejected(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
 
 /// Staples ours, if there is one to be sent now.
 fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
-    let response =
-        presented(ssl, ctx, context).and_then(|presented| presented.response(ssl, ctx, context));
-    let Some(response) = response else {
+    let crypto = ssl.host().crypto;
+    let Some(presented) = presented(ssl, ctx, context) else {
+        guard::forget_errors(crypto);
+        return false;
+    };
+    let Some(response) = presented.response(ssl, ctx, context) else {
         return false;
     };
     let taken = match chain::list(ssl, context, &response) {
@@ -89,7 +92,10 @@ fn staple(ssl: &Ssl, ctx: &SslCtx, context: &Context) -> bool {
         None => hand_over(ssl, || ssl.hand_over_response(response).is_ok()) && ssl.took_response(),
     };
     if !taken {
-        guard::forget_errors(ssl.host().crypto);
+        if let Some(known) = Connection::get(ssl) {
+            known.response.borrow_mut().restore(ssl);
+        }
+        guard::forget_errors(crypto);
     }
     taken
 }
