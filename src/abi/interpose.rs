@@ -370,7 +370,13 @@ unsafe fn made(
             }
             // SAFETY: the program keeps it as long as what was made in it.
             let made_in = unsafe { LibraryContext::from_raw(library_context) };
-            adopt::new_context(&handle, made_in).is_some()
+            let has_record = adopt::new_context(&handle, made_in).is_some();
+            if refuses && !has_record {
+                log::warning!(
+                    "a context is refused: there is no memory for what its client must check"
+                );
+            }
+            has_record
         };
         if refuses {
             guard::bookkeeping(false, || guard::errors_kept(handle.host().crypto, remember))
@@ -381,9 +387,6 @@ unsafe fn made(
     if has_record || !refuses || library.openssl.is_none() {
         return ctx;
     }
-    guard::work((), || {
-        log::warning!("a context is refused: there is no memory for what its client must check");
-    });
     if let Some(free) = library.entries.SSL_CTX_free {
         // SAFETY: nobody else has it yet.
         unsafe { free(ctx) };
