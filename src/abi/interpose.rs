@@ -348,8 +348,8 @@ pub unsafe extern "C-unwind" fn SSL_set_session(ssl: *mut SSL, session: *mut SSL
 }
 
 /// What the program gets: the context, with a record if it can be. A policy that refuses what is
-/// not checked goes on doing so after a panic, and where there can be no record there is no context,
-/// as where libssl has no memory for it.
+/// not checked goes on doing so after a panic, and where an OpenSSL's context can have no record there
+/// is none, as where libssl has no memory for it.
 ///
 /// # Safety
 /// `ctx` must be NULL or a new SSL_CTX of `library`, made in `library_context`.
@@ -361,30 +361,34 @@ unsafe fn made(
     let Some(new) = NonNull::new(ctx).filter(|_| !config::get().disabled) else {
         return ctx;
     };
-    let refuses = config::get().refuses_unchecked();
+    let refuses = config::get().refuses_unchecked() && library.openssl.is_some();
     // SAFETY: the caller vouches for ctx.
-    let has_record = unsafe { SslCtx::from_raw(library, new) }.is_some_and(|handle| {
-        let remember = || {
-            if guard::works() {
-                log::complain_about_configuration();
-            }
+    let handle = unsafe { SslCtx::from_raw(library, new) };
+    let remember = || {
+        if guard::works() {
+            log::complain_about_configuration();
+        }
+        let has_record = handle.is_some_and(|handle| {
             // SAFETY: the program keeps it as long as what was made in it.
             let made_in = unsafe { LibraryContext::from_raw(library_context) };
-            let has_record = adopt::new_context(&handle, made_in).is_some();
-            if refuses && !has_record {
-                log::warning!(
-                    "a context is refused: there is no memory for what its client must check"
-                );
-            }
-            has_record
-        };
-        if refuses {
-            guard::bookkeeping(false, || guard::errors_kept(handle.host().crypto, remember))
-        } else {
-            guard::quiet_work(handle.host().crypto, false, remember)
+            guard::errors_kept(handle.host().crypto, || {
+                adopt::new_context(&handle, made_in).is_some()
+            })
+        });
+        if refuses && !has_record {
+            log::warning!(
+                "a context is refused: what its client must check cannot be kept, for want of memory \
+                 or of a libcrypto that is known"
+            );
         }
-    });
-    if has_record || !refuses || library.openssl.is_none() {
+        has_record
+    };
+    let has_record = if refuses {
+        guard::bookkeeping(false, remember)
+    } else {
+        guard::work(false, remember)
+    };
+    if has_record || !refuses {
         return ctx;
     }
     if let Some(free) = library.entries.SSL_CTX_free {

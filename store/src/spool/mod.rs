@@ -15,8 +15,12 @@ mod publish;
 mod stuck;
 #[cfg(feature = "agent")]
 mod take;
+#[cfg(feature = "agent")]
+mod taken;
 
 pub use file::{MAX_FILE, REMOVE};
 pub use publish::{NotPublished, publish};
 #[cfg(feature = "agent")]
-pub use take::{DropBox, Look, Refused, Taken, Why};
+pub use take::{DropBox, Look};
+#[cfg(feature = "agent")]
+pub use taken::{Refused, Taken, Why};
