@@ -12,8 +12,8 @@ use crate::support::{PATIENT, Store};
 
 const CERTIFICATES: usize = 12;
 
-/// A responder that promises to keep connections, and closes each after so many
-/// answers.
+/// A responder that promises to keep connections, closes each after so many answers, and
+/// answers nobody before it is given the answer.
 struct Keeping {
     port: u16,
     answer: Arc<OnceLock<Vec<u8>>>,
@@ -41,7 +41,7 @@ impl Keeping {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
                 std::thread::spawn(move || {
-                    let der = answer.get().expect("it was set");
+                    let der = answer.wait();
                     for _ in 0..answers_each {
                         if respond(&stream, der).is_none() {
                             return;
@@ -81,7 +81,6 @@ fn fetched_from(responder: &Keeping) {
     let spec = Spec::server().serial(&[7]).ocsp_url(&url);
     let leaves: Vec<Identity> = (0..CERTIFICATES).map(|_| ca.issue(&spec)).collect();
     let good = Response::good(&leaves[0], &ca).der();
-    responder.answer.set(good.clone()).expect("once");
     let store = Store::new();
     // As an earlier agent left them, so that all are due at once: what is named comes one by one,
     // and a connection ends for which nobody waits.
@@ -91,6 +90,10 @@ fn fetched_from(responder: &Keeping) {
         std::fs::write(file, leaf.pem() + &ca.pem()).expect("it can be written");
     }
     let agent = store.start(PATIENT);
+    // Once it answers it has handed over all that was due. Had a fetch been over before, the next
+    // would have found the connection closed.
+    agent.metrics();
+    responder.answer.set(good.clone()).expect("once");
     for leaf in &leaves {
         agent.wait_until_served(leaf, &good);
     }
