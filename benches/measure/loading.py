@@ -30,7 +30,24 @@ def others(bench, sites):
         touched = sum(store in line for line in text if "execve" not in line)
     bench.row("loading", "system calls about the store, without TLS", touched, "calls",
               "none", touched == 0)
+    of_its_own = [private(library, store) for library in (empty, bench.library)]
+    bench.row("loading", "private memory of cat, over an empty object",
+              of_its_own[1] - of_its_own[0], "KiB", "at most 24", of_its_own[1] - of_its_own[0] <= 24)
     pages(bench, store)
+
+
+def private(library, store):
+    """KiB that a program without TLS has written to, and no other process shares with it."""
+    with subprocess.Popen(["cat"], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          env=clean_environment(LD_PRELOAD=library, STAPLEGUN_DIR=store)) as child:
+        # What it echoes tells that it is loaded.
+        child.stdin.write("\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        with open(f"/proc/{child.pid}/smaps_rollup") as rollup:
+            dirty = next(line for line in rollup if line.startswith("Private_Dirty:"))
+        child.stdin.close()
+    return int(dirty.split()[1])
 
 
 def empty_object(bench):

@@ -1,5 +1,5 @@
-//! Processor time of real servers for a handshake, with the library and without,
-//! in pairs.
+//! Processor time and page faults of real servers for a handshake, with the library
+//! and without, in pairs.
 //!
 //!     servers nginx|haproxy|postgres|redis ROUNDS CONNECTIONS LOAD
 //!
@@ -8,7 +8,8 @@
 //! round starts both servers anew, since one process differs from the next by
 //! where its memory lies, and loads them in turn: ours, theirs, theirs, ours.
 //! Prints a line for each round: the microseconds that all processes of ours and
-//! of theirs spent on a handshake. STAPLEGUN_LIB names the library.
+//! of theirs spent on a handshake, and the page faults of both. STAPLEGUN_LIB names
+//! the library.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -29,6 +30,11 @@ const A_DAY: i64 = 24 * 60 * 60;
 const WARM_UP: u32 = 5;
 /// Nanoseconds in one of the ticks by which the kernel tells times (USER_HZ).
 const TICK: u64 = 10_000_000;
+/// Where in [`stat`] the minor page faults stand, and behind them those of the children that
+/// have ended.
+const MINFLT: usize = 10 - 4;
+/// Likewise the time of the children that have ended, in user space and behind it in the kernel.
+const CUTIME: usize = 16 - 4;
 
 /// A server in two processes: ours has the library, theirs has not.
 struct Contest {
@@ -58,12 +64,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         let ours = Loaded::new(&ours, &*contest.ours, true, load)?;
         let theirs_staples = contest.own_response.is_some();
         let theirs = Loaded::new(&theirs, &*contest.theirs, theirs_staples, load)?;
-        let mut spent = [0, 0];
+        let mut costs = [Cost::default(); 2];
         for (at, server) in [(0, &ours), (1, &theirs), (1, &theirs), (0, &ours)] {
-            spent[at] += server.spends_on(connections)?;
+            let cost = server.costs_for(connections)?;
+            costs[at].nanoseconds += cost.nanoseconds;
+            costs[at].faults += cost.faults;
         }
-        let [ours, theirs] = spent.map(|spent| spent as f64 / f64::from(2 * connections) / 1e3);
-        println!("{ours} {theirs}");
+        let of_each = |sum: u64| sum as f64 / f64::from(2 * connections);
+        let [ours, theirs] = costs.map(|cost| of_each(cost.nanoseconds) / 1e3);
+        let [our_faults, their_faults] = costs.map(|cost| of_each(cost.faults));
+        println!("{ours} {theirs} {our_faults} {their_faults}");
     }
     Ok(())
 }
@@ -164,32 +174,49 @@ impl<'s> Loaded<'s> {
         Ok(())
     }
 
-    /// The nanoseconds that it spends on so many handshakes.
-    fn spends_on(&self, count: u32) -> Result<u64, Box<dyn Error>> {
+    /// What so many handshakes cost it.
+    fn costs_for(&self, count: u32) -> Result<Cost, Box<dyn Error>> {
         let before = self.settled();
         self.shake_hands(count)?;
-        Ok(self.settled() - before)
+        let after = self.settled();
+        Ok(Cost {
+            nanoseconds: after.nanoseconds - before.nanoseconds,
+            faults: after.faults - before.faults,
+        })
     }
 
-    /// What it has spent when it has done all that it had to do.
-    fn settled(&self) -> u64 {
-        let mut last = u64::MAX;
+    /// What all cost when it has done what it had to do.
+    fn settled(&self) -> Cost {
+        let mut last = None;
         wait::until("the server has nothing more to do", || {
             let family = process::descendants(self.server.pid());
             let now = spent(self.server.pid(), &family);
-            let done = now == last && family.len() <= self.processes;
-            last = now;
+            let done = last == Some(now.nanoseconds) && family.len() <= self.processes;
+            last = Some(now.nanoseconds);
             done.then_some(now)
         })
     }
 }
 
-/// The nanoseconds that a process, its descendants, and those of them that have
-/// ended, spent on a processor.
-fn spent(pid: u32, descendants: &[u32]) -> u64 {
-    let all = descendants.iter().copied().chain([pid]);
-    all.map(|pid| of_threads(pid) + of_ended_children(pid))
-        .sum()
+/// What something costs a server, all its processes together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    /// On a processor.
+    nanoseconds: u64,
+    /// Pages that had to be found, none of them on a disk.
+    faults: u64,
+}
+
+/// What a process, its descendants, and those of them that have ended, spent.
+fn spent(pid: u32, descendants: &[u32]) -> Cost {
+    let mut all = Cost::default();
+    for pid in descendants.iter().copied().chain([pid]) {
+        let stat = stat(pid);
+        let field = |number: usize| stat.get(number).copied().unwrap_or(0);
+        all.nanoseconds += of_threads(pid) + (field(CUTIME) + field(CUTIME + 1)) * TICK;
+        all.faults += field(MINFLT) + field(MINFLT + 1);
+    }
+    all
 }
 
 fn of_threads(pid: u32) -> u64 {
@@ -203,13 +230,13 @@ fn of_threads(pid: u32) -> u64 {
     threads.flatten().filter_map(of_thread).sum()
 }
 
-/// Fields 16 and 17 of `/proc/PID/stat`, of which the name may hold spaces.
-fn of_ended_children(pid: u32) -> u64 {
+/// The numbers in `/proc/PID/stat` behind the state, the fourth field of proc(5) first. The name
+/// before them may hold spaces.
+fn stat(pid: u32) -> Vec<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    let ticks = fields.split(' ').skip(13).take(2);
-    ticks
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum::<u64>()
-        * TICK
+    let numbers = fields.split(' ').skip(1);
+    numbers
+        .map(|field| field.trim().parse().unwrap_or(0))
+        .collect()
 }
