@@ -110,7 +110,7 @@ mod places {
     use std::path::PathBuf;
 
     /// A file, and directories.
-    pub fn of_the_machine() -> (Option<PathBuf>, Vec<OsString>) {
+    fn of_the_machine() -> (Option<PathBuf>, Vec<OsString>) {
         let found = openssl_probe::probe();
         let directories = found.cert_dir.into_iter().map(PathBuf::into_os_string);
         (found.cert_file, directories.collect())

@@ -79,7 +79,7 @@ pub fn with(there: &str, script: &Path) -> String {
 }
 
 /// NODE_OPTIONS without the script.
-pub fn without(there: &str) -> String {
+fn without(there: &str) -> String {
     if !names_script(there.as_bytes()) {
         return there.to_owned();
     }

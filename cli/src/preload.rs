@@ -34,7 +34,7 @@ fn names(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether it is the library, by whatever path.
-pub fn is_ours(path: &[u8]) -> bool {
+fn is_ours(path: &[u8]) -> bool {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
     name.starts_with(b"libstaplegun.so")
 }

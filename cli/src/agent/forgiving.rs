@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The line, and its number from 1 on; None if it is about more.
-    pub line: Option<(usize, String)>,
+    line: Option<(usize, String)>,
     /// What is wrong with it.
-    pub why: String,
+    why: String,
 }
 
 impl Mistake {

@@ -46,7 +46,7 @@ enum Order {
 }
 
 /// Reads the configuration again.
-pub type Reload = Box<dyn Fn() -> anyhow::Result<Settings> + Send>;
+type Reload = Box<dyn Fn() -> anyhow::Result<Settings> + Send>;
 
 /// The thread, as the main one sees it.
 #[derive(Debug)]

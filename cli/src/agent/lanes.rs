@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// After this time a job hangs.
-pub const HANGING: Duration = Duration::from_secs(1);
+const HANGING: Duration = Duration::from_secs(1);
 
 /// Idle lanes of which it is known that they hung, at most.
 const REMEMBERED: usize = 1024;
@@ -63,7 +63,7 @@ pub struct Place {
     /// Its lane.
     pub lane: Arc<str>,
     /// When it began.
-    pub since: Instant,
+    since: Instant,
 }
 
 impl<J, C> Lanes<J, C> {

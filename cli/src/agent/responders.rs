@@ -44,9 +44,9 @@ pub struct Responder {
     /// Whether it does its work.
     pub state: State,
     /// How long the last request took, in seconds.
-    pub last_seconds: Option<f64>,
+    last_seconds: Option<f64>,
     /// The median of the last ones, in seconds.
-    pub median_seconds: Option<f64>,
+    median_seconds: Option<f64>,
     /// Requests that brought nothing that counts, by cause.
     pub failures: Causes,
     /// The cause of the last one that failed, unless one has succeeded since.

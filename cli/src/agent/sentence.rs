@@ -35,7 +35,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The refusal that is noted by that word, about `leaf`.
-    pub fn named(cause: &str, leaf: &Certificate) -> Option<Self> {
+    fn named(cause: &str, leaf: &Certificate) -> Option<Self> {
         let own = [
             Self::NoIssuer,
             Self::UntrustedIssuer,

@@ -41,7 +41,7 @@ pub struct Settings {
     pub intermediates: bool,
     /// Files (PEM) of issuers, whose responders may be asked whoever left the
     /// certificate; the machine's trusted authorities always count.
-    pub trusted_issuers: Vec<PathBuf>,
+    trusted_issuers: Vec<PathBuf>,
     /// Where to write the metrics for Prometheus' textfile collector.
     pub metrics_file: Option<PathBuf>,
     /// The port on which to serve the page and the metrics, of the loopback or of
@@ -64,15 +64,15 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Timing {
     /// How long one address of a responder may take to accept a connection.
-    pub per_address: f64,
+    per_address: f64,
     /// How long a whole fetch may take.
     pub fetch: f64,
     /// The longest time until a response is refreshed.
-    pub longest_refresh: f64,
+    longest_refresh: f64,
     /// The longest time until a failed fetch is tried again.
-    pub longest_retry: f64,
+    longest_retry: f64,
     /// How long a response without nextUpdate counts as fresh.
-    pub life_without_next_update: f64,
+    life_without_next_update: f64,
     /// How often everything is looked at, should a notice have been missed.
     pub sweep: f64,
 }

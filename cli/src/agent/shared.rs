@@ -174,7 +174,7 @@ impl Daemon {
 
     /// Lets the fleet have what is in use here; nothing newer for `same_for`, if that is
     /// what the responder said.
-    pub(super) fn share(&self, key: &Key, staple: &Staple, same_for: Option<Duration>) {
+    fn share(&self, key: &Key, staple: &Staple, same_for: Option<Duration>) {
         let Some(fleet) = self.told_fleet() else {
             return;
         };

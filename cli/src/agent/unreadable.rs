@@ -9,7 +9,7 @@ use staplegun_store::files::{Lasting, PUBLIC, read_regular, replace};
 use staplegun_store::layout::Layout;
 
 /// Paths that cannot be read, and why.
-pub type Unreadable = BTreeMap<String, String>;
+type Unreadable = BTreeMap<String, String>;
 
 /// The longest that is read, in bytes.
 const MAX_FILE: usize = 64 << 20;

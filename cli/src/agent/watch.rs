@@ -191,7 +191,7 @@ impl Changes {
     }
 
     /// Whether there are any.
-    pub fn is_any(&self) -> bool {
+    fn is_any(&self) -> bool {
         *self != Self::default()
     }
 }

@@ -57,7 +57,7 @@ pub struct Import {
     /// The symbol's name.
     pub name: String,
     /// The version asked for, e.g. `OPENSSL_3.0.0`.
-    pub version: Option<String>,
+    version: Option<String>,
 }
 
 impl std::fmt::Display for Import {
@@ -89,7 +89,7 @@ pub struct Image {
     /// Undefined dynamic symbols.
     pub imports: Vec<Import>,
     /// Names of defined dynamic symbols.
-    pub exports: Vec<String>,
+    exports: Vec<String>,
     /// Whether the ordinary symbol table, which is often stripped, names an
     /// SSL_CTX_new of its own.
     pub inner_openssl: bool,

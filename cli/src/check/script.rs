@@ -12,7 +12,7 @@ pub struct Interpreter {
     /// The program that runs the script.
     pub path: PathBuf,
     /// The rest of the line.
-    pub argument: Option<Vec<u8>>,
+    argument: Option<Vec<u8>>,
 }
 
 /// What env(1) makes of its one argument.

@@ -10,7 +10,7 @@ use super::owned::digest;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {
     /// The bytes that were put in, to the last one.
-    pub bytes: Range<usize>,
+    bytes: Range<usize>,
     /// Whether nobody changed it.
     pub is_whole: bool,
     /// Whether the file was made for it.

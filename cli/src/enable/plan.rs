@@ -52,7 +52,7 @@ pub struct Plan {
 /// # Errors
 ///
 /// That.
-pub fn refuse(unit: &Unit) -> Result<()> {
+fn refuse(unit: &Unit) -> Result<()> {
     let name = unit.short_name();
     match unit.load_state() {
         "loaded" => {}

@@ -31,7 +31,7 @@ const STEP: Duration = Duration::from_millis(100);
 /// # Errors
 ///
 /// If there is no /proc.
-pub fn processes(unit: &str) -> Result<Vec<Process>> {
+fn processes(unit: &str) -> Result<Vec<Process>> {
     let mut all = process::all()?.processes;
     all.retain(|process| process.keeper == Keeper::Unit(unit.to_owned()));
     Ok(all)
@@ -42,7 +42,7 @@ pub fn processes(unit: &str) -> Result<Vec<Process>> {
 /// # Errors
 ///
 /// If there is no /proc.
-pub fn addresses(unit: &str) -> Result<BTreeSet<SocketAddr>> {
+fn addresses(unit: &str) -> Result<BTreeSet<SocketAddr>> {
     let pids: BTreeSet<u32> = processes(unit)?.iter().map(|process| process.pid).collect();
     let ports = ports::listening()?.into_iter();
     let ours = ports.filter(|port| !port.pids.is_disjoint(&pids));

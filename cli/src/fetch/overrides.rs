@@ -29,7 +29,7 @@ pub struct Responder {
     /// Its address.
     pub url: String,
     /// It is asked by POST only.
-    pub post: bool,
+    post: bool,
     /// It gets a nonce.
     pub nonce: bool,
 }

@@ -24,11 +24,11 @@ const OLDEST: (u32, u32) = (6, 2);
 #[derive(Clone, Debug)]
 pub struct Way {
     /// Where it is.
-    pub address: Address,
+    address: Address,
     /// Its names.
     pub keys: Keys,
     /// Whether anything is written.
-    pub writes: bool,
+    writes: bool,
     tls: Option<Tls>,
     user: Option<String>,
     password: Secret,

@@ -15,7 +15,7 @@ use super::trouble::Trouble;
 
 /// How long the store may take for one command. What is due waits for it for a shorter time,
 /// by the desk.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Commands that were sent and not yet answered, at most.
 const UNDER_WAY: usize = 64;
 /// Commands that wait to be sent, at most: beyond that the store is too slow to be of use.

@@ -8,7 +8,7 @@
 use std::fmt;
 
 /// The longest reply.
-pub const LONGEST: usize = 64 << 10;
+const LONGEST: usize = 64 << 10;
 /// The most elements in a list, and lists within lists: HELLO's answer has a list of lists.
 const MOST: usize = 256;
 const DEEPEST: usize = 5;

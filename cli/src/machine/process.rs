@@ -18,7 +18,7 @@ pub struct Process {
     /// That of the one that started it.
     pub parent: u32,
     /// When it was started, in the kernel's ticks since boot.
-    pub started: u64,
+    started: u64,
     /// How it calls itself (comm), not fit to be shown.
     pub name: String,
     /// Who runs it: what the cgroup says.

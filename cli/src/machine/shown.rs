@@ -44,7 +44,7 @@ impl Shown {
 
 /// Splits at blanks, and takes away the quotes that systemd puts around what holds one:
 /// `"a b"`, and `$'a\tb'` where there is a control character.
-pub fn words(text: &str) -> Vec<String> {
+fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

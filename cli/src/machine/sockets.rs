@@ -8,7 +8,7 @@ use super::unit::{is_machine_of_systemd, systemctl};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Socket {
     /// What it listens on, as systemd writes it: `0.0.0.0:443`, `[::]:443`, a path.
-    pub listen: String,
+    listen: String,
     /// The service.
     pub activates: String,
 }

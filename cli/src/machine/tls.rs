@@ -37,7 +37,7 @@ pub enum Origin {
 }
 
 /// How OpenSSL is named.
-pub const OPENSSL: &str = "OpenSSL";
+const OPENSSL: &str = "OpenSSL";
 
 impl Tls {
     /// What of a process speaks TLS: the libraries that it has mapped to be executed, and those

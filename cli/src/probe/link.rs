@@ -12,17 +12,17 @@ use crate::fetch::{Failure, Issuers, Kind, Subject, judge};
 #[derive(Clone, Debug, Serialize)]
 pub struct Link {
     /// Its subject.
-    pub subject: String,
+    subject: String,
     /// Its serial number in hexadecimal.
-    pub serial: String,
+    serial: String,
     /// Whether a response is stapled for it.
     pub stapled: bool,
     /// Why clients refuse that, if they do: a stable word and a sentence.
     pub cause: Option<&'static str>,
     /// The sentence.
-    pub reason: Option<String>,
+    reason: Option<String>,
     /// When it ends, if it is good.
-    pub until: Option<String>,
+    until: Option<String>,
 }
 
 /// The intermediates among `sent`, the chain above the server's own certificate; `known` has all

@@ -35,7 +35,7 @@ pub struct Group {
     /// Who keeps it.
     pub keeper: Keeper,
     /// The program's file: of a unit that of its first process.
-    pub program: PathBuf,
+    program: PathBuf,
     /// How its first process calls itself.
     command: String,
     /// The processes, the oldest first; none if it is started by a connection only, or not seen.

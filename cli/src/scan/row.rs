@@ -70,7 +70,7 @@ pub struct Row {
     /// The unit.
     pub unit: Option<String>,
     /// The user whose systemd has the unit, if it is not the system's.
-    pub user: Option<u32>,
+    user: Option<u32>,
     /// The program's file; what of its path is not UTF-8 is replaced.
     pub program: Option<String>,
     /// Its processes.

@@ -59,7 +59,7 @@ pub struct One {
     /// The subject, or the file that could not be read.
     pub subject: String,
     /// When the certificate ends.
-    pub not_after: Option<UnixTime>,
+    not_after: Option<UnixTime>,
     /// How it stands.
     pub status: State,
     /// Why it is so, in one word; none if it is stapled.
@@ -71,30 +71,30 @@ pub struct One {
     /// The file by which the operator named it.
     pub path: Option<String>,
     /// When the store took it in, or its issuer.
-    pub known_since: Option<UnixTime>,
+    known_since: Option<UnixTime>,
     /// How many certificates hang on it, if it is an intermediate that is looked after for
     /// them.
     pub leaves: Option<usize>,
     /// The user who left it in the spool, if not root or the agent's own.
-    pub left_by: Option<u32>,
+    left_by: Option<u32>,
     /// The responder asked last, else the certificate's first.
     pub responder: Option<String>,
     /// Since when the response in use is one that another agent of the fleet fetched; none
     /// if this machine did.
     pub fleet_since: Option<UnixTime>,
     /// thisUpdate of what is stapled.
-    pub this_update: Option<UnixTime>,
+    this_update: Option<UnixTime>,
     /// When what is stapled ends.
     pub until: Option<UnixTime>,
     /// Since when the certificate is revoked; none if it is not, or if nobody noted it.
-    pub revoked_since: Option<UnixTime>,
+    revoked_since: Option<UnixTime>,
     /// Whether the response that tells the revocation is on the disk, so that no restart
     /// of the machine brings the good one back; none if it is not revoked.
-    pub evidence_on_disk: Option<bool>,
+    evidence_on_disk: Option<bool>,
     /// When the responder is asked next.
     pub next_refresh: Option<UnixTime>,
     /// When it was asked last.
-    pub last_attempt: Option<UnixTime>,
+    last_attempt: Option<UnixTime>,
     /// Failures in a row.
     pub failures: u32,
     /// The kind of the last failure.

@@ -16,11 +16,11 @@ use staplegun_store::layout::Layout;
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct HttpSettings {
     /// The address whose port `metrics-port` is.
-    pub address: IpAddr,
+    address: IpAddr,
     /// By which names a client may ask, besides those of the loopback and the address.
-    pub hosts: Vec<String>,
+    hosts: Vec<String>,
     /// Whether to listen on the socket in the runtime directory, too.
-    pub socket: bool,
+    socket: bool,
 }
 
 impl Default for HttpSettings {

@@ -11,11 +11,11 @@ use std::time::Duration;
 use super::breaker::At;
 
 /// How long a lease or back-off is believed where nothing is stapled.
-pub const BELIEF_UNSTAPLED: Duration = Duration::from_secs(2);
+const BELIEF_UNSTAPLED: Duration = Duration::from_secs(2);
 /// What a lease lasts longer than a fetch may take; they are believed for as long.
-pub const BELIEF_MORE: Duration = Duration::from_secs(5);
+const BELIEF_MORE: Duration = Duration::from_secs(5);
 /// How long the store may take until a responder is asked, all in all.
-pub const PATIENCE: Duration = Duration::from_millis(900);
+const PATIENCE: Duration = Duration::from_millis(900);
 /// A question that has been under way for so long when that is over is the store's fault.
 const SLOW: Duration = Duration::from_millis(500);
 /// Values that were refused before the responder is asked without a lease.

@@ -118,7 +118,7 @@ impl<Q> Desk<Q> {
 
     /// Whether its course is on the way.
     #[cfg(test)]
-    pub fn has(&self, key: &Key) -> bool {
+    fn has(&self, key: &Key) -> bool {
         self.entries.contains_key(key)
     }
 

@@ -65,7 +65,7 @@ pub struct World {
 }
 
 impl Agent {
-    pub fn now(&self) -> Duration {
+    fn now(&self) -> Duration {
         Duration::from_secs(u64::from(self.clock) * 900)
     }
 
@@ -129,7 +129,7 @@ impl World {
         self
     }
 
-    pub fn follow(&mut self, at: usize, next: Next) {
+    fn follow(&mut self, at: usize, next: Next) {
         let (asked, version) = (self.asked, self.version);
         let agent = &mut self.agents[at];
         match next {
@@ -153,7 +153,7 @@ impl World {
         }
     }
 
-    pub fn learn(&mut self, at: usize, rank: u8) {
+    fn learn(&mut self, at: usize, rank: u8) {
         let agent = &mut self.agents[at];
         assert_ne!(rank, LIE, "a lie was believed");
         agent.known = agent.known.max(rank);

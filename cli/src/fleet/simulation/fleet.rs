@@ -26,10 +26,10 @@ pub const LIFE: i64 = 7 * 86_400;
 pub const DER: usize = 503;
 /// From an agent to the store or back, at most.
 pub const NETWORK: u64 = 1_000;
-pub const OF: u32 = 100;
+const OF: u32 = 100;
 /// Fetches at one responder at once, in each agent.
-pub const PER_RESPONDER: usize = 2;
-pub const LIMITS: Limits = Limits {
+const PER_RESPONDER: usize = 2;
+const LIMITS: Limits = Limits {
     per_lane: PER_RESPONDER,
     ours: 8,
     users: 2,
@@ -37,7 +37,7 @@ pub const LIMITS: Limits = Limits {
 /// After this time one that hangs is not counted any more.
 pub const HANGING: u64 = 1_000_000;
 /// A connection that is refused nothing takes so long.
-pub const CONNECTS: u64 = 3_000;
+const CONNECTS: u64 = 3_000;
 
 /// What the machines are like.
 #[derive(Clone, Debug)]
@@ -101,17 +101,17 @@ pub struct Fleet {
     pub agents: Vec<Agent>,
     pub shelves: HashMap<Key, Shelf>,
     /// In the order of their times, in microseconds.
-    pub events: BinaryHeap<Reverse<(u64, u64, usize, Event)>>,
-    pub number: u64,
-    pub random: u64,
+    events: BinaryHeap<Reverse<(u64, u64, usize, Event)>>,
+    number: u64,
+    random: u64,
     pub now: u64,
     pub counts: Counts,
     pub machines: Machines,
     /// The lengths of commands as they are really sent: look, get, store, fail.
-    pub lengths: [u64; 4],
+    lengths: [u64; 4],
 }
 
-pub fn key(number: u32) -> Key {
+fn key(number: u32) -> Key {
     let mut key = [0; 32];
     key[..4].copy_from_slice(&number.to_be_bytes());
     key
@@ -297,7 +297,7 @@ impl Fleet {
         (past < LIFE / 5).then_some(delay)
     }
 
-    pub fn obey(&mut self, agent: usize) {
+    fn obey(&mut self, agent: usize) {
         while let Some(order) = self.agents[agent].desk.order() {
             let link = self.agents[agent].link;
             match order {
@@ -346,7 +346,7 @@ pub fn rank_at(second: i64) -> Rank {
     }
 }
 
-pub fn validity(rank: Rank) -> Validity {
+fn validity(rank: Rank) -> Validity {
     Validity {
         from: rank.from,
         until: rank.until,
