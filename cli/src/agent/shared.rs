@@ -13,7 +13,7 @@ use super::outcome::Origin;
 use super::pool::Pool;
 use super::roster::Watched;
 use crate::fetch::{Question, Staple, responders_of};
-use crate::fleet::{Due, Fleet, Outcome, Rank, Seen, Word, believed, count, own};
+use crate::fleet::{Due, Fleet, Rank, Seen, Stored, Word, believed, count, own};
 
 impl Daemon {
     /// Asks the responder, or the fleet whether it is to be asked; `at_once`: the operator
@@ -178,16 +178,17 @@ impl Daemon {
         let Some(fleet) = self.told_fleet() else {
             return;
         };
-        let outcome = match staple.der.is_empty() {
+        let result = match staple.der.is_empty() {
             // Evidence that was lost.
-            true => Outcome::Failure(same_for.unwrap_or_default()),
-            false => Outcome::Response {
+            true => Err(same_for.unwrap_or_default()),
+            false => Ok(Stored {
                 rank: Rank::of(&staple.judged()),
                 der: staple.der.clone(),
+                refused: None,
                 same_for,
-            },
+            }),
         };
-        fleet.result(key, outcome);
+        fleet.result(key, result);
     }
 
     /// The responder was asked and gave something that counts, after which `delay` follows.
@@ -208,7 +209,7 @@ impl Daemon {
     /// The responder was asked in vain, and is asked again after `delay`.
     pub(super) fn asked_in_vain(&self, key: &Key, delay: Duration) {
         if let Some(fleet) = self.told_fleet() {
-            fleet.result(key, Outcome::Failure(delay));
+            fleet.result(key, Err(delay));
         }
     }
 

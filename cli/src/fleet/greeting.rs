@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use openssl::ssl::SslConnector;
+
 use super::address::{Address, Host};
 use super::keys::Keys;
 use super::resp::{self, Received, Value};
@@ -10,7 +12,7 @@ use super::secret::Secret;
 use super::sentinel;
 use super::settings::{FleetSettings, Mode};
 use super::socket::Socket;
-use super::tls::Tls;
+use super::tls;
 use super::trouble::Trouble;
 
 /// How long a connection may take, from its first packet to the last reply.
@@ -29,7 +31,7 @@ pub struct Way {
     pub keys: Keys,
     /// Whether anything is written.
     writes: bool,
-    tls: Option<Tls>,
+    tls: Option<SslConnector>,
     user: Option<String>,
     password: Secret,
     sentinel_password: Secret,
@@ -59,7 +61,10 @@ impl Way {
             secret.read().map_err(anyhow::Error::msg)?;
         }
         Ok(Self {
-            tls: address.is_tls.then(|| Tls::new(settings)).transpose()?,
+            tls: address
+                .is_tls
+                .then(|| tls::connector(settings))
+                .transpose()?,
             address,
             keys: Keys::new(&settings.prefix),
             writes: settings.mode == Mode::Share,
@@ -140,7 +145,7 @@ fn password(secret: &Secret) -> Result<Option<Vec<u8>>, Trouble> {
 }
 
 impl Talk {
-    fn open(host: &Host, tls: Option<&Tls>, deadline: Instant) -> Result<Self, Trouble> {
+    fn open(host: &Host, tls: Option<&SslConnector>, deadline: Instant) -> Result<Self, Trouble> {
         Ok(Self {
             socket: Socket::connect(host, tls, deadline)?,
             received: Received::default(),

@@ -42,6 +42,7 @@ mod trouble;
 mod word;
 mod work;
 
+pub use ask::Stored;
 pub use command::{Args, FAILED, run};
 pub use counters::{CAUSES, Counters, count};
 pub use greeting::Way;
@@ -50,4 +51,4 @@ pub use rank::Rank;
 pub use settings::FleetSettings;
 pub use share::{Share, believed, own};
 pub use thread::Fleet;
-pub use word::{Due, Outcome, Seen, Word};
+pub use word::{Due, Seen, Word};

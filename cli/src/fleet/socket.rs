@@ -6,11 +6,10 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use openssl::ssl::{ErrorCode, HandshakeError, SslStream};
+use openssl::ssl::{ErrorCode, HandshakeError, SslConnector, SslStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::address::Host;
-use super::tls::Tls;
 use super::trouble::Trouble;
 
 /// The connection.
@@ -34,7 +33,11 @@ impl Socket {
     /// # Errors
     ///
     /// If it cannot: why.
-    pub fn connect(host: &Host, tls: Option<&Tls>, deadline: Instant) -> Result<Self, Trouble> {
+    pub fn connect(
+        host: &Host,
+        tls: Option<&SslConnector>,
+        deadline: Instant,
+    ) -> Result<Self, Trouble> {
         let at = |error: io::Error| Trouble::new("connection", format_args!("{host}: {error}"));
         let addresses: Vec<SocketAddr> = (host.name.as_str(), host.port)
             .to_socket_addrs()
@@ -62,10 +65,10 @@ impl Socket {
     fn over(
         stream: TcpStream,
         host: &Host,
-        tls: Option<&Tls>,
+        tls: Option<&SslConnector>,
         deadline: Instant,
     ) -> Result<Self, Trouble> {
-        let Some(Tls(connector)) = tls else {
+        let Some(connector) = tls else {
             return Ok(Self::new(Kind::Plain(stream)));
         };
         let failed = |error: &dyn std::fmt::Display| {

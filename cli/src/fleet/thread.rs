@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, eventfd};
 use staplegun_store::Key;
 
+use super::ask::Stored;
 use super::counters::{Counters, count};
 use super::course::Rules;
 use super::desk::Desk;
@@ -16,7 +17,7 @@ use super::greeting::Way;
 use super::places::Limits;
 use super::recovery;
 use super::settings::{FleetSettings, Mode};
-use super::word::{Due, Order, Outcome, Seen, Word};
+use super::word::{Due, Order, Seen, Word};
 use super::work::{END, Work, wake};
 use crate::agent::{Worker, random};
 
@@ -86,7 +87,7 @@ impl Fleet {
     }
 
     /// Tells what came of asking, or a response that came from elsewhere.
-    pub fn result(&self, key: &Key, result: Outcome) {
+    pub fn result(&self, key: &Key, result: Result<Stored, Duration>) {
         self.order(Order::Result(*key, result));
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use staplegun_store::Key;
 
+use super::ask::Stored;
 use super::rank::Rank;
 use crate::fetch::{Manner, Question, Staple, Subject};
 
@@ -34,23 +35,6 @@ pub struct Seen {
     pub manner: Arc<Manner>,
     /// What is known, if anything is.
     pub known: Option<Rank>,
-}
-
-/// What came of asking a responder, or of whoever else brought a response.
-#[derive(Debug)]
-pub enum Outcome {
-    /// A response that is in use from now on, or that is in use already: then nobody need
-    /// ask for that long.
-    Response {
-        /// Its rank.
-        rank: Rank,
-        /// The response.
-        der: Vec<u8>,
-        /// Nothing newer for that long.
-        same_for: Option<Duration>,
-    },
-    /// None; the next attempt is made after that time.
-    Failure(Duration),
 }
 
 /// What the main thread is told.
@@ -92,8 +76,9 @@ pub enum Order {
     Due(Box<Due>),
     /// There may be something new for them.
     Look(Vec<Seen>),
-    /// That came of asking.
-    Result(Key, Outcome),
+    /// That came of asking a responder, or of whoever else brought a response: one that is in
+    /// use from now on, or none, and after what time the next attempt is made.
+    Result(Key, Result<Stored, Duration>),
     /// A thread has begun to fetch it.
     Begun(Key),
     /// Nobody looks after it any more.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use staplegun_store::Key;
 
-use super::ask::{self, Asker, Stored};
+use super::ask::{self, Asker};
 use super::breaker::{At, News};
 use super::counters::{Counters, count};
 use super::course::{Rules, Situation};
@@ -22,7 +22,7 @@ use super::link::{For, Link};
 use super::places::Side;
 use super::rank::Rank;
 use super::trouble::{Trouble, caught};
-use super::word::{Due, Order, Outcome, Seen, Word};
+use super::word::{Due, Order, Seen, Word};
 use crate::agent::{now, random};
 use crate::fetch::Question;
 
@@ -168,7 +168,8 @@ impl Work {
             match self.orders.try_recv() {
                 Ok(Order::Due(due)) => self.due(*due),
                 Ok(Order::Look(all)) => all.into_iter().for_each(|one| self.look(one)),
-                Ok(Order::Result(key, result)) => self.result(&key, result),
+                Ok(Order::Result(key, Ok(stored))) => self.desk.store(&key, stored, at),
+                Ok(Order::Result(key, Err(wait))) => self.desk.fail(&key, wait, at),
                 Ok(Order::Begun(key)) => self.desk.begun(&key, at),
                 Ok(Order::Forget(key)) => {
                     self.desk.forget(&key, at);
@@ -206,26 +207,6 @@ impl Work {
         // What is being asked for already brings what there is.
         if self.seen.insert(key, seen).is_none() {
             self.send(For::Seen(key), self.asker.get(&key));
-        }
-    }
-
-    fn result(&mut self, key: &Key, result: Outcome) {
-        let at = self.at();
-        match result {
-            Outcome::Response {
-                rank,
-                der,
-                same_for,
-            } => {
-                let stored = Stored {
-                    rank,
-                    der,
-                    refused: None,
-                    same_for,
-                };
-                self.desk.store(key, stored, at);
-            }
-            Outcome::Failure(wait) => self.desk.fail(key, wait, at),
         }
     }
 

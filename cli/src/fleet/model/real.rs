@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use staplegun_ocsp::UnixTime;
 use staplegun_testkit::program::Program;
 
-use super::shelf::{Command, LIE, Reply, Shelf, Word};
+use super::shelf::{Command, LIE, Reply, Shelf};
 use crate::fleet::address::Address;
 use crate::fleet::ask::{Asker, Said, Stored, said};
 use crate::fleet::course::Answer;
@@ -161,7 +161,7 @@ fn the_scripts_do_in_a_real_redis_what_the_model_of_them_does() {
         assert_eq!(reply, expected, "step {step}: {command:?} on {shelf:?}");
         assert!(matches!(
             shelf.back_off,
-            None | Some(Word::Failed | Word::Same)
+            None | Some(Answer::BackOff(None) | Answer::Same(None))
         ));
     }
 }

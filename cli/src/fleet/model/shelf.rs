@@ -12,17 +12,8 @@ pub struct Shelf {
     pub response: Option<u8>,
     /// Who has the lease.
     pub lease: Option<u8>,
-    /// Whether a back-off or the word that there is nothing newer lies there.
-    pub back_off: Option<Word>,
-}
-
-/// What the last fetch was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Word {
-    /// It failed.
-    Failed,
-    /// It brought nothing newer.
-    Same,
+    /// What lies there of the last fetch: a back-off, or the word that there is nothing newer.
+    pub back_off: Option<Answer>,
 }
 
 /// A command.
@@ -76,11 +67,8 @@ impl Shelf {
                 {
                     return Reply::Value(rank);
                 }
-                if let Some(word) = self.back_off.filter(|_| heeds) {
-                    return Reply::Answer(match word {
-                        Word::Failed => Answer::BackOff(None),
-                        Word::Same => Answer::Same(None),
-                    });
+                if let Some(answer) = self.back_off.as_ref().filter(|_| heeds) {
+                    return Reply::Answer(answer.clone());
                 }
                 match self.lease {
                     Some(other) if other != who => Reply::Answer(Answer::Held(None)),
@@ -104,13 +92,13 @@ impl Shelf {
                 if self.lease == Some(who) {
                     self.lease = None;
                 }
-                self.back_off = is_same.then_some(Word::Same);
+                self.back_off = is_same.then_some(Answer::Same(None));
                 Reply::Done(is_newer)
             }
             Command::Fail => {
                 let is_ours = self.lease == Some(who);
                 if is_ours {
-                    (self.lease, self.back_off) = (None, Some(Word::Failed));
+                    (self.lease, self.back_off) = (None, Some(Answer::BackOff(None)));
                 }
                 Reply::Done(is_ours)
             }
