@@ -13,6 +13,7 @@ use staplegun_ocsp::time::Rfc3339;
 
 use super::plan::{Plan, prospect};
 use super::tell;
+use crate::machine::protocol::Protocol;
 use crate::scan;
 use crate::scan::report::Report;
 use crate::scan::row::{Row, Status, Why};
@@ -67,8 +68,8 @@ fn tell(report: &Report) {
     let mut lines: BTreeMap<SocketAddr, Vec<String>> = BTreeMap::new();
     for row in &report.rows {
         for port in &row.ports {
-            let spoken = match port.protocol.as_str() {
-                "tls" => String::new(),
+            let spoken = match port.protocol {
+                Protocol::Tls => String::new(),
                 protocol => format!(" ({protocol})"),
             };
             let mut all = words(row);

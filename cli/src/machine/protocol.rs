@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::{Serialize, Serializer};
+
 use crate::probe::Starttls;
 
 /// How TLS begins on a port.
@@ -60,6 +62,12 @@ impl Protocol {
         let by_port = PORTS.iter().find(|(number, _)| *number == port);
         let starttls = by_program.map(|(_, it)| it).or(by_port.map(|(_, it)| it));
         starttls.map_or(Self::Tls, |it| Self::Starttls(*it))
+    }
+}
+
+impl Serialize for Protocol {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

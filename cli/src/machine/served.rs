@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use staplegun_ocsp::{Certificate, Policy, UnixTime};
 use staplegun_store::files::Files;
 
@@ -15,14 +16,15 @@ use crate::fetch::{Issuers, Subject, Trust};
 use crate::probe::{Outcome, Seen, judge, look};
 
 /// A port, and how TLS begins there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Door {
     /// Where to connect to.
     pub address: SocketAddr,
-    /// What to speak.
+    /// What to speak: `tls`, or the protocol before it.
     pub protocol: Protocol,
     /// Whether the connection is to stand open until what was seen is dropped. A server may
     /// have time for one only.
+    #[serde(skip)]
     pub is_held: bool,
 }
 

@@ -11,7 +11,7 @@ use super::group::{Group, Key, Machine};
 use super::known::Known;
 use super::next;
 use super::prospect::{Ask, Prospect};
-use super::row::{Reach, Row, Shown, Silent, Status, Why};
+use super::row::{Reach, Row, Silent, Status, Why};
 use crate::agent::now;
 use crate::check::carried::Carriers;
 use crate::check::elf::Image;
@@ -43,20 +43,40 @@ pub struct Decider<'a> {
 }
 
 /// How the library stands to a group.
-struct Standing {
+struct Standing<'a> {
     reach: Reach,
+    /// Its processes with the library.
+    with: Vec<&'a Process>,
     /// What stands in its way.
     against: Option<Finding>,
     /// The client policy that its processes were started with.
     policy: Option<String>,
     /// Whether that lets connections pass unchecked: a process of this number does.
     unchecked: Option<u32>,
-    /// Whether one of its processes has the live map of this store.
-    has_map: bool,
-    /// Whether one of its processes reads the agent's files.
-    reads_files: bool,
+}
+
+impl Standing<'_> {
+    /// Whether one of them has the live map of this store.
+    fn has_map(&self, known: &Known) -> bool {
+        let map = known.layout().map();
+        let mut with = self.with.iter();
+        with.any(|process| process.seen.map() == Some(&map))
+    }
+
+    /// Whether one of them reads the agent's files.
+    fn reads_files(&self, carriers: &Carriers) -> bool {
+        let mut with = self.with.iter();
+        with.any(|process| process.seen.node(carriers) == Some(true))
+    }
+
     /// Whether the library's file was replaced since one of them was started.
-    is_replaced: bool,
+    fn is_replaced(&self) -> bool {
+        let mut libraries = self
+            .with
+            .iter()
+            .filter_map(|process| process.seen.library());
+        libraries.any(|path| path.to_string_lossy().ends_with(" (deleted)"))
+    }
 }
 
 impl Decider<'_> {
@@ -77,10 +97,6 @@ impl Decider<'_> {
         let standing = self.standing(group);
         let mut rows: Vec<Row> = Vec::new();
         for (door, served) in seen {
-            let shown = Shown {
-                address: door.address,
-                protocol: door.protocol.to_string(),
-            };
             let mut row = match served {
                 Served::Certificate(certified) => self.certified(group, &standing, &certified),
                 Served::Refused(reason) => {
@@ -100,9 +116,9 @@ impl Decider<'_> {
                 known.sha256 == row.sha256 && known.status == row.status && known.cause == row.cause
             });
             match same {
-                Some(known) => known.ports.push(shown),
+                Some(known) => known.ports.push(door),
                 None => {
-                    row.ports.push(shown);
+                    row.ports.push(door);
                     rows.push(row);
                 }
             }
@@ -118,13 +134,11 @@ impl Decider<'_> {
         rows
     }
 
-    fn standing(&self, group: &Group) -> Standing {
+    fn standing(&self, group: &Group) -> Standing<'_> {
         let with = self.machine.processes(&group.with_library);
         let without = self.machine.processes(&group.without_library);
         let with: Vec<&Process> = with.collect();
         let without: Vec<&Process> = without.collect();
-        let map = self.known.layout().map();
-        let has_map = with.iter().any(|process| process.seen.map() == Some(&map));
         let policy = |process: &&Process| {
             let policy = process.seen.variable(b"STAPLEGUN_CLIENT")?;
             let known = ["report", "verify", "require"];
@@ -158,14 +172,7 @@ impl Decider<'_> {
                 .filter(strict)
                 .find(lets_pass)
                 .map(|process| process.pid),
-            has_map,
-            reads_files: with
-                .iter()
-                .any(|process| process.seen.node(self.carriers) == Some(true)),
-            is_replaced: with.iter().any(|process| {
-                let library = process.seen.library();
-                library.is_some_and(|path| path.to_string_lossy().ends_with(" (deleted)"))
-            }),
+            with,
         };
         match standing.reach {
             Reach::Reachable => standing.against = without.first().and_then(|it| self.against(it)),
@@ -196,13 +203,15 @@ impl Decider<'_> {
     }
 
     /// The row of a certificate that a port shows.
-    fn certified(&self, group: &Group, standing: &Standing, it: &Certified) -> Row {
+    fn certified(&self, group: &Group, standing: &Standing<'_>, it: &Certified) -> Row {
         let outcome = &it.outcome;
         let reason = outcome.reason.clone().unwrap_or_default();
         let cause = outcome.cause.unwrap_or_default();
         let row = |status| Row::of(group, status);
         let mut row = match outcome.answer {
-            Answer::Good if standing.has_map && self.known.agent_running == Some(false) => {
+            Answer::Good
+                if self.known.agent_running == Some(false) && standing.has_map(self.known) =>
+            {
                 row(Status::Stapled).because(
                     "no_agent",
                     "the agent that would renew it does not run",
@@ -210,7 +219,7 @@ impl Decider<'_> {
                     true,
                 )
             }
-            Answer::Good if standing.is_replaced => row(Status::Stapled).because(
+            Answer::Good if standing.is_replaced() => row(Status::Stapled).because(
                 "replaced",
                 "the library was replaced since it was started; the new one comes with",
                 next::restart(group),
@@ -245,7 +254,7 @@ impl Decider<'_> {
     }
 
     /// The row of a certificate that is not stapled.
-    fn unstapled(&self, group: &Group, standing: &Standing, leaf: &Certificate) -> Row {
+    fn unstapled(&self, group: &Group, standing: &Standing<'_>, leaf: &Certificate) -> Row {
         let known = self.known.of(&leaf.sha256());
         if let Some(one) = known.filter(|one| one.status == State::Revoked) {
             let reason = one.sentence.clone().unwrap_or_default();
@@ -327,7 +336,7 @@ impl Decider<'_> {
     }
 
     /// The library is in it, and nothing is stapled.
-    fn loaded(&self, group: &Group, standing: &Standing, leaf: &Certificate, row: Row) -> Row {
+    fn loaded(&self, group: &Group, standing: &Standing<'_>, leaf: &Certificate, row: Row) -> Row {
         let say = |cause: &str, reason: &str, next: String| {
             row.clone().because(cause, reason, next, true)
         };
@@ -348,12 +357,12 @@ impl Decider<'_> {
                 let reason = one.sentence.clone().unwrap_or_default();
                 row.clone().because(cause, reason, next, one.needs_operator)
             }
-            Some(_) if standing.reads_files => say(
+            Some(_) if standing.reads_files(self.carriers) => say(
                 "no_live_file",
                 "it reads the file that the agent shows, and finds none",
                 "set live-files = true in agent.toml, and: systemctl reload staplegun".to_owned(),
             ),
-            _ if !standing.has_map && !standing.reads_files => say(
+            _ if !(standing.has_map(self.known) || standing.reads_files(self.carriers)) => say(
                 "no_live_map",
                 "the library is in it, and it has no live map of this store: it was started \
                  before there was one, or may not read it",
@@ -389,7 +398,7 @@ fn without_certificate(group: &Group) -> Row {
 }
 
 /// The row of a client policy that lets connections pass.
-fn unchecked(group: &Group, standing: &Standing) -> Option<Row> {
+fn unchecked(group: &Group, standing: &Standing<'_>) -> Option<Row> {
     let pid = standing.unchecked?;
     let policy = standing.policy.as_deref().unwrap_or_default();
     let reason = format!(

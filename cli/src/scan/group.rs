@@ -161,7 +161,7 @@ impl Machine {
     }
 
     /// The processes of a group.
-    pub fn processes<'m>(&'m self, pids: &'m [u32]) -> impl Iterator<Item = &'m Process> {
+    pub fn processes<'m>(&'m self, pids: &[u32]) -> impl Iterator<Item = &'m Process> {
         let all = self.survey.processes.iter();
         all.filter(|process| pids.contains(&process.pid))
     }

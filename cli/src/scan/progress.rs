@@ -1,13 +1,13 @@
 //! One line on a terminal that says how far the scan is, and goes with its end.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Stderr, Write, stderr};
 
 use crate::machine::served::Door;
 
 /// The line; nothing where standard error is no terminal.
 #[derive(Debug)]
 pub struct Progress {
-    is_shown: bool,
+    terminal: Option<Stderr>,
     all: usize,
     done: usize,
 }
@@ -16,7 +16,7 @@ impl Progress {
     /// Begins it.
     pub fn new(all: usize) -> Self {
         let progress = Self {
-            is_shown: std::io::stderr().is_terminal() && all > 0,
+            terminal: Some(stderr()).filter(|it| it.is_terminal() && all > 0),
             all,
             done: 0,
         };
@@ -34,9 +34,9 @@ impl Progress {
     }
 
     fn show(&self, words: &str) {
-        if self.is_shown {
+        if let Some(terminal) = &self.terminal {
             // To the line's begin, and what stood there away (ECMA-48: EL).
-            let _ = write!(std::io::stderr().lock(), "\r\x1b[K{words}");
+            let _ = write!(terminal.lock(), "\r\x1b[K{words}");
         }
     }
 }

@@ -7,6 +7,7 @@ use staplegun_ocsp::UnixTime;
 
 use super::group::Group;
 use crate::machine::process::Keeper;
+use crate::machine::served::Door;
 use crate::machine::tls::Tls;
 
 /// How it stands.
@@ -53,15 +54,6 @@ pub enum Reach {
     Unknown,
 }
 
-/// A port of a row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shown {
-    /// The address that was connected to.
-    pub address: SocketAddr,
-    /// What was spoken: `tls`, or the protocol before it.
-    pub protocol: String,
-}
-
 /// One row. Names of fields and their words are stable.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -82,7 +74,7 @@ pub struct Row {
     /// The client policy that is in force, or `unknown` if its environment does not tell.
     pub client_policy: Option<String>,
     /// The ports that show this.
-    pub ports: Vec<Shown>,
+    pub ports: Vec<Door>,
     /// The certificate's subject.
     pub certificate: Option<String>,
     /// SHA-256 of the certificate.
