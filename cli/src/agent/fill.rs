@@ -32,22 +32,12 @@ const AHEAD: usize = 4;
 struct Restored {
     subject: Subject,
     notes: Notes,
-    stored: Stored,
+    /// The response in `staples/`, judged; None as well if the certificate's issuer is not known.
+    stored: Option<Result<Staple, Kind>>,
     /// What came along with it, if that is wanted.
     chain: Option<Chain>,
     /// Which file that was.
     stamp: Option<Stamp>,
-}
-
-/// The response in `staples/`; nothing as well if the certificate's issuer is not known.
-#[derive(Default)]
-struct Stored {
-    /// If it counts.
-    staple: Option<Staple>,
-    /// If its time has not come.
-    early: Option<Staple>,
-    /// If it was refused for the time.
-    refused_but_at: Option<Validity>,
 }
 
 impl Daemon {
@@ -112,8 +102,12 @@ impl Daemon {
             chain,
             stamp,
         } = restored;
-        let staple = stored.staple;
         let (now, at) = (clock::now(), Instant::now());
+        let (staple, refused) = match stored {
+            Some(Ok(staple)) => (Some(staple), None),
+            Some(Err(refused)) => (None, Some(refused)),
+            None => (None, None),
+        };
         let key = subject.key();
         if subject.leaf.not_after() < now {
             // Whether the clock is right is not known yet: nothing is deleted here.
@@ -136,8 +130,11 @@ impl Daemon {
             // Judged now: looked at again only when somebody changes the file, or when
             // its time comes.
             watched.stamp = stamp;
-            watched.early = stored.early.map(Box::new);
-            watched.refused_but_at = stored.refused_but_at;
+            watched.refused_but_at =
+                (refused.as_ref()).and_then(|refused| expiry::refused_but_at(refused, now));
+            if let Some(Kind::Early { staple, .. }) = refused {
+                watched.early = Some(staple);
+            }
         }
         let Some(known) = known else {
             return false;
@@ -233,37 +230,18 @@ impl Reading<'_> {
         }
     }
 
-    fn stored(&self, key: &Key, subject: &Subject) -> Stored {
-        let issuer = subject.issuer();
-        let der = issuer.and_then(|_| stored::or_warn(self.files.staples.read(key)));
-        let (Some(issuer), Some(der)) = (issuer, der) else {
-            return Stored::default();
-        };
-        let now = clock::now();
-        let kind = match fetch::judge(&der, issuer, now, &self.policy) {
-            Ok(staple) => {
-                return Stored {
-                    staple: Some(staple),
-                    ..Stored::default()
-                };
-            }
-            Err(kind) => kind,
-        };
-        let refused_but_at = expiry::refused_but_at(&kind, now);
-        let failure = fetch::Failure::at("", kind);
-        tracing::warn!(
-            key = %name::of_key(key),
-            cause = failure.cause(),
-            "passed over the response in staples/: {failure}"
-        );
-        let early = match failure.kind {
-            Kind::Early { staple, .. } => Some(*staple),
-            _ => None,
-        };
-        Stored {
-            staple: None,
-            early,
-            refused_but_at,
-        }
+    fn stored(&self, key: &Key, subject: &Subject) -> Option<Result<Staple, Kind>> {
+        let issuer = subject.issuer()?;
+        let der = stored::or_warn(self.files.staples.read(key))?;
+        let judged = fetch::judge(&der, issuer, clock::now(), &self.policy);
+        Some(judged.map_err(|refused| {
+            let failure = fetch::Failure::at("", refused);
+            tracing::warn!(
+                key = %name::of_key(key),
+                cause = failure.cause(),
+                "passed over the response in staples/: {failure}"
+            );
+            failure.kind
+        }))
     }
 }

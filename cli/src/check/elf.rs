@@ -20,7 +20,7 @@ pub struct Machine {
     bits: u8,
     /// e_machine (elf(5)).
     number: u16,
-    little_endian: bool,
+    endian: Endianness,
 }
 
 impl std::fmt::Display for Machine {
@@ -157,7 +157,7 @@ where
         machine: Machine {
             bits: if header.is_type_64() { 64 } else { 32 },
             number: header.e_machine(endian),
-            little_endian: header.is_little_endian(),
+            endian,
         },
         kind: Kind::Static,
         interpreter: None,

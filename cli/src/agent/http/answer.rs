@@ -1,7 +1,7 @@
 //! What the HTTP server says. Nothing of it may be framed, cached or read by pages of other
 //! sites: there are no CORS fields.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use openssl::sha::sha256;
 
@@ -33,37 +33,19 @@ pub struct Answer {
     body: Arc<str>,
 }
 
-/// The page with the policy that lets its own script and style run, and nothing else.
-#[derive(Debug)]
-pub struct Page {
-    policy: Arc<str>,
-}
+/// What lets the page's own script and style run, and nothing else.
+static OF_THE_PAGE: LazyLock<Arc<str>> = LazyLock::new(|| {
+    let policy = format!(
+        "{NOTHING}; base-uri 'none'; form-action 'none'; connect-src 'self'; img-src data:; \
+         script-src 'sha256-{}'; style-src 'sha256-{}'",
+        hash(between("<script>", "</script>")),
+        hash(between("<style>", "</style>")),
+    );
+    policy.into()
+});
 
 /// What nothing may be loaded by.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
-
-impl Page {
-    /// Hashes what stands in the page.
-    pub fn new() -> Self {
-        let policy = format!(
-            "{NOTHING}; base-uri 'none'; form-action 'none'; connect-src 'self'; img-src data:; \
-             script-src 'sha256-{}'; style-src 'sha256-{}'",
-            hash(between("<script>", "</script>")),
-            hash(between("<style>", "</style>")),
-        );
-        Self {
-            policy: policy.into(),
-        }
-    }
-
-    /// The page.
-    pub fn answer(&self) -> Answer {
-        Answer {
-            policy: Arc::clone(&self.policy),
-            ..Answer::of(Kind::Html, PAGE.into())
-        }
-    }
-}
 
 /// What stands in the page between two tags.
 fn between(begin: &str, end: &str) -> &'static str {
@@ -83,6 +65,14 @@ impl Answer {
             kind,
             policy: NOTHING.into(),
             body,
+        }
+    }
+
+    /// The page.
+    pub fn page() -> Self {
+        Self {
+            policy: Arc::clone(&OF_THE_PAGE),
+            ..Self::of(Kind::Html, PAGE.into())
         }
     }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use staplegun_store::layout::Layout;
 
-use self::answer::{Answer, Kind, Page};
+use self::answer::{Answer, Kind};
 use self::client::Client;
 use self::guests::{Guest, Guests};
 use self::request::Request;
@@ -83,7 +83,6 @@ struct Server {
     events: Mutex<Sender<Event>>,
     layout: Layout,
     tell: Tell,
-    page: Page,
     /// The names by which it may be asked for at its port, besides those of the loopback.
     hosts: Vec<String>,
     metrics: Mutex<Option<Text>>,
@@ -130,7 +129,6 @@ impl Server {
             events: Mutex::new(events.clone()),
             layout,
             tell,
-            page: Page::new(),
             hosts,
             metrics: Mutex::default(),
             responders: Mutex::default(),
@@ -170,7 +168,7 @@ impl Server {
             Ok(request) => request,
         };
         match request.path {
-            "/" => (self.page.answer(), PATIENCE),
+            "/" => (Answer::page(), PATIENCE),
             "/metrics" => (
                 self.ask(Wanted::Metrics, &self.metrics, Kind::Metrics),
                 PATIENCE,
