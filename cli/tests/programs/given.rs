@@ -75,7 +75,9 @@ fn witnessed(directory: &Directory, broken_pipes: &str, closed: &str, through: &
         text.starts_with(&format!("pid {pid}\n")),
         "another process: {text}"
     );
-    text.replace(&pid.to_string(), "PID")
+    // Its number, and no other that has the same digits in it.
+    text.replacen(&format!("pid {pid}\n"), "pid PID\n", 1)
+        .replace(&format!("/proc/{pid}/"), "/proc/PID/")
 }
 
 #[test]
