@@ -2,15 +2,14 @@
 
 pub mod adopt;
 pub mod api;
-pub mod callback;
-pub mod certificates;
+mod callback;
+mod certificates;
 mod chain;
 pub mod client;
 mod configured_issuers;
-pub mod connection;
-pub mod context;
+mod connection;
+mod context;
 pub mod deferred;
-mod issuer;
 pub mod load;
 mod place;
 mod presented;
