@@ -9,20 +9,12 @@ use once_cell::race::OnceBox;
 use crate::config;
 use crate::host::memory::{try_box, try_push};
 
-use super::source::{self, Stamp};
+use super::source::{self, Candidate, Stamp};
 
 /// At most so many files of a directory are read ahead.
 const MAX_FILES: usize = 64;
 
-/// One file that was read.
-pub struct Ahead {
-    /// Where it was.
-    pub path: PathBuf,
-    /// What it held.
-    pub bytes: Vec<u8>,
-}
-
-static AHEAD: OnceBox<Vec<Ahead>> = OnceBox::new();
+static AHEAD: OnceBox<Vec<Candidate>> = OnceBox::new();
 
 /// Reads what is configured, once. What cannot be read is left to the load of a
 /// certificate, which says so.
@@ -44,14 +36,14 @@ pub fn read() {
     let _ = try_box(files).map(|files| AHEAD.set(files));
 }
 
-fn add(files: &mut Vec<Ahead>, path: PathBuf) {
-    if let Ok(bytes) = source::read(&path, staplegun_ocsp::MAX_RESPONSE as u64) {
-        try_push(files, Ahead { path, bytes });
+fn add(files: &mut Vec<Candidate>, path: PathBuf) {
+    if let Ok(der) = source::read(&path, staplegun_ocsp::MAX_RESPONSE as u64) {
+        try_push(files, Candidate { path, der });
     }
 }
 
 /// What was read of `configured`, a file or a directory.
-pub fn of(configured: &Path) -> impl Iterator<Item = &'static Ahead> {
+pub fn of(configured: &Path) -> impl Iterator<Item = &'static Candidate> {
     let all = AHEAD.get().into_iter().flatten();
     all.filter(move |ahead| ahead.path == configured || ahead.path.parent() == Some(configured))
 }

@@ -10,16 +10,8 @@ use crate::log;
 
 use super::ahead;
 use super::directory::{self, When};
-use super::source::{self, Unreadable};
+use super::source::{self, Candidate, Unreadable};
 use super::watch::Source;
-
-/// A response, not yet judged.
-pub struct Candidate {
-    /// The file it came from.
-    pub path: PathBuf,
-    /// The whole OCSPResponse.
-    pub der: Vec<u8>,
-}
 
 /// The files that were looked at for one certificate.
 pub struct Candidates {
@@ -36,16 +28,6 @@ struct Found {
     /// with it is worth a line.
     named: bool,
     bytes: Result<Vec<u8>, Unreadable>,
-}
-
-/// What was found about one certificate.
-pub struct About {
-    /// The responses whose serial number is the certificate's.
-    pub responses: Vec<Candidate>,
-    /// What is wrong with the rest.
-    pub complaints: Vec<Complaint>,
-    /// What is to be looked at again.
-    pub watched: Vec<Source>,
 }
 
 impl Candidates {
@@ -93,7 +75,7 @@ impl Candidates {
         self.found.extend(ahead::of(configured).map(|ahead| Found {
             path: ahead.path.clone(),
             named: ahead.path == configured,
-            bytes: Ok(ahead.bytes.clone()),
+            bytes: Ok(ahead.der.clone()),
         }));
         self.found.len() > before
     }
@@ -123,13 +105,14 @@ impl Candidates {
         self.found.is_empty() && self.directories.is_empty()
     }
 
-    /// What is to be looked at again, if nothing is known of the certificate.
+    /// What is to be looked at again.
     pub fn into_watched(self) -> Vec<Source> {
         self.watched
     }
 
-    /// What is about this certificate.
-    pub fn about(mut self, leaf: &Certificate) -> About {
+    /// The responses whose serial number is the certificate's. What is wrong with the rest is
+    /// logged, about the certificate `name`, which has a response already if `is_served`.
+    pub fn about(&mut self, leaf: &Certificate, name: &str, is_served: bool) -> Vec<Candidate> {
         for directory in std::mem::take(&mut self.directories) {
             let Source { path, stamp } = directory;
             let files = directory::files_about(&path, stamp, leaf.serial(), self.when);
@@ -140,56 +123,42 @@ impl Candidates {
                 self.add(Source::at(file), false);
             }
         }
-        let mut about = About {
-            responses: Vec::new(),
-            complaints: Vec::new(),
-            watched: self.watched,
-        };
-        for Found { path, named, bytes } in self.found {
-            let (what, of_another) = match bytes {
+        let (mut responses, mut of_others) = (Vec::new(), Vec::new());
+        for Found { path, named, bytes } in std::mem::take(&mut self.found) {
+            let (what, is_anothers) = match bytes {
                 Err(unreadable) => (unreadable.to_string(), false),
                 Ok(der) => match is_about(&der, leaf) {
                     Ok(()) => {
-                        about.responses.push(Candidate { path, der });
+                        responses.push(Candidate { path, der });
                         continue;
                     }
                     Err(fault) => {
-                        let of_another = matches!(fault, Fault::WrongCertificate { .. });
-                        (fault.to_string(), of_another)
+                        let is_anothers = matches!(fault, Fault::WrongCertificate { .. });
+                        (fault.to_string(), is_anothers)
                     }
                 },
             };
-            about.complaints.push(Complaint {
-                path,
-                what,
-                named,
-                of_another,
-            });
+            if named && is_anothers {
+                of_others.push((path, what));
+            } else {
+                complain(&path, name, &what, named);
+            }
         }
-        about
+        // Beside this one's own it is how several certificates are configured.
+        let is_amiss = !is_served && responses.is_empty();
+        for (path, what) in of_others {
+            complain(&path, name, &what, is_amiss);
+        }
+        responses
     }
 }
 
-/// What is wrong with a file.
-pub struct Complaint {
-    path: PathBuf,
-    what: String,
-    named: bool,
-    of_another: bool,
-}
-
-impl Complaint {
-    /// Logs it. A file that the operator named is worth a warning, unless it is
-    /// about another certificate while this one `has_response`: that is how
-    /// several certificates are configured.
-    pub fn log(&self, name: &str, has_response: bool) {
-        let Complaint { path, what, .. } = self;
-        let path = path.display();
-        if self.named && !(self.of_another && has_response) {
-            log::warning!("{path} is not stapled for {name}: {what}");
-        } else {
-            log::debug!("{path} is not stapled for {name}: {what}");
-        }
+fn complain(path: &Path, name: &str, what: &str, is_amiss: bool) {
+    let path = path.display();
+    if is_amiss {
+        log::warning!("{path} is not stapled for {name}: {what}");
+    } else {
+        log::debug!("{path} is not stapled for {name}: {what}");
     }
 }
 

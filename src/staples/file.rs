@@ -24,10 +24,11 @@ use crate::host::x509::{OwnedX509, X509Ref};
 use crate::log;
 use crate::verify::Unverified;
 
-use super::candidates::{Candidate, Candidates};
+use super::candidates::Candidates;
 use super::directory::When;
 use super::leaf::{Issuer, Leaf, Told, Work};
 use super::signatures::ByIssuer;
+use super::source::Candidate;
 
 /// Seconds between two looks of the process, and between the first two searches for an
 /// issuer in handshakes.
@@ -42,10 +43,6 @@ const NEVER: i64 = i64::MAX;
 /// The longest time between two searches for an issuer in handshakes, in seconds.
 const MAX_INTERVAL: i64 = 64;
 
-/// The issuer of a leaf that was loaded from the path, if that is known, found with or
-/// without reading files.
-pub type FindIssuer<'f> = &'f dyn Fn(Option<&Path>, bool) -> Option<OwnedX509>;
-
 /// A leaf as a load or a handshake meets it.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
@@ -57,8 +54,8 @@ pub struct Subject<'a> {
     pub x509: X509Ref<'a>,
     /// The library context in which signatures are verified.
     pub library: LibraryContext,
-    /// How its issuer is found.
-    pub find_issuer: FindIssuer<'a>,
+    /// How its issuer is found if it was loaded from that path, with or without reading files.
+    pub find_issuer: &'a dyn Fn(Option<&Path>, bool) -> Option<OwnedX509>,
     /// What the program has given for its chain, in DER.
     pub find_chain: &'a dyn Fn() -> Vec<Vec<u8>>,
 }
@@ -197,19 +194,16 @@ impl Subject<'_> {
         self.take_in(work, candidates);
     }
 
-    fn take_in(&self, work: &mut Work, candidates: Candidates) {
+    fn take_in(&self, work: &mut Work, mut candidates: Candidates) {
+        let is_served = work.known.is_some();
         let Some(facts) = work.facts(self.x509) else {
             return;
         };
-        let about = candidates.about(&facts.certificate);
-        work.watch.add(about.watched);
-        let has_response = !about.responses.is_empty() || work.known.is_some();
-        for complaint in about.complaints {
-            complaint.log(work.name(), has_response);
-        }
-        let is_new = |old: &Candidate| about.responses.iter().all(|new| new.path != old.path);
-        work.waiting.retain(is_new);
-        work.waiting.extend(about.responses);
+        let responses = candidates.about(&facts.certificate, &facts.name, is_served);
+        work.watch.add(candidates.into_watched());
+        let is_other = |old: &Candidate| responses.iter().all(|new| new.path != old.path);
+        work.waiting.retain(is_other);
+        work.waiting.extend(responses);
         self.judge_waiting(work, true);
     }
 

@@ -19,8 +19,8 @@ use crate::log;
 use crate::shared::tenancy::Tenancy;
 use crate::verify::Unverified;
 
-use super::candidates::Candidate;
 use super::published::Published;
+use super::source::Candidate;
 use super::watch::Watch;
 
 /// One leaf, or room for one.

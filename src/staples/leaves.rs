@@ -26,10 +26,8 @@ const MAKES_ROOM_FROM: usize = 4;
 /// A leaf stands in one of so many places of a part, from its home on.
 const WINDOW: usize = 16;
 
-/// One part of the table.
-struct Part(Vec<Leaf>);
-
-static PARTS: [OnceBox<Part>; SIZES.len()] = [const { OnceBox::new() }; SIZES.len()];
+/// The parts of the table.
+static PARTS: [OnceBox<Vec<Leaf>>; SIZES.len()] = [const { OnceBox::new() }; SIZES.len()];
 
 /// The leaf `key`, if it is known.
 pub fn find(key: &Key) -> Option<&'static Leaf> {
@@ -54,21 +52,16 @@ pub struct Loaded {
 pub fn load(key: &Key, origin: Origin) -> Option<Loaded> {
     let parts = PARTS.iter().map_while(OnceBox::get);
     let mut known = parts.flat_map(|part| window(part, key));
-    let known = known.find_map(|leaf| Some((leaf, leaf.work(key)?)));
-    let (leaf, work, new) = match known {
-        Some((leaf, work)) => (leaf, work, false),
-        None => {
-            let (leaf, work) = add(key, origin)?;
-            (leaf, work, true)
-        }
-    };
-    Some(Loaded { leaf, work, new })
+    let known = known.find_map(|leaf| {
+        let work = leaf.work(key)?;
+        let new = false;
+        Some(Loaded { leaf, work, new })
+    });
+    known.or_else(|| add(key, origin))
 }
 
-type Added = (&'static Leaf, MutexGuard<'static, Work>);
-
 /// Adds the leaf `key`, loaded by the process `origin`.
-pub fn add(key: &Key, origin: Origin) -> Option<Added> {
+pub fn add(key: &Key, origin: Origin) -> Option<Loaded> {
     for (number, (part, &size)) in PARTS.iter().zip(&SIZES).enumerate() {
         // A program that makes a certificate for each connection is not to fill it all.
         if number == MAKES_ROOM_FROM
@@ -76,11 +69,11 @@ pub fn add(key: &Key, origin: Origin) -> Option<Added> {
         {
             return Some(added);
         }
-        let Ok(part) = part.get_or_try_init(|| new_part(size).ok_or(())) else {
+        let Ok(part) = part.get_or_try_init(|| new_part(size).and_then(try_box).ok_or(())) else {
             break;
         };
         let mut places = window(part, key).filter(|leaf| leaf.is_new());
-        let added = places.find_map(|leaf| Some((leaf, leaf.become_leaf(key, origin)?)));
+        let added = places.find_map(|leaf| become_leaf(leaf, key, origin));
         if added.is_some() {
             return added;
         }
@@ -98,29 +91,33 @@ pub fn add(key: &Key, origin: Origin) -> Option<Added> {
 }
 
 /// In the place of a leaf that no context uses.
-fn in_place_of_another(key: &Key, origin: Origin) -> Option<Added> {
+fn in_place_of_another(key: &Key, origin: Origin) -> Option<Loaded> {
     let parts = PARTS.iter().map_while(OnceBox::get);
-    let mut places = parts.flat_map(|part| window(part, key));
-    places.find_map(|leaf| {
-        let unused = Some(leaf).filter(|leaf| leaf.is_idle())?;
-        Some((leaf, unused.become_leaf(key, origin)?))
-    })
+    let places = parts.flat_map(|part| window(part, key));
+    let mut unused = places.filter(|leaf| leaf.is_idle());
+    unused.find_map(|leaf| become_leaf(leaf, key, origin))
+}
+
+fn become_leaf(leaf: &'static Leaf, key: &Key, origin: Origin) -> Option<Loaded> {
+    let work = leaf.become_leaf(key, origin)?;
+    let new = true;
+    Some(Loaded { leaf, work, new })
 }
 
 /// The places of a part in which a leaf may stand.
-fn window(part: &'static Part, key: &Key) -> impl Iterator<Item = &'static Leaf> {
+fn window(part: &'static [Leaf], key: &Key) -> impl Iterator<Item = &'static Leaf> {
     let (word, _) = key.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
     let home = u64::from_ne_bytes(*word) as usize;
     // The sizes are powers of two.
-    let mask = part.0.len().wrapping_sub(1);
-    (0..WINDOW).filter_map(move |step| part.0.get(home.wrapping_add(step) & mask))
+    let mask = part.len().wrapping_sub(1);
+    (0..WINDOW).filter_map(move |step| part.get(home.wrapping_add(step) & mask))
 }
 
 /// Makes a part of so many places, empty ones. None for want of memory.
-fn new_part(size: usize) -> Option<Box<Part>> {
+fn new_part(size: usize) -> Option<Vec<Leaf>> {
     let mut places = try_vec(size)?;
     places.resize_with(size, Leaf::default);
-    try_box(Part(places))
+    Some(places)
 }
 
 #[cfg(test)]

@@ -47,23 +47,18 @@ pub fn program_starts() {
     ahead::read();
 }
 
-/// What a handshake found out about a leaf.
-pub struct Outcome {
-    /// The response to be stapled, freshly allocated for libssl.
-    pub response: Option<Buffer>,
-    /// Whether there is more to tell the agent than it knows.
-    pub tell: bool,
-}
-
-/// The response to be stapled now for a leaf.
-pub fn for_leaf(subject: &Subject<'_>) -> Outcome {
-    let (now, mut tell) = (output::seconds(), false);
+/// The response to be stapled now for a leaf, freshly allocated for libssl. `tell` is called if
+/// there is more to tell the agent than it knows.
+pub fn for_leaf(subject: &Subject<'_>, tell: impl FnOnce()) -> Option<Buffer> {
+    let now = output::seconds();
     let space = |length| Space::in_handshake(subject.x509.crypto(), length);
     let found = match map::read(&subject.key, now, space) {
         // Only what the agent has withdrawn silences files. What expired in the map may
         // belong to an agent that is gone.
         Err(miss) if miss != Miss::Withdrawn => {
-            tell = guard::errors_kept(subject.x509.crypto(), || subject.look_again(now));
+            if guard::errors_kept(subject.x509.crypto(), || subject.look_again(now)) {
+                tell();
+            }
             subject.read(now, space).map_err(|of_file| match of_file {
                 Miss::Absent => miss,
                 of_file => of_file,
@@ -77,10 +72,7 @@ pub fn for_leaf(subject: &Subject<'_>) -> Outcome {
     }
     // SAFETY: a read that succeeds has written so many bytes.
     let response = found.map(|found| unsafe { found.buffer.assume_filled(found.length) });
-    Outcome {
-        response: response.ok(),
-        tell,
-    }
+    response.ok()
 }
 
 /// Says how a handshake ended, unless the one before ended alike.

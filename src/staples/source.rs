@@ -49,6 +49,15 @@ impl From<io::Error> for Unreadable {
     }
 }
 
+/// What may be a response, not yet judged.
+#[derive(Clone)]
+pub struct Candidate {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// All that was in it.
+    pub der: Vec<u8>,
+}
+
 /// What tells whether a file or directory was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {

@@ -67,7 +67,7 @@ pub fn first_met(key: &Key, origin: Origin) -> Option<&'static Leaf> {
     if taken.is_some() {
         return None;
     }
-    leaves::add(key, origin).map(|(leaf, _)| leaf)
+    leaves::add(key, origin).map(|added| added.leaf)
 }
 
 /// The agent is to be told of a leaf of which it has been told as much as `known`.

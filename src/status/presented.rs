@@ -8,7 +8,7 @@ use crate::host::guard;
 use crate::host::ssl::Ssl;
 use crate::host::x509::X509Ref;
 use crate::staples::leaf::{Leaf, Told};
-use crate::staples::{self, Outcome, leaves};
+use crate::staples::{self, leaves};
 
 use super::context::Context;
 use super::deferred;
@@ -52,11 +52,7 @@ impl Presented<'_> {
         };
         let place = Place::of_ssl(ssl, ctx, context);
         place.with_subject(leaf, self.key, self.x509, |subject| {
-            let Outcome { response, tell } = staples::for_leaf(subject);
-            if tell {
-                deferred::tell(leaf, &self.key, Told::Leaf);
-            }
-            response
+            staples::for_leaf(subject, || deferred::tell(leaf, &self.key, Told::Leaf))
         })
     }
 
