@@ -77,7 +77,7 @@ pub struct Config {
     /// STAPLEGUN_SERVER.
     pub server: Server,
     /// STAPLEGUN_CLIENT.
-    pub client: Client,
+    client: Client,
     /// STAPLEGUN_RESPONSE: files and directories with DER responses.
     pub responses: Vec<PathBuf>,
     /// STAPLEGUN_ISSUERS: a file or directory of PEM certificates.
@@ -91,7 +91,7 @@ pub struct Config {
     /// STAPLEGUN_RECHECK=0 turns it off: files are looked at again.
     pub recheck: bool,
     /// STAPLEGUN_QUIET=1: see [`may_open`].
-    pub quiet: bool,
+    quiet: bool,
     /// Whether certificates are left for the agent: not under secure execution.
     pub publishes: bool,
     /// STAPLEGUN_LOG.

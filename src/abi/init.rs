@@ -6,11 +6,10 @@
 //! address is taken before any code of ours runs.
 
 use std::ffi::{c_int, c_void};
-use std::ptr::NonNull;
 
 use crate::config;
 use crate::host::guard;
-use crate::host::route::{self, Callee, Code};
+use crate::host::route::{self, Callee};
 use crate::staples;
 
 /// `OPENSSL_init_ssl` (1.1.0 and later), and on 1.0.2 `SSL_library_init`. If no libssl is
@@ -29,12 +28,15 @@ pub unsafe extern "C-unwind" fn OPENSSL_init_ssl(options: u64, settings: *const 
 
 /// # Safety
 /// As for `OPENSSL_init_ssl`, which adds the address that it returns to.
-unsafe extern "C-unwind" fn init_ssl(options: u64, settings: *const c_void, caller: Code) -> c_int {
+unsafe extern "C-unwind" fn init_ssl(
+    options: u64,
+    settings: *const c_void,
+    caller: usize,
+) -> c_int {
     // libssl's own calls, of which some come within a handshake.
-    // SAFETY: the address is a word on this stack; the arguments are the program's own, to the
-    // function it called.
+    // SAFETY: the program's own arguments, to the function it called.
     unsafe {
-        if let Some(library) = route::quick(&raw const caller)
+        if let Some(library) = route::quick_at(caller)
             && let Some(real) = library.entries.OPENSSL_init_ssl
         {
             return real(options, settings);
@@ -50,11 +52,10 @@ unsafe extern "C-unwind" fn init_ssl(options: u64, settings: *const c_void, call
 unsafe extern "C-unwind" fn called_from_outside(
     options: u64,
     settings: *const c_void,
-    caller: Code,
+    caller: usize,
 ) -> c_int {
-    let Code(address) = caller;
     let callee = route::for_caller(caller, c"OPENSSL_init_ssl");
-    let by_itself = matches!(callee, Some(Callee::Library(library)) if library.contains(address));
+    let by_itself = matches!(callee, Some(Callee::Library(library)) if library.contains(caller));
     if !by_itself && !config::get().disabled {
         guard::work((), staples::program_starts);
     }
@@ -62,12 +63,12 @@ unsafe extern "C-unwind" fn called_from_outside(
         Some(Callee::Library(library)) => library.entries.OPENSSL_init_ssl,
         // SAFETY: it has that name, and the caller would have reached it without us.
         Some(Callee::Function(found)) => unsafe {
-            std::mem::transmute::<NonNull<c_void>, Option<OpensslInitSsl>>(found)
+            let real: unsafe extern "C-unwind" fn(u64, *const c_void) -> c_int =
+                std::mem::transmute(found);
+            Some(real)
         },
         None => return 1,
     };
     // SAFETY: the program's own arguments, to the function it called.
     real.map_or(0, |real| unsafe { real(options, settings) })
 }
-
-type OpensslInitSsl = unsafe extern "C-unwind" fn(u64, *const c_void) -> c_int;

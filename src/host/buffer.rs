@@ -82,7 +82,7 @@ pub struct Space(Buffer);
 
 impl Space {
     /// A block of `length` bytes. None if there is no memory.
-    pub fn new(crypto: &'static Crypto, length: usize) -> Option<Space> {
+    fn new(crypto: &'static Crypto, length: usize) -> Option<Space> {
         // SAFETY: CRYPTO_malloc takes any size; the file name is a C string.
         let start = unsafe { (crypto.CRYPTO_malloc)(length.max(1), c"staplegun".as_ptr(), 0) };
         // The bytes are not looked at through the buffer until they are filled.

@@ -48,7 +48,7 @@ impl SslCtx {
     ///
     /// # Safety
     /// `parg` must be what the command documents.
-    pub unsafe fn ctrl(&self, command: c_int, larg: c_long, parg: *mut c_void) -> c_long {
+    unsafe fn ctrl(&self, command: c_int, larg: c_long, parg: *mut c_void) -> c_long {
         // SAFETY: the handle's SSL_CTX is valid; the caller vouches for parg.
         unsafe { (self.host.lib.ssl.SSL_CTX_ctrl)(self.ptr.as_ptr(), command, larg, parg) }
     }

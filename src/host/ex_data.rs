@@ -12,7 +12,7 @@ use super::guard;
 use super::image::Image;
 use super::memory;
 use super::object;
-use super::tables::{Crypto, ExDup, ExFree, ExNew, SslFunctions};
+use super::tables::{Crypto, ExDup, ExNew, SslFunctions};
 use super::types::SSL;
 
 /// CRYPTO_EX_INDEX_SSL and its kin of 1.1.0 and later.
@@ -29,7 +29,8 @@ pub struct Indices {
     pub ctx: c_int,
     ssl: LazyIndex,
     session: LazyIndex,
-    owner: &'static Owner,
+    /// The library that they are of.
+    pub owner: &'static Owner,
 }
 
 /// The library that the indices are of.
@@ -180,8 +181,8 @@ impl Indices {
 }
 
 type ClassFunction =
-    unsafe extern "C-unwind" fn(c_int, c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
-type OldFunction = unsafe extern "C-unwind" fn(c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
+    unsafe extern "C-unwind" fn(c_int, c_long, *mut c_void, ExNew, ExDup, ExNew) -> c_int;
+type OldFunction = unsafe extern "C-unwind" fn(c_long, *mut c_void, ExNew, ExDup, ExNew) -> c_int;
 
 /// What OpenSSL calls for the objects of a class, and the number that it is told.
 #[derive(Default)]
@@ -190,7 +191,7 @@ struct Callbacks {
     /// Called on 1.0.2 only.
     created: ExNew,
     duplicated: ExDup,
-    freed: ExFree,
+    freed: ExNew,
 }
 
 impl Owner {

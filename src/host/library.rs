@@ -18,8 +18,9 @@ use super::types::{SSL, SSL_CTX};
 pub struct OpenSsl {
     /// Its own functions.
     pub ssl: SslFunctions,
-    /// None where it cannot be had: for good, since each try costs time and indices.
-    bound: OnceBox<Option<Bound>>,
+    /// Ours in it, with the libcrypto that it is bound to. None where they cannot be had: for
+    /// good, since each try costs time and indices.
+    indices: OnceBox<Option<Indices>>,
     reasons: OnceBox<Reasons>,
     /// Whether it is known to keep whatever bytes it is given as a response.
     pub keeps_any_bytes: AtomicBool,
@@ -27,19 +28,13 @@ pub struct OpenSsl {
     pub holds_several: AtomicBool,
 }
 
-/// What a libssl is bound to, and what we have in it.
-struct Bound {
-    crypto: &'static Crypto,
-    indices: Indices,
-}
-
 impl OpenSsl {
     fn ready(&'static self) -> Option<Ready> {
-        let bound = self.bound.get()?.as_ref()?;
+        let indices = self.indices.get()?.as_ref()?;
         Some(Ready {
             lib: self,
-            crypto: bound.crypto,
-            indices: &bound.indices,
+            crypto: &indices.owner.crypto,
+            indices,
         })
     }
 }
@@ -94,7 +89,7 @@ impl Library {
             native,
             openssl: openssl.map(|ssl| OpenSsl {
                 ssl,
-                bound: OnceBox::new(),
+                indices: OnceBox::new(),
                 reasons: OnceBox::new(),
                 keeps_any_bytes: AtomicBool::new(false),
                 holds_several: AtomicBool::new(false),
@@ -134,22 +129,20 @@ impl Library {
     /// `ctx` must be a valid SSL_CTX of this library.
     pub unsafe fn ready(&'static self, ctx: NonNull<SSL_CTX>) -> Option<Ready> {
         let lib = self.openssl.as_ref()?;
-        if lib.bound.get().is_none() {
+        if lib.indices.get().is_none() {
             guard::bookkeeping((), || {
                 // SAFETY: the caller vouches for ctx.
-                let bound = unsafe { self.find_crypto(lib, ctx) }.and_then(|crypto| {
+                let indices = unsafe { self.find_crypto(lib, ctx) }.and_then(|crypto| {
                     // OpenSSL's callbacks get it, also of a thread that was second.
                     let owner = Box::leak(try_box(Owner {
                         image: &self.image,
                         ssl: &lib.ssl,
                         crypto,
                     })?);
-                    let indices = Indices::take(owner)?;
-                    let crypto = &owner.crypto;
-                    Some(Bound { crypto, indices })
+                    Indices::take(owner)
                 });
                 // Another thread may have been first: its indices are used.
-                let _ = try_box(bound).map(|bound| lib.bound.set(bound));
+                let _ = try_box(indices).map(|indices| lib.indices.set(indices));
             });
         }
         lib.ready()

@@ -4,6 +4,7 @@
 use std::ffi::{c_int, c_long, c_uchar, c_ulong, c_void};
 use std::ptr::{self, NonNull};
 
+use super::guard;
 use super::tables::Crypto;
 use super::x509::X509Ref;
 
@@ -23,19 +24,17 @@ const NO_INTERN: c_ulong = 2;
 /// key usage.
 pub fn verifies(issuer: X509Ref<'_>, signer: X509Ref<'_>, der: &[u8]) -> Option<bool> {
     let crypto = issuer.crypto();
-    let parse = crypto.d2i_OCSP_RESPONSE?;
-    let free_response = crypto.OCSP_RESPONSE_free?;
+    crypto.d2i_OCSP_RESPONSE.and(crypto.OCSP_RESPONSE_free)?;
     let basic_of = crypto.OCSP_response_get1_basic?;
     let free_basic = crypto.OCSP_BASICRESP_free?;
     let verify = crypto.OCSP_basic_verify?;
-    let length = c_long::try_from(der.len()).ok()?;
-    let mut start: *const c_uchar = der.as_ptr();
+    let Some(response) = Decoded::from_der(crypto, der) else {
+        return Some(false);
+    };
     // SAFETY: each object made here is freed here; the stack is freed without
-    // its elements; the parser reads no further than `length`; a NULL object is
-    // given only to the free functions, which take it.
+    // its elements.
     unsafe {
-        let response = parse(ptr::null_mut(), &raw mut start, length);
-        let basic = NonNull::new(response).and_then(|r| NonNull::new(basic_of(r.as_ptr())));
+        let basic = NonNull::new(basic_of(response.ptr.as_ptr()));
         let anchors = (crypto.X509_STORE_new)();
         let signers = (crypto.OPENSSL_sk_new_null)();
         let prepared = !anchors.is_null()
@@ -54,15 +53,14 @@ pub fn verifies(issuer: X509Ref<'_>, signer: X509Ref<'_>, der: &[u8]) -> Option<
         if let Some(basic) = basic {
             free_basic(basic.as_ptr());
         }
-        free_response(response);
         Some(verified)
     }
 }
 
 /// An OCSP_RESPONSE of our own.
 pub struct Decoded {
-    crypto: &'static Crypto,
     ptr: NonNull<c_void>,
+    free: unsafe extern "C-unwind" fn(*mut c_void),
 }
 
 impl Decoded {
@@ -70,22 +68,19 @@ impl Decoded {
     /// memory, or if this libcrypto has no OCSP.
     pub fn from_der(crypto: &'static Crypto, der: &[u8]) -> Option<Decoded> {
         let parse = crypto.d2i_OCSP_RESPONSE?;
-        // Without it nothing is made, for nothing could be freed.
-        crypto.OCSP_RESPONSE_free?;
+        let free = crypto.OCSP_RESPONSE_free?;
         let length = c_long::try_from(der.len()).ok()?;
         let mut start: *const c_uchar = der.as_ptr();
         // SAFETY: the parser reads no further than `length`; what it makes is ours.
         let ptr = unsafe { parse(ptr::null_mut(), &raw mut start, length) };
-        NonNull::new(ptr).map(|ptr| Decoded { crypto, ptr })
+        NonNull::new(ptr).map(|ptr| Decoded { free, ptr })
     }
 }
 
 impl Drop for Decoded {
     fn drop(&mut self) {
-        if let Some(free) = self.crypto.OCSP_RESPONSE_free {
-            // SAFETY: it is ours, and of this libcrypto.
-            unsafe { free(self.ptr.as_ptr()) };
-        }
+        // SAFETY: it is ours, and of the function's libcrypto.
+        unsafe { (self.free)(self.ptr.as_ptr()) };
     }
 }
 
@@ -96,11 +91,15 @@ pub struct ResponseList {
 }
 
 impl ResponseList {
-    /// An empty one with room for so many. None for want of memory.
+    /// An empty one with room for so many. None for want of memory, of which no word stays in
+    /// the error queue; nor does one where it cannot be appended to.
     pub fn new(crypto: &'static Crypto, room: usize) -> Option<ResponseList> {
         let new = crypto.OPENSSL_sk_new_reserve?;
         // SAFETY: without a function that compares it has no preconditions.
         let ptr = unsafe { new(ptr::null(), c_int::try_from(room).ok()?) };
+        if ptr.is_null() {
+            guard::forget_errors(crypto);
+        }
         NonNull::new(ptr).map(|ptr| ResponseList { crypto, ptr })
     }
 
@@ -121,7 +120,11 @@ impl ResponseList {
 
     fn append(&mut self, element: *mut c_void) -> bool {
         // SAFETY: the stack is ours; it takes any pointer, also NULL.
-        unsafe { (self.crypto.OPENSSL_sk_push)(self.ptr.as_ptr(), element) > 0 }
+        let appended = unsafe { (self.crypto.OPENSSL_sk_push)(self.ptr.as_ptr(), element) > 0 };
+        if !appended {
+            guard::forget_errors(self.crypto);
+        }
+        appended
     }
 
     /// Gives the stack away; whoever takes it frees it, and what is in it.

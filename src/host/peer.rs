@@ -1,5 +1,5 @@
 //! The server's certificates as a client sees them: what it sent, and the chain
-//! that the host verified.
+//! that the host verified, from the server's certificate up.
 
 use std::ffi::{c_long, c_void};
 use std::ptr::{self, NonNull};
@@ -18,12 +18,6 @@ pub struct Peer<'s> {
     ctx: Option<SslCtx>,
     sent: Option<X509Stack<'s>>,
     verified: Option<X509Stack<'s>>,
-}
-
-/// A chain that the host verified, from the server's certificate up.
-pub struct Chain<'p> {
-    certificates: X509Stack<'p>,
-    ctx: Option<&'p SslCtx>,
 }
 
 impl<'s> Peer<'s> {
@@ -56,43 +50,26 @@ impl<'s> Peer<'s> {
     /// The chain, if the host verified it and found it good, whatever its verify
     /// mode. 1.0.2 does not tell the chain it verified: there it is what the
     /// server sent, completed from the context's store.
-    pub fn verified_chain(&self) -> Option<Chain<'_>> {
+    pub fn verified_chain(&self) -> Option<X509Stack<'s>> {
         let functions = &self.ssl.host().lib.ssl;
         // SAFETY: the handle's SSL is valid.
         let result = unsafe { (functions.SSL_get_verify_result)(self.ssl.raw()) };
         if result != VERIFIED {
             return None;
         }
-        let certificates = match functions.SSL_get0_verified_chain {
-            Some(_) => self.verified?,
-            None => self.sent?,
-        };
-        Some(Chain {
-            certificates,
-            ctx: self.ctx.as_ref(),
-        })
-    }
-}
-
-impl Chain<'_> {
-    /// Whether the chain goes through this certificate. The one that a server
-    /// sent may be replaced by another for the same key.
-    pub fn holds(&self, certificate: X509Ref<'_>) -> bool {
-        let wanted = certificate.sha256();
-        self.certificates
-            .iter()
-            .any(|held| wanted.is_some() && held.sha256() == wanted)
+        match functions.SSL_get0_verified_chain {
+            Some(_) => self.verified,
+            None => self.sent,
+        }
     }
 
-    /// The certificate that issued this one: of the chain, or from the context's
-    /// store.
-    pub fn issuer_of(&self, certificate: X509Ref<'_>) -> Option<OwnedX509> {
-        let held = self.certificates.iter();
-        let mut issuers = held.filter(|held| certificate.is_issued_by(*held));
+    /// The certificate that issued this one: of that chain, or from the context's store.
+    pub fn issuer_of(&self, chain: X509Stack<'_>, certificate: X509Ref<'_>) -> Option<OwnedX509> {
+        let mut issuers = chain.iter().filter(|held| certificate.is_issued_by(*held));
         if let Some(issuer) = issuers.next() {
             return issuer.to_owned();
         }
-        let found = self.ctx?.store()?.issuer_of(certificate)?;
+        let found = self.ctx.as_ref()?.store()?.issuer_of(certificate)?;
         certificate.is_issued_by(found.as_ref()).then_some(found)
     }
 }

@@ -57,12 +57,6 @@ const ALL: [(Reason, &CStr); 11] = [
     (Reason::Internal, c"OCSP response: cannot be checked"),
 ];
 
-#[repr(C)]
-struct ReasonTable {
-    reasons: [ErrorString; ALL.len()],
-    end: ErrorString,
-}
-
 /// The number under which one libcrypto knows our reasons.
 pub struct Reasons {
     library: c_int,
@@ -79,20 +73,19 @@ impl Reasons {
             error: error as c_ulong,
             string: string.as_ptr(),
         };
-        let end = || ErrorString {
-            error: 0,
-            string: ptr::null(),
-        };
         // SAFETY: it has no preconditions.
         let library = unsafe { next() };
         // ERR_PACK of the library alone: 3.0 has moved it by a bit.
         let shift = if crypto.ERR_new.is_some() { 23 } else { 24 };
-        let names = try_box([text((library & 0xff) << shift, c"staplegun"), end()])?;
-        let reasons = ALL.map(|(reason, string)| text(reason as c_int, string));
-        let reasons = try_box(ReasonTable {
-            reasons,
-            end: end(),
-        })?;
+        let names = try_box([
+            text((library & 0xff) << shift, c"staplegun"),
+            ErrorString::END,
+        ])?;
+        let mut reasons = [const { ErrorString::END }; ALL.len() + 1];
+        for (place, (reason, string)) in reasons.iter_mut().zip(ALL) {
+            *place = text(reason as c_int, string);
+        }
+        let reasons = try_box(reasons)?;
         let (names, reasons) = (Box::into_raw(names), Box::into_raw(reasons));
         // SAFETY: both tables are ended by an entry of zeros, writable (libcrypto
         // adds the library's number to each code) and never freed.

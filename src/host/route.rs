@@ -7,7 +7,7 @@
 //!
 //! | who asks | by |
 //! |---|---|
-//! | an entry that mostly hands on, for the few instructions that it has | `quick` |
+//! | an entry that mostly hands on, for the few instructions that it has | `quick`, `quick_at` |
 //! | who does something of ours with an object | `of` |
 //! | who hands a call on, wherever its object comes from | `for_call` |
 //! | who hands on a call that has an SSL_METHOD, or no object | `for_method`, `for_caller` |
@@ -52,14 +52,6 @@ impl Table {
 static TABLE: Table = Table::new();
 static STRANGERS: AtomicU32 = AtomicU32::new(0);
 
-/// Code, by its address: a libssl's own lies in it.
-#[repr(transparent)]
-pub struct Code(pub usize);
-
-impl Object for Code {
-    const WORDS: usize = 1;
-}
-
 /// The library that made `object`, if it is one of the two that were met first: more
 /// are hardly ever in one process. Calls nothing, so that an entry that only hands
 /// on stays a handful of instructions.
@@ -70,11 +62,20 @@ impl Object for Code {
 pub unsafe fn quick<O: Object>(object: *const O) -> Option<&'static Library> {
     // SAFETY: the caller vouches for it.
     let words = unsafe { words(object) }?;
+    one_of_two(|library| words.iter().any(|&word| library.contains(word)))
+}
+
+/// The library whose code lies at `address`, if it is one of those two.
+#[inline(always)]
+pub fn quick_at(address: usize) -> Option<&'static Library> {
+    one_of_two(|library| library.contains(address))
+}
+
+#[inline(always)]
+fn one_of_two(is_it: impl Fn(&Library) -> bool) -> Option<&'static Library> {
     let [first, second, ..] = &TABLE.places;
-    let owns = |library: &&Library| words.iter().any(|&word| library.contains(word));
-    known(first)
-        .filter(owns)
-        .or_else(|| known(second).filter(owns))
+    let mut both = [first, second].into_iter().filter_map(known);
+    both.find(|library| is_it(library))
 }
 
 /// The library that made `object`.
@@ -145,7 +146,7 @@ pub enum Callee {
 /// Whom the code at `caller` reaches as `entry`: the libssl that it is part of, or what its
 /// image is linked with, else the next one in the global scope, else as without an object.
 #[cold]
-pub fn for_caller(Code(caller): Code, entry: &CStr) -> Option<Callee> {
+pub fn for_caller(caller: usize, entry: &CStr) -> Option<Callee> {
     let itself = known_holding(caller).map(Callee::Library);
     itself.or_else(|| guard::errno_kept(|| linked_with(caller, entry)))
 }

@@ -106,14 +106,14 @@ function_table! {
             SSL_CTX_get_ciphers: fn(*const SSL_CTX) -> *mut c_void;
             SSL_CIPHER_get_handshake_digest: fn(*const c_void) -> *const c_void;
             SSL_get0_verified_chain: fn(*const SSL) -> *mut c_void;
-            SSL_SESSION_get_ex_new_index: fn(c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
-            SSL_get_ex_new_index: fn(c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
-            SSL_CTX_get_ex_new_index: fn(c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
+            SSL_SESSION_get_ex_new_index: fn(c_long, *mut c_void, ExNew, ExDup, ExNew) -> c_int;
+            SSL_get_ex_new_index: fn(c_long, *mut c_void, ExNew, ExDup, ExNew) -> c_int;
+            SSL_CTX_get_ex_new_index: fn(c_long, *mut c_void, ExNew, ExDup, ExNew) -> c_int;
         }
     }
 }
 
-/// `CRYPTO_EX_new`.
+/// `CRYPTO_EX_new` and `CRYPTO_EX_free`, which are of one type.
 pub type ExNew = Option<
     unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, *mut c_void, c_int, c_long, *mut c_void),
 >;
@@ -128,8 +128,6 @@ pub type ExDup = Option<
         *mut c_void,
     ) -> c_int,
 >;
-/// `CRYPTO_EX_free`.
-pub type ExFree = ExNew;
 
 /// `ERR_STRING_DATA`.
 #[repr(C)]
@@ -138,6 +136,14 @@ pub struct ErrorString {
     pub error: c_ulong,
     /// What it says.
     pub string: *const c_char,
+}
+
+impl ErrorString {
+    /// What ends a table of them.
+    pub const END: ErrorString = ErrorString {
+        error: 0,
+        string: std::ptr::null(),
+    };
 }
 
 /// A password callback for PEM, which for certificates must never prompt.
@@ -191,7 +197,7 @@ function_table! {
             X509_STORE_get0_objects: fn(*const c_void) -> *mut c_void;
             X509_OBJECT_get0_X509: fn(*const c_void) -> *mut X509;
             CRYPTO_get_ex_new_index:
-                fn(c_int, c_long, *mut c_void, ExNew, ExDup, ExFree) -> c_int;
+                fn(c_int, c_long, *mut c_void, ExNew, ExDup, ExNew) -> c_int;
             ERR_get_next_error_library: fn() -> c_int;
             ERR_load_strings: fn(c_int, *mut ErrorString) -> c_int;
             i2d_OCSP_RESPONSE: fn(*const c_void, *mut *mut c_uchar) -> c_int;

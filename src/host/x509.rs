@@ -199,6 +199,13 @@ impl<'a> X509Stack<'a> {
             }
         })
     }
+
+    /// Whether this certificate is among them, be it as another X509.
+    pub fn holds(&self, certificate: X509Ref<'_>) -> bool {
+        let wanted = certificate.sha256();
+        self.iter()
+            .any(|held| wanted.is_some() && held.sha256() == wanted)
+    }
 }
 
 /// An X509_STORE that somebody else keeps alive for `'a`.

@@ -5,8 +5,8 @@
 //! so that a handshake hashes nothing. The map holds intermediates as it holds leaves.
 
 use crate::host::buffer::Buffer;
-use crate::host::ctx::SslCtx;
 use crate::host::guard;
+use crate::host::library::Ready;
 use crate::host::memory::try_box;
 use crate::host::ocsp::{Decoded, ResponseList};
 use crate::host::output;
@@ -18,25 +18,14 @@ use crate::staples::{self, leaves};
 use super::certificates::{Certificates, PLACES};
 use super::context::Context;
 
-/// The chain of the certificate that was loaded into `ctx` last, or selected, is known now.
-pub fn known(ctx: &SslCtx, context: &Context) {
-    if ctx.host().takes_lists()
-        && let Some(chain) = ctx.chain()
-    {
-        learn(context, chain);
+/// The `chain` of the certificate that was loaded into a context or an SSL outside of its
+/// handshake last, or selected, is known now.
+pub fn known<'c>(context: &Context, host: Ready, chain: impl FnOnce() -> Option<X509Stack<'c>>) {
+    // A client staples nothing.
+    if context.client_only || !host.takes_lists() {
+        return;
     }
-}
-
-/// The same for an SSL outside of its handshake.
-pub fn known_of_ssl(ssl: &Ssl, context: &Context) {
-    if ssl.host().takes_lists()
-        && let Some(chain) = ssl.chain()
-    {
-        learn(context, chain);
-    }
-}
-
-fn learn(context: &Context, chain: X509Stack<'_>) {
+    let Some(chain) = chain() else { return };
     let made = || try_box(Certificates::default()).ok_or(());
     let Ok(known) = context.intermediates.get_or_try_init(made) else {
         return;
@@ -54,28 +43,16 @@ fn learn(context: &Context, chain: X509Stack<'_>) {
 }
 
 /// The list for this handshake: the leaf's response, then those for its chain, with gaps where
-/// the map has none. None where there is none but the leaf's, or libssl sends no more.
+/// the map has none. None where there is none but the leaf's, or libssl sends no more, or for
+/// want of memory.
 #[inline(always)]
 pub fn list(ssl: &Ssl, context: &Context, leafs: &Buffer) -> Option<ResponseList> {
-    let known = context.intermediates.get()?;
-    of_chain(ssl, known, leafs.as_slice()).unwrap_or_else(|NoMemory| {
-        guard::forget_errors(ssl.host().crypto);
-        None
-    })
+    of_chain(ssl, context.intermediates.get()?, leafs.as_slice())
 }
 
-/// libcrypto has queued an error for it.
-struct NoMemory;
-
 #[inline(never)]
-fn of_chain(
-    ssl: &Ssl,
-    known: &Certificates,
-    leafs: &[u8],
-) -> Result<Option<ResponseList>, NoMemory> {
-    let Some(chain) = ssl.chain().filter(|_| ssl.is_tls13()) else {
-        return Ok(None);
-    };
+fn of_chain(ssl: &Ssl, known: &Certificates, leafs: &[u8]) -> Option<ResponseList> {
+    let chain = ssl.chain().filter(|_| ssl.is_tls13())?;
     let crypto = ssl.host().crypto;
     let decode = |der: &[u8]| {
         let decoded = Decoded::from_der(crypto, der);
@@ -99,17 +76,17 @@ fn of_chain(
             Some(list) => list,
             // Asked once there is something for it.
             none if ssl.holds_several() => {
-                let mut new = ResponseList::new(crypto, 1 + PLACES).ok_or(NoMemory)?;
-                if !new.push(decode(leafs).ok_or(NoMemory)?) {
-                    return Err(NoMemory);
+                let mut new = ResponseList::new(crypto, 1 + PLACES)?;
+                if !new.push(decode(leafs)?) {
+                    return None;
                 }
                 none.insert(new)
             }
-            _ => return Ok(None),
+            _ => return None,
         };
         if !(list.push_gaps(std::mem::take(&mut gaps)) && list.push(decoded)) {
-            return Err(NoMemory);
+            return None;
         }
     }
-    Ok(list)
+    list
 }

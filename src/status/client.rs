@@ -7,11 +7,11 @@ use staplegun_ocsp::{
 
 use crate::config::{self, Client};
 use crate::host::output;
-use crate::host::peer::{Chain, Peer};
+use crate::host::peer::Peer;
 use crate::host::reasons::Reason;
 use crate::host::session::Session;
 use crate::host::ssl::Ssl;
-use crate::host::x509::X509Ref;
+use crate::host::x509::{X509Ref, X509Stack};
 use crate::log;
 use crate::verify::{Issuer, Unverified};
 
@@ -90,7 +90,7 @@ fn find(ssl: &Ssl, peer: &Peer<'_>) -> Finding {
     };
     let mut finding = Finding::Nothing;
     for (place, der) in responses.iter().flatten().enumerate() {
-        match find_one(peer, &chain, place, der) {
+        match find_one(peer, chain, place, der) {
             (0, found @ (Finding::Good | Finding::Untrusted(_))) => finding = found,
             (_, bad @ Finding::Bad(..)) => return bad,
             _ => {}
@@ -102,11 +102,11 @@ fn find(ssl: &Ssl, peer: &Peer<'_>) -> Finding {
 /// What one response amounts to, and for which of the certificates sent. libssl
 /// 3.6 and 4.0 leave no gap for a certificate without a response, so that the
 /// place of one says only which certificates it is not for.
-fn find_one(peer: &Peer<'_>, chain: &Chain<'_>, place: usize, der: &[u8]) -> (usize, Finding) {
+fn find_one(peer: &Peer<'_>, chain: X509Stack<'_>, place: usize, der: &[u8]) -> (usize, Finding) {
     let mut first = None;
     for (at, certificate) in peer.sent().enumerate().skip(place) {
         let found = if chain.holds(certificate) {
-            check(chain, certificate, der)
+            check(peer, chain, certificate, der)
         } else {
             check_unused(peer, certificate, der)
         };
@@ -122,11 +122,11 @@ fn find_one(peer: &Peer<'_>, chain: &Chain<'_>, place: usize, der: &[u8]) -> (us
 }
 
 /// Holds a response against a certificate of the chain.
-fn check(chain: &Chain<'_>, certificate: X509Ref<'_>, der: &[u8]) -> Finding {
+fn check(peer: &Peer<'_>, chain: X509Stack<'_>, certificate: X509Ref<'_>, der: &[u8]) -> Finding {
     let internal = |words: &str| Finding::Bad(Reason::Internal, words.to_owned());
     let fault = |fault: Fault| Finding::Bad(reason_of(&fault), fault.to_string());
     // A certificate that is trusted by itself: its issuer is nobody's concern.
-    let Some(issuer) = chain.issuer_of(certificate) else {
+    let Some(issuer) = peer.issuer_of(chain, certificate) else {
         return Finding::Untrusted("its issuer is not in the chain that the program verified");
     };
     let Some((identity, issuer)) =

@@ -28,9 +28,7 @@ pub fn loaded_into_context(ctx: &SslCtx, path: Option<&Path>) {
         return;
     }
     if let Some((context, x509)) = adopt::record_of(ctx).zip(ctx.certificate()) {
-        if !context.client_only {
-            chain::known(ctx, context);
-        }
+        chain::known(context, ctx.host(), || ctx.chain());
         loaded(&Place::of_context(ctx, context), x509, path);
     }
 }
@@ -45,7 +43,7 @@ pub fn loaded_into_ssl(ssl: &Ssl, path: Option<&Path>) {
         return;
     };
     if let Some(context) = adopt::record_of(&ctx) {
-        chain::known_of_ssl(ssl, context);
+        chain::known(context, ssl.host(), || ssl.chain());
         loaded(&Place::of_ssl(ssl, &ctx, context), x509, path);
     }
 }
@@ -94,8 +92,8 @@ pub fn issuers_of_context_changed(ctx: &SslCtx, files: bool, store: Option<X509S
     let Some(context) = Context::get(ctx) else {
         return;
     };
-    if config::get().staples() && !context.client_only {
-        chain::known(ctx, context);
+    if config::get().staples() {
+        chain::known(context, ctx.host(), || ctx.chain());
     }
     let place = Place::of_context(ctx, context).with_store(store);
     let crypto = ctx.host().crypto;
@@ -125,7 +123,7 @@ pub fn issuers_of_ssl_changed(ssl: &Ssl, store: Option<X509Store<'_>>) {
         return;
     };
     if !shakes_hands {
-        chain::known_of_ssl(ssl, context);
+        chain::known(context, ssl.host(), || ssl.chain());
     }
     let Some(Presented { x509, key, leaf }) = presented(ssl, &ctx, context) else {
         return;
