@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT end the agent, SIGHUP lets it read its configuration again.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -10,17 +11,14 @@ use signal_hook::iterator::Signals;
 
 use super::event::Event;
 
-/// Until [`start`]: SIGTERM and SIGINT end the process at once.
-#[derive(Debug)]
-pub struct Unheard(Arc<AtomicBool>);
-
-/// Sees to it that signals end the process until it listens to them. They would by themselves,
-/// but in a container the agent is the first process, which they pass by.
+/// Sees to it that SIGTERM and SIGINT end the process at once until it listens to them, by what is
+/// returned. They would by themselves, but in a container the agent is the first process, which
+/// they pass by.
 ///
 /// # Errors
 ///
 /// If the handlers cannot be installed.
-pub fn not_yet() -> std::io::Result<Unheard> {
+pub fn not_yet() -> io::Result<impl FnOnce(&Sender<Event>) -> io::Result<()>> {
     const FIRST: u32 = 1;
     let unheard = Arc::new(AtomicBool::new(true));
     if std::process::id() == FIRST {
@@ -29,15 +27,11 @@ pub fn not_yet() -> std::io::Result<Unheard> {
             register_conditional_shutdown(signal, 128 + signal, Arc::clone(&unheard))?;
         }
     }
-    Ok(Unheard(unheard))
+    Ok(move |events: &Sender<Event>| listen(&unheard, events))
 }
 
 /// Sends what signals ask for to `events`, from a thread of its own.
-///
-/// # Errors
-///
-/// If the handlers cannot be installed.
-pub fn start(Unheard(unheard): Unheard, events: &Sender<Event>) -> std::io::Result<()> {
+fn listen(unheard: &AtomicBool, events: &Sender<Event>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     unheard.store(false, Ordering::SeqCst);
     let events = events.clone();

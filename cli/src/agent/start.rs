@@ -135,7 +135,7 @@ pub fn run(args: Args, tell: Tell) -> anyhow::Result<ExitCode> {
             Level::INFO
         });
     }
-    let signals = signals::not_yet().context("cannot handle signals")?;
+    let listen = signals::not_yet().context("cannot handle signals")?;
     if let Some(notice) = libcrypto::notice() {
         tracing::info!("{notice}");
     }
@@ -206,7 +206,7 @@ pub fn run(args: Args, tell: Tell) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (sender, events) = mpsc::channel();
-    signals::start(signals, &sender).context("cannot handle signals")?;
+    listen(&sender).context("cannot handle signals")?;
     if let Some(program) = program {
         lifetime::watch(program, map, &sender).context("cannot start threads")?;
     }
