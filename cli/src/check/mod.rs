@@ -6,6 +6,7 @@ pub mod elf;
 pub mod finding;
 pub mod libc;
 mod libraries;
+pub mod libssl;
 pub mod maps;
 mod plugins;
 pub mod privileges;

@@ -11,8 +11,9 @@ use super::carried::Carriers;
 use super::elf::Image;
 use super::finding::{Effect, Finding};
 use super::libc::Libc;
+use super::libssl::{self, Examined};
 use super::maps::{self, Mapped};
-use super::program::{self, Examined};
+use super::program;
 use crate::node;
 
 /// What the kernel shows of a process (proc(5)).
@@ -58,7 +59,7 @@ pub fn examine_seen(seen: &Seen, shim: &Image, carriers: &Carriers) -> Examined 
     };
     let findings = &mut examined.findings;
     let loaded = seen.loaded(is_ours);
-    let libssl = seen.loaded(program::is_libssl);
+    let libssl = seen.loaded(libssl::is_libssl);
     for path in &libssl {
         let text = format!("it has loaded OpenSSL from {}", path.display());
         findings.push(Finding::new(Effect::Note, "libssl_loaded", text));
@@ -253,7 +254,7 @@ impl Seen {
         let running = self.maps.iter().filter(|file| file.is_executable);
         let others = running.filter(|file| {
             let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-            !program::is_libssl(&name)
+            !libssl::is_libssl(&name)
                 && !name.starts_with("libcrypto")
                 && !name.starts_with("libstaplegun.so")
         });

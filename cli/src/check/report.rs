@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::finding::{Effect, Finding, Verdict};
-use super::program::{Examined, Libssl};
+use super::libssl::{Examined, Libssl};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]

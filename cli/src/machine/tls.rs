@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 use super::process::Process;
 use crate::check::carried::Carriers;
 use crate::check::elf::Image;
-use crate::check::program::{self, OTHER_TLS, is_libssl};
+use crate::check::libssl::{OTHER_TLS, is_libssl};
+use crate::check::program;
 
 /// A TLS library of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
