@@ -12,15 +12,12 @@ use super::known::Known;
 use super::next;
 use super::prospect::{Ask, Prospect};
 use super::row::{Reach, Row, Silent, Status, Why};
+use super::standing::Standing;
 use crate::agent::now;
 use crate::check::carried::Carriers;
-use crate::check::elf::Image;
-use crate::check::finding::{Effect, Finding};
-use crate::check::process::{examine_seen, libc};
-use crate::library;
-use crate::machine::process::{Keeper, Process};
+use crate::check::finding::Finding;
+use crate::machine::process::Keeper;
 use crate::machine::served::{Certified, Door, Served};
-use crate::machine::tls::Tls;
 use crate::probe::Answer;
 use crate::status::read::State;
 
@@ -42,43 +39,6 @@ pub struct Decider<'a> {
     pub carriers: &'a Carriers,
 }
 
-/// How the library stands to a group.
-struct Standing<'a> {
-    reach: Reach,
-    /// Its processes with the library.
-    with: Vec<&'a Process>,
-    /// What stands in its way.
-    against: Option<Finding>,
-    /// The client policy that its processes were started with.
-    policy: Option<String>,
-    /// Whether that lets connections pass unchecked: a process of this number does.
-    unchecked: Option<u32>,
-}
-
-impl Standing<'_> {
-    /// Whether one of them has the live map of this store.
-    fn has_map(&self, known: &Known) -> bool {
-        let map = known.layout().map();
-        let mut with = self.with.iter();
-        with.any(|process| process.seen.map() == Some(&map))
-    }
-
-    /// Whether one of them reads the agent's files.
-    fn reads_files(&self, carriers: &Carriers) -> bool {
-        let mut with = self.with.iter();
-        with.any(|process| process.seen.node(carriers) == Some(true))
-    }
-
-    /// Whether the library's file was replaced since one of them was started.
-    fn is_replaced(&self) -> bool {
-        let mut libraries = self
-            .with
-            .iter()
-            .filter_map(|process| process.seen.library());
-        libraries.any(|path| path.to_string_lossy().ends_with(" (deleted)"))
-    }
-}
-
 impl Decider<'_> {
     /// The rows, and the ports that show nothing.
     pub fn rows(&self, mut served: HashMap<Key, Seen>) -> (Vec<Row>, Vec<Silent>) {
@@ -94,7 +54,7 @@ impl Decider<'_> {
 
     /// The rows of one group.
     fn group(&self, group: &Group, seen: Seen, silent: &mut Vec<Silent>) -> Vec<Row> {
-        let standing = self.standing(group);
+        let standing = Standing::of(group, self.machine, self.lib, self.carriers);
         let mut rows: Vec<Row> = Vec::new();
         for (door, served) in seen {
             let mut row = match served {
@@ -132,74 +92,6 @@ impl Decider<'_> {
             row.client_policy.clone_from(&standing.policy);
         }
         rows
-    }
-
-    fn standing(&self, group: &Group) -> Standing<'_> {
-        let with = self.machine.processes(&group.with_library);
-        let without = self.machine.processes(&group.without_library);
-        let with: Vec<&Process> = with.collect();
-        let without: Vec<&Process> = without.collect();
-        let policy = |process: &&Process| {
-            let policy = process.seen.variable(b"STAPLEGUN_CLIENT")?;
-            let known = ["report", "verify", "require"];
-            let mut known = known.into_iter();
-            known.find(|known| known.as_bytes() == policy)
-        };
-        let all = || with.iter().chain(&without);
-        let strict = |process: &&&Process| matches!(policy(process), Some("verify" | "require"));
-        let lets_pass = |process: &&&Process| {
-            process.seen.library().is_none() || !process.seen.unreached(self.carriers).is_empty()
-        };
-        let is_hidden = |process: &&&Process| process.seen.variable(b"LD_PRELOAD").is_none();
-        let in_force = all().find_map(policy).map(str::to_owned);
-        let mut standing = Standing {
-            reach: match (with.is_empty(), without.is_empty()) {
-                (false, true) => Reach::Loaded,
-                (false, false) => Reach::Partly,
-                (true, false) => Reach::Reachable,
-                (true, true) if group.tls.is_empty() => Reach::Unknown,
-                // It does not run yet.
-                (true, true) if group.tls.iter().any(Tls::is_shared_openssl) => Reach::Reachable,
-                (true, true) => Reach::Unreachable,
-            },
-            against: None,
-            // It has overwritten its environment.
-            policy: in_force.or_else(|| {
-                with.iter().find(is_hidden)?;
-                next::policy_of_unit(group)
-            }),
-            unchecked: all()
-                .filter(strict)
-                .find(lets_pass)
-                .map(|process| process.pid),
-            with,
-        };
-        match standing.reach {
-            Reach::Reachable => standing.against = without.first().and_then(|it| self.against(it)),
-            Reach::Unreachable => standing.against = group.tls.iter().next().map(next::other_tls),
-            Reach::Loaded | Reach::Partly | Reach::Unknown => {}
-        }
-        if standing.against.is_some() {
-            standing.reach = Reach::Unreachable;
-        }
-        standing
-    }
-
-    /// What keeps the library out of a process that has a shared OpenSSL.
-    fn against(&self, process: &Process) -> Option<Finding> {
-        const LASTING: [&str; 6] = [
-            "secure_execution",
-            "not_executable",
-            "other_machine",
-            "other_libc",
-            "static",
-            "no_linker",
-        ];
-        let library = library::find_for(self.lib, libc(process.pid)).ok()?;
-        let shim = Image::read(&library).ok()?;
-        let examined = examine_seen(&process.seen, &shim, self.carriers);
-        let mut findings = examined.findings.into_iter();
-        findings.find(|it| it.effect == Effect::Prevents && LASTING.contains(&it.cause))
     }
 
     /// The row of a certificate that a port shows.

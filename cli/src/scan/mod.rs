@@ -8,6 +8,7 @@ mod progress;
 mod prospect;
 pub mod report;
 pub mod row;
+mod standing;
 mod table;
 
 use std::collections::HashMap;
