@@ -43,12 +43,12 @@ static RESPONDER: LazyLock<String> = LazyLock::new(|| {
 /// How it is asked: the responder is the proxy of everything, whatever the environment
 /// says.
 static MANNER: LazyLock<Arc<Manner>> = LazyLock::new(|| {
-    let settings = ProxySettings {
-        http: Some(RESPONDER.clone()),
-        https: Some(RESPONDER.clone()),
-        except: Some(String::new()),
-        redirects: true,
-    };
+    let settings = format!(
+        "http = '{0}'\nhttps = '{0}'\nexcept = ''\nredirects = true",
+        *RESPONDER
+    );
+    let settings: ProxySettings = toml::from_str(&settings).expect("settings");
+    let of_all = Override::parse("=http://responder.test/").expect("an override");
     Arc::new(Manner {
         patience: Patience {
             per_address: Duration::from_secs(5),
@@ -56,11 +56,7 @@ static MANNER: LazyLock<Arc<Manner>> = LazyLock::new(|| {
         },
         policy: Policy::STAPLING,
         proxies: Arc::new(Proxies::new(&settings)),
-        overrides: vec![Override {
-            prefix: Some(String::new()),
-            url: Some("http://responder.test/".to_owned()),
-            ..Override::default()
-        }],
+        overrides: vec![of_all],
         trust: Arc::new(Trust::default()),
     })
 });

@@ -28,7 +28,8 @@ pub enum Owned {
 pub fn text(unit: &str, notes: &[Undo], body: &str) -> String {
     let notes: String = notes
         .iter()
-        .map(|note| format!("{NOTE}{}\n", note.to_line()))
+        .filter_map(|note| serde_json::to_string(note).ok())
+        .map(|note| format!("{NOTE}{note}\n"))
         .collect();
     let rest = format!("{notes}{body}");
     let digest = digest(&rest);
@@ -54,7 +55,10 @@ pub fn owner(text: Option<&str>) -> Owned {
 /// The notes in it.
 pub fn notes(text: &str) -> Vec<Undo> {
     let notes = text.lines().filter_map(|line| line.strip_prefix(NOTE));
-    notes.filter_map(Undo::from_line).collect()
+    // Another version may have noted something else.
+    notes
+        .filter_map(|note| serde_json::from_str(note).ok())
+        .collect()
 }
 
 /// Enough of a SHA-256 to tell that something was changed.

@@ -1,5 +1,5 @@
-//! What `enable` did besides the drop-in, as it is noted there: `disable` undoes that, and
-//! nothing else.
+//! What `enable` did besides the drop-in, as it is noted there (`owned`), each in a line: `disable`
+//! undoes that, and nothing else.
 
 use std::path::PathBuf;
 
@@ -54,16 +54,4 @@ pub enum Undo {
         /// Its file.
         path: PathBuf,
     },
-}
-
-impl Undo {
-    /// As one line.
-    pub fn to_line(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    /// From that line; none if another version wrote something else.
-    pub fn from_line(line: &str) -> Option<Self> {
-        serde_json::from_str(line).ok()
-    }
 }

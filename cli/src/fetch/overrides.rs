@@ -12,15 +12,15 @@ use super::address;
 #[serde(deny_unknown_fields, default)]
 pub struct Override {
     /// How the certificate's responder begins.
-    pub prefix: Option<String>,
+    prefix: Option<String>,
     /// The SHA-256 of the issuer's certificate, in hexadecimal.
     pub issuer: Option<String>,
     /// The responder to ask instead.
     pub url: Option<String>,
     /// Ask by POST only.
-    pub post: bool,
+    post: bool,
     /// Send a nonce (RFC 9654), which is always done by POST: no cache has an answer.
-    pub nonce: bool,
+    nonce: bool,
 }
 
 /// A responder to ask.

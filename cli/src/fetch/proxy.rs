@@ -15,14 +15,14 @@ use super::address;
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct ProxySettings {
     /// For http addresses; empty: none.
-    pub http: Option<String>,
+    http: Option<String>,
     /// For https addresses; empty: none.
-    pub https: Option<String>,
+    https: Option<String>,
     /// Hosts that are asked without one, as no_proxy has them.
-    pub except: Option<String>,
+    except: Option<String>,
     /// Whether a redirect to another host is followed: where it leads is the proxy's to
     /// see.
-    pub redirects: bool,
+    redirects: bool,
 }
 
 impl ProxySettings {
