@@ -17,15 +17,18 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use staplegun_benches::{Connections, respond};
+use staplegun_store::files::Notes;
 use staplegun_testkit::{Identity, Response, Spec};
 
 /// In seconds.
 const YEAR: i64 = 365 * 86_400;
 
-/// In seconds since 1970: nobody is asked before.
-const NEVER: i64 = 1 << 40;
+/// When nobody is due yet, in seconds from now: well before a response ends, or the agent
+/// takes it that the machine slept, and asks.
+const NOT_DUE: i64 = 12 * 3_600;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -67,7 +70,7 @@ fn mint(
     directory: &Path,
     count: usize,
     is_full: bool,
-) -> io::Result<()> {
+) -> Result<(), Box<dyn Error>> {
     let [certificates, staples, state] =
         ["certs", "staples", "state"].map(|name| directory.join(name));
     fs::create_dir_all(&certificates)?;
@@ -77,6 +80,13 @@ fn mint(
         fs::write(state.join("ended-cleanly"), "")?;
     }
     fs::write(directory.join("issuer.pem"), issuer.pem())?;
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+    let notes = Notes {
+        responder: Some(url.to_owned()),
+        next_refresh: Some(now + NOT_DUE),
+        ..Notes::default()
+    };
+    let notes = notes.to_json();
     for number in 0..count {
         let name = format!("host{number}.example");
         let leaf = issuer.issue(&Spec::server().common_name(&name).ocsp_url(url));
@@ -86,8 +96,7 @@ fn mint(
             let name = leaf.sha256_hex();
             let response = Response::good(&leaf, issuer).der();
             fs::write(staples.join(&name).with_extension("der"), response)?;
-            let notes = format!("{{\"responder\":\"{url}\",\"next_refresh\":{NEVER}}}");
-            fs::write(state.join(&name).with_extension("json"), notes)?;
+            fs::write(state.join(&name).with_extension("json"), &notes)?;
         }
     }
     Ok(())
