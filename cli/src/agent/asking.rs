@@ -10,12 +10,13 @@ use super::clock;
 use super::daemon::Daemon;
 use super::decision::longest_heeded;
 use super::pool::Pool;
+use super::round::PART;
 use crate::fetch::{Question, Subject, responders_of};
 
 impl Daemon {
-    /// Begins what is due.
+    /// Begins what is due, or a part of it: the rest is still due then.
     pub(super) fn start_due(&mut self, pool: &Pool) {
-        for key in self.roster.due(Instant::now()) {
+        for key in self.roster.due(Instant::now(), PART) {
             let Some(watched) = self.roster.get_mut(&key) else {
                 continue;
             };
@@ -56,10 +57,18 @@ impl Daemon {
     /// Asks for whatever is not as it should be, whatever its responder wished for: the
     /// operator has done something about it.
     pub(super) fn ask_at_once(&mut self) {
-        for key in self.roster.wanting(clock::now()) {
-            self.roster.set_due(&key, Some(Instant::now()));
-            if let Some(watched) = self.roster.get_mut(&key) {
+        self.by_their_wants.begin();
+    }
+
+    /// Goes on with that.
+    pub(super) fn ask_some_at_once(&mut self) {
+        let (now, at) = (clock::now(), Instant::now());
+        for key in self.by_their_wants.take(&self.roster, PART) {
+            if let Some(watched) = self.roster.get_mut(&key)
+                && watched.is_wanting(now)
+            {
                 watched.at_once = true;
+                self.roster.set_due(&key, Some(at));
             }
         }
     }

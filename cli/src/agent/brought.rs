@@ -23,15 +23,12 @@ impl Daemon {
         if looker.is_busy() {
             return;
         }
-        let mut keys = Vec::new();
-        while keys.len() < AT_ONCE
-            && let Some(key) = self.dropped.pop_first()
-        {
-            // What is being written takes its place anyway, and is looked at then.
-            if !self.keeper.is_writing_response(&key) {
-                keys.push(key);
-            }
-        }
+        let dropped = std::iter::from_fn(|| self.dropped.pop_first());
+        let mut keys: Vec<Key> = dropped.take(AT_ONCE).collect();
+        let more = AT_ONCE - keys.len();
+        keys.extend(self.by_their_files.take(&self.roster, more));
+        // What is being written takes its place anyway, and is looked at then.
+        keys.retain(|key| !self.keeper.is_writing_response(key));
         self.know_what_was_written();
         let looks: Vec<Look> = keys.iter().filter_map(|key| self.look_at(key)).collect();
         if !looks.is_empty() {

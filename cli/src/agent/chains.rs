@@ -59,9 +59,7 @@ pub fn leaves_on<'a>(
     all: impl Iterator<Item = &'a Watched>,
     roster: &Roster,
 ) -> HashMap<Key, usize> {
-    let intermediates: Vec<(&Key, &Watched)> = (roster.iter())
-        .filter(|(_, watched)| watched.notes.intermediate)
-        .collect();
+    let intermediates: Vec<(&Key, &Watched)> = roster.intermediates().collect();
     let mut on = HashMap::new();
     if intermediates.is_empty() {
         return on;

@@ -13,12 +13,12 @@ use staplegun_store::layout::Layout;
 use super::chains::Chains;
 use super::clock;
 use super::counters::Counters;
-use super::decision::overslept as has_overslept;
 use super::forgiving::Mistake;
 use super::keeper::Keeper;
 use super::lister::Again;
 use super::responders::{Ledger, Responder};
 use super::roster::Roster;
+use super::round::Round;
 use super::settings::Settings;
 use super::shelf::Shelf;
 use crate::fetch::{Issuers, Manner};
@@ -39,8 +39,14 @@ pub struct Daemon {
     pub(super) counters: Counters,
     /// What other agents fetched, if there is a fleet.
     pub(super) fleet: Option<Fleet>,
-    /// Whose files in `staples/` are still to be looked at.
+    /// Whose files in `staples/` are still to be looked at: these first,
     pub(super) dropped: BTreeSet<Key>,
+    /// then everybody's.
+    pub(super) by_their_files: Round,
+    /// For whom is still to be looked at what the wall clock ends and begins,
+    pub(super) by_the_clock: Round,
+    /// and who wants a response, which is asked for at once.
+    pub(super) by_their_wants: Round,
     /// What of the operator's list is to be read though it has not changed.
     pub(super) again: Again,
     /// The list's file as it was seen last; None: it was not looked at yet.
@@ -85,6 +91,9 @@ impl Daemon {
             counters: Counters::default(),
             fleet: None,
             dropped: BTreeSet::new(),
+            by_their_files: Round::default(),
+            by_the_clock: Round::default(),
+            by_their_wants: Round::default(),
             again: Again::default(),
             list: None,
             swept: clock::now(),
@@ -109,32 +118,9 @@ impl Daemon {
         let (now, at) = (clock::now(), Instant::now());
         self.swept = now;
         self.follow_the_clock(now, at);
-        let roster = &self.roster;
-        self.keeper
-            .drop_expired(|key| roster.contains(key), now, at);
+        self.by_the_clock.begin();
+        self.keeper.drop_expired(now, at);
         self.drop_idle_intermediates();
-        let mut overslept = Vec::new();
-        for (key, watched) in self.roster.iter() {
-            let Some((known, due)) = watched.known.as_ref().zip(watched.waits_until()) else {
-                continue;
-            };
-            let left = due.saturating_duration_since(at);
-            if watched.notes.failures == 0
-                && watched.stale == 0
-                && known.is_good()
-                && has_overslept(known, now, left)
-            {
-                tracing::info!(
-                    certificate = %watched.subject.leaf.display_subject(),
-                    "the clock was set forward, or the machine slept: asking now"
-                );
-                overslept.push(*key);
-            }
-        }
-        for key in overslept {
-            self.roster.set_due(&key, Some(at));
-        }
-        self.take_early();
         self.keeper.look_at_live();
     }
 

@@ -19,6 +19,8 @@ use super::watch::{Changes, Notices};
 
 /// How long notices of changes are gathered before anything is looked at.
 const GATHERING: Duration = Duration::from_millis(50);
+/// Between two parts of what is done in parts: others have the processor meanwhile.
+const REST: Duration = Duration::from_millis(1);
 /// How often it is looked whether the disk has done.
 const WRITING_PAUSE: Duration = Duration::from_millis(10);
 /// How often the file of the metrics is written at most, and which part of the time
@@ -98,6 +100,10 @@ impl Daemon {
         }
         loop {
             self.look_where_due(&mut threads, &mut agenda);
+            if !self.by_the_clock.is_over() {
+                self.go_on_with_the_sweep(&mut agenda);
+            }
+            self.ask_some_at_once();
             self.look_at_some_dropped(&mut threads.looker);
             self.start_due(&threads.pool);
             self.chains.hand_over(&mut threads.inbox);
@@ -107,10 +113,12 @@ impl Daemon {
                 agenda.metrics = None;
                 agenda.metrics_pause = METRICS_PAUSE.max(begun.elapsed() * METRICS_PART);
             }
-            let is_looking = threads.looker.is_busy() || !self.dropped.is_empty();
+            let is_looking = threads.looker.is_busy() || self.has_files_to_look_at();
             let is_reading = threads.inbox.is_busy() || threads.lister.is_busy() || is_looking;
+            let is_due = self.roster.next_due().is_some_and(|due| due <= begun);
+            let is_settled = !self.is_in_rounds() && !is_due && !self.roster.is_asking();
             let mut patience = self.patience(&agenda, &threads.looker);
-            if until == Until::Settled && !self.roster.is_asking() && !is_reading {
+            if until == Until::Settled && is_settled && !is_reading {
                 if !self.keeper.is_writing() {
                     threads.metrics.update(|| figures::render(&self));
                     return;
@@ -207,9 +215,7 @@ impl Daemon {
             for back in self.roster.passed_over.take_no_longer_expired(clock::now()) {
                 threads.inbox.examine(back);
             }
-            let next = self.next_expiry(clock::now());
-            agenda.sweep =
-                now + next.map_or(self.settings.sweep(), |it| it.min(self.settings.sweep()));
+            agenda.sweep = now + self.settings.sweep();
         }
         if std::mem::take(&mut agenda.elsewhere) || changes.elsewhere {
             let again = std::mem::take(&mut self.again);
@@ -220,9 +226,20 @@ impl Daemon {
             threads.inbox.look();
         }
         if changes.all_staples {
-            self.dropped.extend(self.roster.iter().map(|(key, _)| *key));
+            self.by_their_files.begin();
         } else {
             self.dropped.extend(changes.staples);
+        }
+    }
+
+    fn go_on_with_the_sweep(&mut self, agenda: &mut Agenda) {
+        let now = Instant::now();
+        if let Some(left) = self.follow_the_clock_for_some() {
+            agenda.sweep = agenda.sweep.min(now + left);
+        }
+        if self.by_the_clock.is_over() && !self.again.certificates.is_empty() {
+            // Whether the operator still names what was put by.
+            agenda.look_elsewhere(now);
         }
     }
 
@@ -233,14 +250,23 @@ impl Daemon {
         }
     }
 
+    /// Whether somebody is still to be looked at, which waits for nothing.
+    fn is_in_rounds(&self) -> bool {
+        !self.by_the_clock.is_over() || !self.by_their_wants.is_over()
+    }
+
+    fn has_files_to_look_at(&self) -> bool {
+        !self.dropped.is_empty() || !self.by_their_files.is_over()
+    }
+
     /// How long nothing is to be done.
     fn patience(&self, agenda: &Agenda, looker: &Looker) -> Duration {
-        if !self.dropped.is_empty() && !looker.is_busy() {
-            return Duration::ZERO;
+        if self.is_in_rounds() || (self.has_files_to_look_at() && !looker.is_busy()) {
+            return REST;
         }
         let times = [agenda.look, agenda.metrics, self.roster.next_due()];
         let next = times.into_iter().flatten().min();
         let next = next.map_or(agenda.sweep, |next| next.min(agenda.sweep));
-        next.saturating_duration_since(Instant::now())
+        next.saturating_duration_since(Instant::now()).max(REST)
     }
 }

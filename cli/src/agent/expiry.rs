@@ -7,22 +7,18 @@ use std::time::{Duration, Instant};
 use staplegun_ocsp::{Fault, UnixTime, Validity};
 use staplegun_store::{Key, name};
 
+use super::clock;
 use super::daemon::Daemon;
+use super::decision::overslept;
 use super::outcome::Origin;
 use super::roster::Watched;
+use super::round::PART;
 use crate::fetch::Kind;
 
 impl Daemon {
-    /// Puts by what has expired, takes back what has not, and gives up what has been
-    /// expired for long.
+    /// Puts by what was passed over and has expired, takes back what has not, and gives up
+    /// what has been expired for long.
     pub(super) fn follow_the_clock(&mut self, now: UnixTime, at: Instant) {
-        for watched in self.roster.remove_expired(now) {
-            tracing::info!(
-                certificate = %watched.subject.leaf.display_subject(),
-                "the certificate has expired: it is out of use"
-            );
-            self.put_by(watched, at);
-        }
         for one in self.roster.passed_over.take_expired(now) {
             match one.notes.left_by {
                 // Strangers could make it grow.
@@ -41,21 +37,49 @@ impl Daemon {
             );
             self.keeper.forget(&gone.subject.key());
         }
-        for key in self.timely(now) {
-            if let Some(watched) = self.roster.get_mut(&key) {
-                // To be judged anew, in this pass.
-                watched.stamp = None;
-            }
-        }
     }
 
-    /// How long until the next certificate expires, by the wall clock.
-    pub(super) fn next_expiry(&self, now: UnixTime) -> Option<Duration> {
-        let all = self.roster.iter();
-        let first = all.map(|(_, watched)| watched.subject.leaf.not_after());
+    /// Goes on with the round of those that are looked after: how long it is until the first
+    /// certificate of this part expires, by the wall clock.
+    pub(super) fn follow_the_clock_for_some(&mut self) -> Option<Duration> {
+        let (now, at) = (clock::now(), Instant::now());
+        let part = self.by_the_clock.take(&self.roster, PART);
+        let ends = part.iter().filter_map(|key| self.follow_one(key, now, at));
         // It is valid up to and with its last second.
-        let left = first.min()?.saturating_add(1).saturating_sub(now);
+        let left = ends.min()?.saturating_add(1).saturating_sub(now);
         Some(Duration::from_secs(u64::try_from(left).unwrap_or(0).max(1)))
+    }
+
+    /// When that certificate ends, unless it is put by.
+    fn follow_one(&mut self, key: &Key, now: UnixTime, at: Instant) -> Option<UnixTime> {
+        let watched = self.roster.get_mut(key)?;
+        let end = watched.subject.leaf.not_after();
+        if watched.has_expired(now) {
+            let watched = self.roster.remove(key)?;
+            tracing::info!(
+                certificate = %watched.subject.leaf.display_subject(),
+                "the certificate has expired: it is out of use"
+            );
+            self.put_by(watched, at);
+            return None;
+        }
+        // What was refused for the time, which is right now, is judged anew.
+        if watched.refused_but_at.is_some_and(|at| holds(at, now)) {
+            watched.stamp = None;
+            self.dropped.insert(*key);
+        }
+        let has_early = watched.early.is_some();
+        if has_overslept(watched, now, at) {
+            tracing::info!(
+                certificate = %watched.subject.leaf.display_subject(),
+                "the clock was set forward, or the machine slept: asking now"
+            );
+            self.roster.set_due(key, Some(at));
+        }
+        if has_early {
+            self.take_early(key, now);
+        }
+        Some(end)
     }
 
     /// Notes how long they have been expired; `all`: at the end.
@@ -103,13 +127,17 @@ impl Daemon {
             _ => {}
         }
     }
+}
 
-    /// Those whose response in `staples/` was refused for the time, which is right now.
-    fn timely(&self, now: UnixTime) -> Vec<Key> {
-        let is_timely = |watched: &Watched| watched.refused_but_at.is_some_and(|at| holds(at, now));
-        let all = self.roster.iter().filter(|(_, watched)| is_timely(watched));
-        all.map(|(key, _)| *key).collect()
-    }
+/// Whether what is in use ends before its responder is asked.
+fn has_overslept(watched: &Watched, now: UnixTime, at: Instant) -> bool {
+    let in_use = watched.known.as_ref().filter(|known| known.is_good());
+    let due = watched.waits_until();
+    watched.notes.failures == 0
+        && watched.stale == 0
+        && in_use
+            .zip(due)
+            .is_some_and(|(in_use, due)| overslept(in_use, now, due.saturating_duration_since(at)))
 }
 
 /// When a response may count that was refused at the time `now` for that alone.
@@ -130,4 +158,43 @@ pub fn refused_but_at(kind: &Kind, now: UnixTime) -> Option<Validity> {
 
 fn holds(validity: Validity, now: UnixTime) -> bool {
     validity.from <= now && now < validity.until
+}
+
+#[cfg(test)]
+mod tests {
+    use staplegun_store::files::Notes;
+    use staplegun_testkit::{Directory, Identity, Spec};
+
+    use super::*;
+    use crate::fetch::Subject;
+
+    #[test]
+    fn of_more_than_a_part_whoever_has_expired_is_put_by_and_the_others_end_is_told() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        let mut admit = |spec: Spec| {
+            let leaf = Identity::self_signed(&spec).der();
+            let subject = Subject::unexamined(vec![leaf]).expect("a certificate");
+            let watched = Watched::new(subject, Notes::default());
+            daemon.roster.take_in(watched, Instant::now());
+        };
+        let (day, hour) = (86_400, 3_600);
+        for _ in 0..PART {
+            admit(Spec::server().validity(-2 * day, -day));
+        }
+        admit(Spec::server().validity(-day, hour));
+        admit(Spec::server().validity(-day, day));
+        daemon.sweep();
+        let mut left = Vec::new();
+        while !daemon.by_the_clock.is_over() {
+            left.extend(daemon.follow_the_clock_for_some());
+        }
+        assert_eq!(
+            (daemon.roster.len(), daemon.shelf.iter().count()),
+            (2, PART)
+        );
+        let first = left.into_iter().min().expect("two are left").as_secs();
+        assert!((3_500..=3_601).contains(&first), "{first}");
+        assert_eq!(daemon.follow_the_clock_for_some(), None);
+    }
 }

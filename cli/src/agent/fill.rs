@@ -89,6 +89,8 @@ impl Daemon {
         for PassedOver { subject, notes } in passed_over {
             self.roster.passed_over.keep(subject, notes);
         }
+        let roster = &self.roster;
+        self.keeper.note_strays(in_map, |key| roster.contains(key));
         let certificates = self.roster.len();
         tracing::info!(certificates, stapled, "filled the live map from the store");
     }

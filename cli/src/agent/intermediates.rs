@@ -47,8 +47,7 @@ impl Daemon {
     }
 
     fn drop_intermediates(&mut self, these: impl Fn(&Key) -> bool) {
-        let all = self.roster.iter();
-        let over = all.filter(|(key, it)| it.notes.intermediate && these(key));
+        let over = self.roster.intermediates().filter(|(key, _)| these(key));
         let over: Vec<Key> = over.map(|(key, _)| *key).collect();
         for key in over {
             self.roster.remove(&key);

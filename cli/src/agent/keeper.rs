@@ -29,9 +29,9 @@ pub struct Keeper {
     live: Option<Live>,
     /// See [`Files::ended_cleanly`].
     ended_cleanly: bool,
-    /// Expired responses in the map that belong to no certificate, and since when that
-    /// is known.
-    strays: HashMap<Key, Instant>,
+    /// Good responses that an earlier agent left in the map and that belong to no certificate:
+    /// the last second of each, and since when it is known that it is over.
+    strays: HashMap<Key, (UnixTime, Option<Instant>)>,
 }
 
 /// Of the map users other than root leave one part of so many to root and the agent's own.
@@ -231,6 +231,7 @@ impl Keeper {
         // The map counts up to and with the last second, a validity without it.
         let last = validity.until.saturating_sub(1);
         self.has_room(key, staple.der.len(), is_users)?;
+        self.strays.remove(key);
         let put = self.writer.put(key, &staple.der, validity.from, last);
         self.changed(key);
         put.map_err(NoRoom::Map)
@@ -259,6 +260,7 @@ impl Keeper {
     ) -> Result<(), NoRoom> {
         let Staple { der, validity, .. } = revoked;
         let last = validity.until.saturating_sub(1);
+        self.strays.remove(key);
         let mut revoke = |der: &[u8]| {
             self.has_room(key, der.len(), is_users)?;
             let revoked = self.writer.revoke(key, der, validity.from, last);
@@ -299,27 +301,32 @@ impl Keeper {
         }
     }
 
-    /// Drops what the map holds for certificates other than `known` once it has been
-    /// expired for long: nobody is left to renew it. `at` is by the monotonic clock, since
-    /// the other one may be wrong for a moment.
-    pub fn drop_expired(&mut self, known: impl Fn(&Key) -> bool, now: UnixTime, at: Instant) {
-        let is_over = |summary: Summary| summary.state == State::Good && summary.until < now;
-        let strays: Vec<Key> = self
-            .writer
-            .entries()
-            .filter(|entry| !known(&entry.key) && entry.summary.is_some_and(is_over))
-            .map(|entry| entry.key)
-            .collect();
-        let seen = std::mem::take(&mut self.strays);
-        for key in strays {
-            let since = seen.get(&key).copied().unwrap_or(at);
-            if at.saturating_duration_since(since) < STRAYS_STAY {
-                self.strays.insert(key, since);
-            } else {
-                tracing::info!(certificate = %name::of_key(&key), "dropped an expired response");
-                self.writer.remove(&key);
+    /// Notes what of `in_map` belongs to no certificate, of which `known` tells: whatever comes
+    /// into the map from now on belongs to one.
+    pub fn note_strays(&mut self, in_map: HashMap<Key, Summary>, known: impl Fn(&Key) -> bool) {
+        let is_stray = |key: &Key| self.writer.contains(key) && !known(key);
+        let good = in_map.into_iter().filter(|(_, it)| it.state == State::Good);
+        let strays = good.filter(|(key, _)| is_stray(key));
+        self.strays = strays.map(|(key, it)| (key, (it.until, None))).collect();
+    }
+
+    /// Drops those that have been expired for long: nobody is left to renew them. `at` is by
+    /// the monotonic clock, since the other one may be wrong for a moment.
+    pub fn drop_expired(&mut self, now: UnixTime, at: Instant) {
+        let writer = &mut self.writer;
+        self.strays.retain(|key, (until, since)| {
+            if *until >= now {
+                *since = None;
+                return true;
             }
-        }
+            let since = *since.get_or_insert(at);
+            let stays = at.saturating_duration_since(since) < STRAYS_STAY;
+            if !stays {
+                tracing::info!(certificate = %name::of_key(key), "dropped an expired response");
+                writer.remove(key);
+            }
+            stays
+        });
     }
 }
 
@@ -336,5 +343,50 @@ pub fn take_lock(layout: &Layout) -> anyhow::Result<Result<WriterLock, MapError>
     match WriterLock::try_take(&layout.map()) {
         Err(error) if !error.is_busy() => Err(error.into()),
         taken => Ok(taken),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use staplegun_ocsp::{Validity, Verdict};
+    use staplegun_testkit::Directory;
+
+    use super::*;
+
+    #[test]
+    fn an_expired_response_in_the_map_goes_after_a_day_unless_a_certificate_has_it() {
+        let directory = Directory::new();
+        let layout = Layout::at(directory.path());
+        let lock = WriterLock::try_take(&layout.map()).expect("nobody has it");
+        let mut keeper = Keeper::open_map(&layout, 1 << 20, lock).expect("it can be made");
+        let response = |until| Staple {
+            der: vec![1],
+            verdict: Verdict::Good,
+            validity: Validity { from: 0, until },
+        };
+        let (known, stray, later, named) = ([1; 32], [2; 32], [3; 32], [4; 32]);
+        for (key, until) in [(known, 10), (stray, 10), (later, 20), (named, 10)] {
+            keeper
+                .staple(&key, &response(until), false)
+                .expect("there is room");
+        }
+        let in_map = keeper.in_map();
+        keeper.note_strays(in_map, |key| *key == known);
+        keeper
+            .staple(&named, &response(10), false)
+            .expect("there is room");
+        let at = Instant::now();
+        keeper.drop_expired(15, at);
+        keeper.drop_expired(15, at + STRAYS_STAY - Duration::from_secs(1));
+        assert_eq!(keeper.in_map().len(), 4);
+        // The clock was wrong: it is counted anew.
+        keeper.drop_expired(5, at + STRAYS_STAY);
+        keeper.drop_expired(30, at + STRAYS_STAY);
+        assert_eq!(keeper.in_map().len(), 4);
+        keeper.drop_expired(15, at + 2 * STRAYS_STAY);
+        let in_map = keeper.in_map();
+        let mut left: Vec<&Key> = in_map.keys().collect();
+        left.sort_unstable();
+        assert_eq!(left, [&known, &later, &named]);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! From the bottom up: `decision` says what to do with what came and when to ask
 //! again, `known` what was known before a restart, and both do nothing; `keeper` holds map and
-//! files (`live` those that follow the map), `roster` the certificates, `responders` how those do that
+//! files (`live` those that follow the map), `roster` the certificates (`round`: a part of them after the other), `responders` how those do that
 //! are asked; `chains` those that came along with others; `daemon` has all of these; `fill`, `intake`, `intermediates`,
 //! `brought`, `asking`, `expiry`, `outcome` and `shared` bring together what comes from outside and the
 //! decisions; `figures` tells all of it in numbers; `event_loop` is the main thread, which alone decides, and `pool`, `inbox`, `lister`, `staples`, `scribe`, `watch`, `signals`,
@@ -55,6 +55,7 @@ mod pool;
 mod refusals;
 mod responders;
 mod roster;
+mod round;
 mod scribe;
 pub mod sentence;
 mod settings;

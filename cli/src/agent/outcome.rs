@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use staplegun_ocsp::time::Rfc3339;
-use staplegun_ocsp::{CLOCK_SKEW, Verdict};
+use staplegun_ocsp::{CLOCK_SKEW, UnixTime, Verdict};
 use staplegun_store::{Key, name};
 
 use super::chain::Chain;
@@ -101,22 +101,17 @@ impl Daemon {
         }
     }
 
-    /// Takes those whose time has come.
-    pub(super) fn take_early(&mut self) {
-        let now = clock::now();
-        let has_come = |early: &Staple| early.validity.from <= now.saturating_add(CLOCK_SKEW);
-        let all = self.roster.iter();
-        let come = all.filter(|(_, watched)| watched.early.as_deref().is_some_and(has_come));
-        let come: Vec<Key> = come.map(|(key, _)| *key).collect();
-        for key in come {
-            let watched = self.roster.get_mut(&key);
-            // What has expired meanwhile would be worse than anything.
-            if let Some(staple) = watched.and_then(|watched| watched.early.take())
-                && staple.is_fresh(now)
-                && let Err(full) = self.accept(&key, *staple, Origin::Earlier)
-            {
-                tracing::error!(key = %name::of_key(&key), cause = "map", "{full}");
-            }
+    /// Takes it if its time has come.
+    pub(super) fn take_early(&mut self, key: &Key, now: UnixTime) {
+        let has_come =
+            |early: &mut Box<Staple>| early.validity.from <= now.saturating_add(CLOCK_SKEW);
+        let watched = self.roster.get_mut(key);
+        // What has expired meanwhile would be worse than anything.
+        if let Some(staple) = watched.and_then(|watched| watched.early.take_if(has_come))
+            && staple.is_fresh(now)
+            && let Err(full) = self.accept(key, *staple, Origin::Earlier)
+        {
+            tracing::error!(key = %name::of_key(key), cause = "map", "{full}");
         }
     }
 

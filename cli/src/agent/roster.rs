@@ -94,6 +94,8 @@ pub struct Roster {
     /// How many fetches are under way.
     asking: usize,
     left_by: HashMap<u32, usize>,
+    /// Those that are looked after as intermediates: mostly few of all.
+    intermediates: BTreeSet<Key>,
     /// Those that nobody is asked for: none of the others.
     pub passed_over: Aside,
 }
@@ -159,20 +161,25 @@ impl Roster {
             *self.left_by.entry(uid).or_insert(0) += 1;
         }
         let key = watched.subject.key();
+        if watched.notes.intermediate {
+            self.intermediates.insert(key);
+        }
         self.entries.insert(key, Box::new(watched));
         self.set_due(&key, Some(at));
     }
 
-    /// Forgets one, whether it is looked after or passed over.
-    pub fn remove(&mut self, key: &Key) {
+    /// Takes one out that is looked after, and forgets one that is passed over.
+    pub fn remove(&mut self, key: &Key) -> Option<Watched> {
         self.passed_over.take(key);
         self.set_due(key, None);
         self.end(key);
-        let gone = self.entries.remove(key);
-        let uid = gone.and_then(|gone| gone.notes.left_by);
+        let gone = self.entries.remove(key)?;
+        self.intermediates.remove(key);
+        let uid = gone.notes.left_by;
         if let Some(count) = uid.and_then(|uid| self.left_by.get_mut(&uid)) {
             *count = count.saturating_sub(1);
         }
+        Some(*gone)
     }
 
     /// The entry of a certificate.
@@ -198,6 +205,17 @@ impl Roster {
     /// All, in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Watched)> {
         self.entries.iter().map(|(key, watched)| (key, &**watched))
+    }
+
+    /// Those that are looked after as intermediates, in the order of their keys.
+    pub fn intermediates(&self) -> impl Iterator<Item = (&Key, &Watched)> {
+        let all = self.intermediates.iter();
+        all.filter_map(|key| Some((key, self.get(key)?)))
+    }
+
+    /// The keys of all from `first` on, in their order.
+    pub fn keys_from(&self, first: Key) -> impl Iterator<Item = Key> {
+        self.entries.range(first..).map(|(key, _)| *key)
     }
 
     /// Sets when its responder is asked next; None: not at all.
@@ -238,54 +256,17 @@ impl Roster {
         self.asking = self.asking + usize::from(watched.asking) - usize::from(was_asking);
     }
 
-    /// Takes out those whose certificate has expired.
-    pub fn remove_expired(&mut self, now: UnixTime) -> Vec<Watched> {
-        let over: Vec<Key> = self
-            .entries
-            .iter()
-            .filter(|(_, watched)| watched.subject.leaf.not_after() < now && !watched.asking)
-            .map(|(key, _)| *key)
-            .collect();
-        over.iter()
-            .filter_map(|key| {
-                self.set_due(key, None);
-                let gone = self.entries.remove(key)?;
-                let left_by = gone
-                    .notes
-                    .left_by
-                    .and_then(|uid| self.left_by.get_mut(&uid));
-                if let Some(count) = left_by {
-                    *count = count.saturating_sub(1);
-                }
-                Some(*gone)
-            })
-            .collect()
-    }
-
-    /// Those whose time has come, not yet asked for, in the order of their times.
-    pub fn due(&self, at: Instant) -> Vec<Key> {
+    /// Those whose time has come, not yet asked for, in the order of their times; at most so
+    /// many.
+    pub fn due(&self, at: Instant, most: usize) -> Vec<Key> {
         let is_due = |(due, _): &&(Instant, Key)| *due <= at;
-        let due = self.timetable.iter().take_while(is_due);
+        let due = self.timetable.iter().take_while(is_due).take(most);
         due.map(|(_, key)| *key).collect()
     }
 
     /// When the next one is due.
     pub fn next_due(&self) -> Option<Instant> {
         self.timetable.first().map(|(due, _)| *due)
-    }
-
-    /// Those that want a response: the last attempt failed, or there was none, or there
-    /// is nothing to be stapled though nothing tells of a revocation.
-    pub fn wanting(&self, now: UnixTime) -> Vec<Key> {
-        let is_well = |watched: &Watched| {
-            let known = watched.known.as_ref();
-            watched.due.is_some()
-                && watched.notes.failures == 0
-                && known.is_some_and(|known| !known.is_good() || known.is_fresh(now))
-        };
-        let all = self.entries.iter();
-        let wanting = all.filter(|(_, watched)| !is_well(watched));
-        wanting.map(|(key, _)| *key).collect()
     }
 
     /// Those of root, or of the agent's own user, that lack a valid issuer.
@@ -330,6 +311,21 @@ impl Watched {
         }
     }
 
+    /// Whether its certificate has expired; not while it is being asked for.
+    pub fn has_expired(&self, now: UnixTime) -> bool {
+        self.subject.leaf.not_after() < now && !self.asking
+    }
+
+    /// Whether it wants a response: the last attempt failed, or there was none, or there is
+    /// nothing to be stapled though nothing tells of a revocation.
+    pub fn is_wanting(&self, now: UnixTime) -> bool {
+        let known = self.known.as_ref();
+        let is_well = self.due.is_some()
+            && self.notes.failures == 0
+            && known.is_some_and(|known| !known.is_good() || known.is_fresh(now));
+        !is_well
+    }
+
     /// When its responder is to be asked, unless that is being done.
     pub fn waits_until(&self) -> Option<Instant> {
         self.due.filter(|_| !self.asking)
@@ -360,19 +356,19 @@ mod tests {
             })
             .collect();
         assert_eq!(roster.next_due(), Some(at(10)));
-        assert!(roster.due(at(9)).is_empty());
-        assert_eq!(roster.due(at(20)), [keys[1], keys[2]]);
+        assert!(roster.due(at(9), 3).is_empty());
+        assert_eq!(roster.due(at(20), 3), [keys[1], keys[2]]);
+        assert_eq!(roster.due(at(20), 1), [keys[1]]);
         roster.begin(&keys[1]);
         roster.set_due(&keys[1], Some(at(5)));
         assert!(roster.is_asking());
-        assert_eq!(roster.due(at(20)), [keys[2]]);
+        assert_eq!(roster.due(at(20), 3), [keys[2]]);
         roster.end(&keys[1]);
         assert!(!roster.is_asking());
         assert_eq!(roster.next_due(), Some(at(5)));
         roster.set_due(&keys[2], None);
-        assert_eq!(roster.due(at(60)), [keys[1], keys[0]]);
-        let after_its_end = i64::MAX;
-        assert_eq!(roster.remove_expired(after_its_end).len(), 3);
+        assert_eq!(roster.due(at(60), 3), [keys[1], keys[0]]);
+        assert!(keys.iter().all(|key| roster.remove(key).is_some()));
         assert_eq!((roster.next_due(), roster.len()), (None, 0));
     }
 
@@ -391,9 +387,12 @@ mod tests {
         let mut roster = Roster::default();
         let room = |roster: &Roster| roster.room(&subject().key(), user, &quota);
         assert_eq!(room(&roster), Room::Free);
-        assert!(roster.admit(subject(), user, Notes::default(), Instant::now()));
+        let one = subject();
+        let key = one.key();
+        assert!(roster.admit(one, user, Notes::default(), Instant::now()));
         assert_eq!(room(&roster), Room::None(Refusal::UserQuota));
-        assert_eq!(roster.remove_expired(UnixTime::MAX).len(), 1);
+        let gone = roster.remove(&key).expect("it is looked after");
+        assert!(gone.has_expired(UnixTime::MAX));
         assert_eq!(room(&roster), Room::Free);
     }
 

@@ -262,9 +262,9 @@ mod tests {
         daemon.roster.set_due(&key, Some(now));
         // It was handed to the fleet.
         daemon.roster.begin(&key);
-        assert!(daemon.roster.due(now).is_empty());
+        assert!(daemon.roster.due(now, 1).is_empty());
         daemon.heard(Word::Forgot, &pool);
-        assert_eq!(daemon.roster.due(now), [key]);
+        assert_eq!(daemon.roster.due(now, 1), [key]);
         assert!(!daemon.roster.is_asking());
     }
 }
