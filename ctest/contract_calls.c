@@ -77,8 +77,8 @@ void context_facts(void)
 
 void ssl_facts(void)
 {
-    SSL_CTX *ctx = client_context(TLS1_2);
-    SSL *ssl = L.SSL_new(ctx), *heir;
+    SSL_CTX *ctx = client_context(TLS1_2), *of_no_method;
+    SSL *ssl = L.SSL_new(ctx), *heir, *of_no_context;
     unsigned long before;
 
     facts_prefix("ssl");
@@ -106,6 +106,14 @@ void ssl_facts(void)
     fact("unknown_command.context", "%ld", L.SSL_CTX_ctrl(ctx, 9999, 0, NULL));
     fact("other_command", "%ld", L.SSL_ctrl(ssl, 33, 4, NULL) & 4);
     fact("other_command.context", "%ld", L.SSL_CTX_ctrl(ctx, 33, 4, NULL) & 4);
+
+    /* What there is no object for fails as libssl says it. The reason is in the lowest bits. */
+    L.ERR_clear_error();
+    of_no_context = L.SSL_new(NULL);
+    fact("of_no_context", "%s, %lu", of_no_context ? "made" : "none", L.ERR_get_error() & 0xfff);
+    of_no_method = L.SSL_CTX_new(NULL);
+    fact("context_of_no_method", "%s, %lu", of_no_method ? "made" : "none",
+         L.ERR_get_error() & 0xfff);
 
     /* A caller that has just read its own error must find it afterwards. */
     L.ERR_clear_error();

@@ -8,6 +8,7 @@
 #include "host.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,9 +51,50 @@ static void bundle_initialised_from_within(const struct host *host, const char *
           *initialised - before);
 }
 
+static int loader_was_asked;
+
+/* Instead of the loader's: it is this that the shim asks. */
+int dl_iterate_phdr(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data)
+{
+    int (*next)(int (*)(struct dl_phdr_info *, size_t, void *), void *);
+    *(void **)&next = dlsym(RTLD_NEXT, "dl_iterate_phdr");
+    loader_was_asked++;
+    return next(visit, data);
+}
+
+/* One of the copies of the fake libssl in HOST.more[0], its number set, and its method. */
+static void *copy_of_fake(const struct host *host, int i, long *number, const SSL_METHOD **method)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%d/libssl.so.3", host->more[0], i);
+    void *fake = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const SSL_METHOD *(*get)(void);
+    *(void **)&get = fake ? dlsym(fake, "TLS_method") : NULL;
+    long *its_number = fake ? dlsym(fake, "fake_number") : NULL;
+    if (!get || !its_number) {
+        broken(path);
+    }
+    *number = *its_number = 1000000L * (i + 1);
+    *method = get();
+    return fake;
+}
+
+/* A libssl whose context is made behind the shim's back is met by that context. */
+static void met_by_a_context(const struct host *host)
+{
+    long number;
+    const SSL_METHOD *method;
+    void *fake = copy_of_fake(host, 0, &number, &method);
+    SSL_CTX *(*its_new)(const SSL_METHOD *);
+    *(void **)&its_new = dlsym(fake, "SSL_CTX_new");
+    long answer = L.SSL_CTX_ctrl(its_new(method), 33, 5, NULL);
+    check(answer == number + 33005, "a context that was made unseen gets its own calls", "%ld",
+          answer);
+}
+
 /*
- * Many objects that nobody made, then more libssls than the shim has places for at first:
- * each gets its own calls. HOST.more[0] is a directory with copies of the fake one.
+ * Many objects that nobody made, for which the loader is not asked for ever, since that takes its
+ * lock; then more libssls than the shim has places for at first: each gets its own calls.
  */
 static void copies_after_strangers(const struct host *host)
 {
@@ -61,21 +103,19 @@ static void copies_after_strangers(const struct host *host)
         nothing[0] = i;
         L.SSL_ctrl((SSL *)nothing, 33, 5, NULL);
     }
+    loader_was_asked = 0;
+    L.SSL_ctrl((SSL *)nothing, 33, 5, NULL);
+    check(loader_was_asked == 0, "the loader is not asked for one stranger more", "%d times",
+          loader_was_asked);
     for (int i = 0; i < COPIES; i++) {
-        char path[4096], label[64];
-        snprintf(path, sizeof(path), "%s/%d/libssl.so.3", host->more[0], i);
-        void *fake = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        const SSL_METHOD *(*method)(void);
-        *(void **)&method = fake ? dlsym(fake, "TLS_method") : NULL;
-        long *number = fake ? dlsym(fake, "fake_number") : NULL;
-        if (!method || !number) {
-            broken(path);
-        }
-        *number = 1000000L * (i + 1);
-        SSL_CTX *ctx = L.SSL_CTX_new(method());
+        char label[64];
+        long number;
+        const SSL_METHOD *method;
+        copy_of_fake(host, i, &number, &method);
+        SSL_CTX *ctx = L.SSL_CTX_new(method);
         long answer = ctx ? L.SSL_CTX_ctrl(ctx, 33, 5, NULL) : -1;
         snprintf(label, sizeof(label), "copy %d gets its own calls", i);
-        check(answer == *number + 33005, label, "%ld", answer);
+        check(answer == number + 33005, label, "%ld", answer);
     }
 }
 
@@ -124,6 +164,7 @@ int main(int count, char **arguments)
     free_ctx(ctx);
     initialised_from_within(fake);
     bundle_initialised_from_within(&host, "beside a libssl");
+    met_by_a_context(&host);
     copies_after_strangers(&host);
     peers_unload();
     return 0;
