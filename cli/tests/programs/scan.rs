@@ -311,7 +311,9 @@ fn another_user_sees_his_own_and_how_many_he_does_not() {
     let rows = report_["rows"].as_array().expect("a list").iter();
     let port = format!("127.0.0.1:{}", rooted.port());
     let mut ours = rows.filter(|row| row["ports"][0]["address"] == port.as_str());
-    let row = ours.next().expect("it was probed");
+    let row = ours
+        .next()
+        .unwrap_or_else(|| panic!("{port} was not probed: {report_}"));
     assert_eq!(row["cause"], "not_seen", "{report_}");
     assert_eq!(row["next"], "staplegun scan, as root");
 }
