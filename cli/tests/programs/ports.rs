@@ -30,7 +30,7 @@ fn a_program_that_listens_for_others_is_known_by_what_answers() {
     // Its master has no TLS library, and smtpd runs only once somebody came.
     let postfix = Postfix::chroot(true);
     let server = postfix.start(&site, &Shim::absent());
-    let report_ = scan(server.pid(), &["--json", "--timeout", "60s"]);
+    let report_ = scan(server.pid(), &["--json"]);
     let report_ = report_.expect(1).json();
     let row = only_row(&report_);
     assert_eq!(row["name"], "master");
@@ -42,7 +42,7 @@ fn a_program_that_listens_for_others_is_known_by_what_answers() {
 
     // Its login has one only as long as somebody is there.
     let server = Dovecot::new(Login::Chroot).start(&site, &Shim::absent());
-    let report_ = scan(server.pid(), &["--json", "--timeout", "60s"]);
+    let report_ = scan(server.pid(), &["--json"]);
     let report_ = report_.expect(1).json();
     let row = only_row(&report_);
     assert_eq!(row["name"], "dovecot");
