@@ -8,11 +8,12 @@ use std::process::Command;
 use staplegun_testkit::Directory;
 
 /// Tests of this package that run programs on the library and hold what it decides.
-const TESTS: [&str; 13] = [
+const TESTS: [&str; 14] = [
     "agreement",
     "bad_input",
     "ca_files",
     "chain",
+    "clients",
     "files",
     "issuer",
     "judgement",

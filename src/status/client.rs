@@ -223,3 +223,22 @@ fn report(ssl: &Ssl, peer: &Peer<'_>, finding: &Finding, refused: Option<Reason>
         format_args!("{outcome}: {host} ({certificate}): {found}"),
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_have_signed_is_not_told_from_a_wrong_signature_and_what_is_no_response_is() {
+        let (from, until, now) = (1, 2, 3);
+        for fault in [
+            Fault::SignerNotFound,
+            Fault::SignerNotValid { from, until, now },
+        ] {
+            assert_eq!(reason_of(&fault), Reason::BadSignature, "{fault}");
+        }
+        for fault in [Fault::Empty, Fault::NotBasic, Fault::NotResponse] {
+            assert_eq!(reason_of(&fault), Reason::Malformed, "{fault}");
+        }
+    }
+}
