@@ -1,8 +1,10 @@
 """An agent that has very many certificates: its start, its memory, and who waits for it."""
 
+import concurrent.futures
 import os
+import signal
+import socket
 import subprocess
-import threading
 import time
 
 from .agent import rows
@@ -10,9 +12,10 @@ from .common import Responder, Running, Unmeasured, clean_environment, run
 
 # For so many a map of the usual 16 MiB is too small, and one that is larger than 64 MiB is
 # mapped by programs only with STAPLEGUN_MAP_MAX: both are raised.
-SETTINGS = "map-size = 268435456\n\n[timing]\nsweep = 2.0\n"
-# How long its main thread is looked at: several sweeps.
+SETTINGS = "map-size = 268435456\n\n[timing]\nsweep = 2.0\n\n[http]\nsocket = true\n"
+# How long its main thread is looked at, in seconds: several sweeps, and one request.
 WATCHED = 10
+SCRAPED = 2
 
 
 def measure(bench, _sites):
@@ -33,9 +36,14 @@ def measure(bench, _sites):
         bench.row(part, f"{what}, start to the first staple in the map", seconds[0] * 1000, "ms",
                   "at most 3,000", seconds[0] <= 3)
         bench.row(part, f"{what}, start to the last", seconds[1] * 1000, "ms")
-        longest = longest_pause(agent.pid, 0.2 if bench.smoke else WATCHED)
+        # In the middle somebody wants a reload, after which it looks at everything.
+        longest = longest_pause(agent.pid, 0.2 if bench.smoke else WATCHED,
+                                lambda: os.kill(agent.pid, signal.SIGHUP))
         bench.row(part, f"{what}, main thread busy at a stretch, sweeps", longest * 1000, "ms",
                   "at most 50", longest <= 0.05)
+        longest = longest_pause(agent.pid, 0.2 if bench.smoke else SCRAPED, lambda: scrape(store))
+        bench.row(part, f"{what}, main thread busy at a stretch, metrics asked for",
+                  longest * 1000, "ms", "at most 50", longest <= 0.05)
         rows(bench, part, f"{what}, another one, load to request",
              run([bench.built("loaded"), store, str(bench.count("certificates loaded"))]), 50)
         private = kibibytes(agent.pid)
@@ -71,25 +79,36 @@ def kibibytes(pid):
         return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
 
 
-def longest_pause(pid, seconds):
+def scrape(store):
+    """Asks for the metrics, as Prometheus does."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(os.path.join(store, "http.sock"))
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        if not client.recv(16).startswith(b"HTTP/1.1 200 "):
+            raise Unmeasured("the agent does not tell its metrics")
+        while client.recv(1 << 20):
+            pass
+
+
+def longest_pause(pid, seconds, disturb):
     """How long the main thread was busy at most without waiting for anything, as seen every
-    millisecond."""
+    millisecond; somebody calls `disturb` meanwhile."""
     def look():
         with open(f"/proc/{pid}/task/{pid}/status") as text:
             fields = dict(line.split(":\t", 1) for line in text.read().splitlines()
                           if ":\t" in line)
         return fields["State"][0], fields["voluntary_ctxt_switches"]
 
-    # At the same time somebody wants a reload, after which it looks at everything.
-    reload = threading.Timer(seconds / 2, os.kill, (pid, 1))
-    reload.start()
-    longest, since, before = 0.0, time.monotonic(), look()
-    end = since + seconds
-    while (now := time.monotonic()) < end:
-        seen = look()
-        if seen[0] != "R" or seen[1] != before[1]:
-            since = now
-        longest, before = max(longest, now - since), seen
-        time.sleep(0.001)
-    reload.join()
+    with concurrent.futures.ThreadPoolExecutor() as others:
+        disturbed = others.submit(lambda: (time.sleep(seconds / 2), disturb()))
+        longest, since, before = 0.0, time.monotonic(), look()
+        end = since + seconds
+        while (now := time.monotonic()) < end:
+            seen = look()
+            if seen[0] != "R" or seen[1] != before[1]:
+                since = now
+            longest, before = max(longest, now - since), seen
+            time.sleep(0.001)
+        # What went wrong there is told here.
+        disturbed.result()
     return longest
