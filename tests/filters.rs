@@ -18,7 +18,8 @@ fn chosen(makefile: &str) -> Vec<Chosen<'_>> {
             let (cargos, tests) = command.split_once(" -- ").unwrap_or((command, ""));
             let programs = cargos.split("--test ").skip(1);
             let mut words: Vec<&str> = tests.split_whitespace().collect();
-            // What a filter begins with is none, nor is its argument a filter.
+            // Options are no filters, and neither is a number of threads. What is skipped by name
+            // is to be there, too.
             if let Some(at) = words.iter().position(|word| *word == "--test-threads") {
                 words.drain(at..at + 2);
             }

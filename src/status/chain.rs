@@ -18,8 +18,8 @@ use crate::staples::{self, leaves};
 use super::certificates::{Certificates, PLACES};
 use super::context::Context;
 
-/// The `chain` of the certificate that was loaded into a context or an SSL outside of its
-/// handshake last, or selected, is known now.
+/// The `chain` of the certificate that was loaded or selected last is known now: into a context,
+/// or into an SSL outside of its handshake.
 pub fn known<'c>(context: &Context, host: Ready, chain: impl FnOnce() -> Option<X509Stack<'c>>) {
     // A client staples nothing.
     if context.client_only || !host.takes_lists() {

@@ -1,13 +1,15 @@
-//! `staplegun agent`: keeps a valid response for every certificate of its store,
-//! in the live map and in plain files.
+//! `staplegun agent`: keeps a valid response for every certificate of its store, in the live map
+//! and in plain files.
 //!
-//! From the bottom up: `decision` says what to do with what came and when to ask
-//! again, `known` what was known before a restart, and both do nothing; `keeper` holds map and
-//! files (`live` those that follow the map), `roster` the certificates (`round`: a part of them after the other), `responders` how those do that
-//! are asked; `chains` those that came along with others; `daemon` has all of these; `fill`, `intake`, `intermediates`,
-//! `brought`, `asking`, `expiry`, `outcome` and `shared` bring together what comes from outside and the
-//! decisions; `figures` tells all of it in numbers; `event_loop` is the main thread, which alone decides, and `pool`, `inbox`, `lister`, `staples`, `scribe`, `watch`, `signals`,
-//! `lifetime`, `metrics` and `http` are the others (`worker`: those that are waited for at the end, and what panics).
+//! From the bottom up: `decision` says what to do with what came and when to ask again, `known`
+//! what was known before a restart, and both do nothing; `keeper` holds map and files (`live` those
+//! that follow the map), `roster` the certificates (`round`: part by part),
+//! `responders` how those do that are asked; `chains` those that came along with others; `daemon`
+//! has all of these; `fill`, `intake`, `intermediates`, `brought`, `asking`, `expiry`, `outcome`
+//! and `shared` bring together what comes from outside and the decisions; `figures` tells all of it
+//! in numbers; `event_loop` is the main thread, which alone decides, and `pool`, `inbox`, `lister`,
+//! `staples`, `scribe`, `watch`, `signals`, `lifetime`, `metrics` and `http` are the others
+//! (`worker`: those that are waited for at the end, and what panics).
 
 mod addresses;
 mod asking;

@@ -90,9 +90,11 @@ fn fetched_from(responder: &Keeping) {
         std::fs::write(file, leaf.pem() + &ca.pem()).expect("it can be written");
     }
     let agent = store.start(PATIENT);
-    // Once it answers it has handed over all that was due. Had a fetch been over before, the next
-    // would have found the connection closed.
-    agent.metrics();
+    // Once it tells of them it has handed over all that was due. Had a fetch been over before, the
+    // next would have found the connection closed.
+    agent.wait_for_metric(&format!(
+        "staplegun_certificates{{state=\"missing\"}} {CERTIFICATES}"
+    ));
     responder.answer.set(good.clone()).expect("once");
     for leaf in &leaves {
         agent.wait_until_served(leaf, &good);

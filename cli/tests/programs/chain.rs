@@ -9,7 +9,7 @@ use staplegun_testkit::directory::{Directory, set_mode};
 use staplegun_testkit::hosts::{Host, Python};
 use staplegun_testkit::{Identity, Image, Response, Server, Shim, Site, Spec};
 
-use crate::scan::{only_row, scan};
+use crate::scanning::{only_row, scan};
 use crate::support::{Said, staplegun};
 
 /// The smallest map.

@@ -11,5 +11,7 @@ mod ports;
 mod probe;
 mod run;
 mod scan;
+mod scan_output;
+mod scanning;
 mod support;
 mod told;

@@ -11,7 +11,7 @@ use staplegun_testkit::responder::{OpensslResponder, Status};
 use staplegun_testkit::shim::Shim;
 use staplegun_testkit::{Identity, Spec, wait};
 
-use crate::scan::{Running, only_row, report, scan, with_responder};
+use crate::scanning::{Running, only_row, report, scan, with_responder};
 use crate::support::{PYTHON, Said, staplegun};
 
 #[test]
