@@ -60,7 +60,9 @@ pub fn after_program(ssl: &Ssl, ctx: &SslCtx, context: &Context, answer: c_int) 
     if staple(ssl, ctx, context) {
         SSL_TLSEXT_ERR_OK
     } else {
-        answer
+        // Not OK without a response: 1.0.2 would send an empty one, where this SSL has sent one
+        // before.
+        SSL_TLSEXT_ERR_NOACK
     }
 }
 
