@@ -1,6 +1,6 @@
 //! What `make mutants` asks of a library whose code it has changed, after the unit tests: that C
-//! programs, then hostile hosts, then servers find it as it was. The quickest come first, and the
-//! first that notices ends it.
+//! programs, then hostile hosts, then servers find it as it was, and last that nothing else comes of
+//! what fails inside it. The quickest come first, and the first that notices ends it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,4 +65,10 @@ fn the_library_that_is_built_of_this_tree_does_what_it_promises() {
     let mut tests = cargo(&["test", "--all-features"]);
     tests.args(TESTS.map(|test| format!("--test={test}")));
     passes(tests.env("STAPLEGUN_LIB", &library));
+    passes(&mut cargo(&["build", "--lib", "--features=faults"]));
+    let test_build = copy.join("test-build.so");
+    std::fs::copy(target.join("debug/libstaplegun.so"), &test_build).expect("it was built");
+    let mut faults = Command::new(root.join("ctest/faults/run"));
+    faults.arg("--quick").arg("--shim").arg(&library);
+    passes(faults.arg("--test-build").arg(&test_build));
 }
