@@ -112,6 +112,17 @@ void stack_facts(void)
     fact("single_after_single_set", "%s", text);
     fact("set_null", "%ld", set0_responses(ssl, NULL));
     fact("get_after_set_null", "%ld", get0_responses(ssl, &found));
+    mine = stack_new();
+    taken = set0_responses(ssl, mine);
+    fact("set_empty", "%ld", taken);
+    if (!taken) {
+        stack_free(mine, L.OCSP_RESPONSE_free);
+    }
+    found = (STACK *)ctx;
+    fact("get_after_set_empty", "%ld", get0_responses(ssl, &found));
+    fact("after_set_empty", "%s", !found ? "NULL" : found == mine ? "same" : "different");
+    describe_response(ssl, text, sizeof(text));
+    fact("single_after_set_empty", "%s", text);
 
     L.SSL_free(ssl);
     L.SSL_CTX_free(ctx);
