@@ -63,7 +63,10 @@ impl Daemon {
     /// Goes on with that.
     pub(super) fn ask_some_at_once(&mut self) {
         let (now, at) = (clock::now(), Instant::now());
-        for key in self.by_their_wants.take(&self.roster, PART) {
+        for key in self
+            .by_their_wants
+            .take(|it| self.roster.keys_from(it), PART)
+        {
             if let Some(watched) = self.roster.get_mut(&key)
                 && watched.is_wanting(now)
             {

@@ -26,7 +26,10 @@ impl Daemon {
         let dropped = std::iter::from_fn(|| self.dropped.pop_first());
         let mut keys: Vec<Key> = dropped.take(AT_ONCE).collect();
         let more = AT_ONCE - keys.len();
-        keys.extend(self.by_their_files.take(&self.roster, more));
+        keys.extend(
+            self.by_their_files
+                .take(|it| self.roster.keys_from(it), more),
+        );
         // What is being written takes its place anyway, and is looked at then.
         keys.retain(|key| !self.keeper.is_writing_response(key));
         self.know_what_was_written();

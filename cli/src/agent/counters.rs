@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub type Causes = BTreeMap<&'static str, u64>;
 
 /// Counts since the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Fetches that brought a response that counts.
     pub fetched: u64,

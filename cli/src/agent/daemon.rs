@@ -16,11 +16,12 @@ use super::counters::Counters;
 use super::forgiving::Mistake;
 use super::keeper::Keeper;
 use super::lister::Again;
-use super::responders::{Ledger, Responder};
+use super::responders::Ledger;
 use super::roster::Roster;
 use super::round::Round;
 use super::settings::Settings;
 use super::shelf::Shelf;
+use super::survey::Surveying;
 use crate::fetch::{Issuers, Manner};
 use crate::fleet::Fleet;
 
@@ -47,6 +48,8 @@ pub struct Daemon {
     pub(super) by_the_clock: Round,
     /// and who wants a response, which is asked for at once.
     pub(super) by_their_wants: Round,
+    /// How everything stands, for whoever wants to be told.
+    pub(super) surveying: Surveying,
     /// What of the operator's list is to be read though it has not changed.
     pub(super) again: Again,
     /// The list's file as it was seen last; None: it was not looked at yet.
@@ -94,6 +97,7 @@ impl Daemon {
             by_their_files: Round::default(),
             by_the_clock: Round::default(),
             by_their_wants: Round::default(),
+            surveying: Surveying::default(),
             again: Again::default(),
             list: None,
             swept: clock::now(),
@@ -104,13 +108,6 @@ impl Daemon {
     pub fn show_live(&mut self) {
         let is_wanted = self.settings.live_files;
         self.keeper.show_live(&self.layout, is_wanted);
-    }
-
-    /// The responders that are asked for certificates, as they do now.
-    pub(super) fn responders(&self) -> Vec<Responder> {
-        let overrides = &self.manner.overrides;
-        self.ledger
-            .view(&self.roster, overrides, Instant::now(), clock::now())
     }
 
     /// What is done from time to time, whatever happens.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
 
 use staplegun_store::Key;
 use staplegun_store::files::{FileError, Notes, Stamp};
@@ -10,6 +9,7 @@ use staplegun_store::files::{FileError, Notes, Stamp};
 use super::roster::{Room, Source};
 use super::sentence::Refusal;
 use super::settings::Settings;
+use super::survey::Asker;
 use crate::fetch::{Fetched, Kind, Manner, Staple, Subject};
 use crate::fleet::Word;
 
@@ -48,23 +48,14 @@ pub enum Event {
     Spool,
     /// Files changed; the watch tells which.
     Changed,
-    /// Somebody wants to be told, and to know how long it took to write it down.
-    Tell(Wanted, SyncSender<(String, Duration)>),
+    /// Somebody wants to be told how everything stands.
+    Tell(Asker),
     /// Read the configuration again.
     Reload,
     /// That was done; an error says why it does not count.
     Configured(Box<anyhow::Result<(Settings, Arc<Manner>)>>),
     /// End; why.
     Stop(&'static str),
-}
-
-/// What only the main thread can tell.
-#[derive(Clone, Copy, Debug)]
-pub enum Wanted {
-    /// The metrics, in Prometheus' text format.
-    Metrics,
-    /// How each responder does, in JSON.
-    Responders,
 }
 
 /// A certificate that was left or named, as it was examined.

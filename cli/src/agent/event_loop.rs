@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::clock;
 use super::daemon::Daemon;
-use super::event::{Event, Wanted};
-use super::figures;
+use super::event::Event;
 use super::inbox::Inbox;
 use super::lister::Lister;
 use super::metrics::Metrics;
 use super::pool::Pool;
-use super::responders;
+use super::round::PART;
 use super::staples::Looker;
 use super::systemd::Manager;
 use super::watch::{Changes, Notices};
@@ -109,9 +108,11 @@ impl Daemon {
             self.chains.hand_over(&mut threads.inbox);
             let begun = Instant::now();
             if agenda.metrics.is_some_and(|at| at <= begun) {
-                threads.metrics.update(|| figures::render(&self));
                 agenda.metrics = None;
-                agenda.metrics_pause = METRICS_PAUSE.max(begun.elapsed() * METRICS_PART);
+                self.surveying.ask(threads.metrics.asker());
+            }
+            if let Some(took) = self.survey_some(PART) {
+                agenda.metrics_pause = METRICS_PAUSE.max(took * METRICS_PART);
             }
             let is_looking = threads.looker.is_busy() || self.has_files_to_look_at();
             let is_reading = threads.inbox.is_busy() || threads.lister.is_busy() || is_looking;
@@ -120,7 +121,7 @@ impl Daemon {
             let mut patience = self.patience(&agenda, &threads.looker);
             if until == Until::Settled && is_settled && !is_reading {
                 if !self.keeper.is_writing() {
-                    threads.metrics.update(|| figures::render(&self));
+                    self.survey_all(threads.metrics.asker());
                     return;
                 }
                 // The disk may be slow, and tells nobody that it has done.
@@ -164,18 +165,7 @@ impl Daemon {
                 Event::Changed => {
                     agenda.look.get_or_insert(Instant::now() + GATHERING);
                 }
-                Event::Tell(wanted, answer) => {
-                    let begun = Instant::now();
-                    let text = match wanted {
-                        Wanted::Metrics => figures::render(&self),
-                        Wanted::Responders => {
-                            let fleet = self.fleet.as_ref().map(|it| &*it.counters);
-                            responders::json(&self.responders(), fleet)
-                        }
-                    };
-                    // Who asked may have left.
-                    let _ = answer.try_send((text, begun.elapsed()));
-                }
+                Event::Tell(asker) => self.surveying.ask([asker]),
                 Event::Reload => {
                     threads.manager.reloading();
                     threads.inbox.configure();
@@ -191,7 +181,7 @@ impl Daemon {
                 Event::Stop(why) => {
                     threads.manager.stopping();
                     self.note_expired(Instant::now(), true);
-                    threads.metrics.update(|| figures::render(&self));
+                    self.survey_all(threads.metrics.asker());
                     tracing::info!("ending: {why}; what is in the live map stays in use");
                     return;
                 }
@@ -252,7 +242,12 @@ impl Daemon {
 
     /// Whether somebody is still to be looked at, which waits for nothing.
     fn is_in_rounds(&self) -> bool {
-        !self.by_the_clock.is_over() || !self.by_their_wants.is_over()
+        let rounds = [
+            &self.by_the_clock,
+            &self.by_their_wants,
+            &self.surveying.round,
+        ];
+        rounds.iter().any(|round| !round.is_over())
     }
 
     fn has_files_to_look_at(&self) -> bool {

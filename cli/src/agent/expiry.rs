@@ -43,7 +43,7 @@ impl Daemon {
     /// certificate of this part expires, by the wall clock.
     pub(super) fn follow_the_clock_for_some(&mut self) -> Option<Duration> {
         let (now, at) = (clock::now(), Instant::now());
-        let part = self.by_the_clock.take(&self.roster, PART);
+        let part = self.by_the_clock.take(|it| self.roster.keys_from(it), PART);
         let ends = part.iter().filter_map(|key| self.follow_one(key, now, at));
         // It is valid up to and with its last second.
         let left = ends.min()?.saturating_add(1).saturating_sub(now);

@@ -1,29 +1,53 @@
-//! The agent in numbers, for Prometheus: what is counted, and how it, the live map and each
-//! responder stand. Times are Unix times in seconds; an age is `time()` less one of them.
+//! The agent in numbers: all metrics for Prometheus (what is counted, and how it, the live map and
+//! each responder stand), and of responders and fleet in JSON. Times are Unix times in seconds; an
+//! age is `time()` less one of them.
 
-use super::clock;
-use super::daemon::Daemon;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::exposition::{Exposition, Labels};
 use super::figures_of_certificates::certificates;
 use super::figures_of_fleet::fleet;
 use super::responders::{BOUNDS, Responder, State};
+use super::survey::Survey;
+use crate::fleet::CAUSES;
 use crate::{libc_version, libcrypto};
 
-/// All metrics.
-pub fn render(daemon: &Daemon) -> String {
+/// All metrics, in Prometheus' text format.
+pub fn metrics(survey: &Survey) -> String {
     let mut text = Exposition::default();
-    agent(&mut text, daemon);
-    counters(&mut text, daemon);
-    map(&mut text, daemon);
-    certificates(&mut text, &daemon.roster, clock::now());
-    responders(&mut text, &daemon.responders());
-    if let Some(shared) = &daemon.fleet {
-        fleet(&mut text, &shared.counters);
+    agent(&mut text, survey);
+    counters(&mut text, survey);
+    map(&mut text, survey);
+    certificates(&mut text, &survey.tally);
+    responders(&mut text, &survey.responders);
+    if let Some(counters) = &survey.fleet {
+        fleet(&mut text, counters);
     }
     text.0
 }
 
-fn agent(text: &mut Exposition, daemon: &Daemon) {
+/// How each responder does, and the fleet if there is one, in JSON.
+pub fn responders_json(survey: &Survey) -> String {
+    let fleet = survey.fleet.as_ref().map(|it| {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let refused = CAUSES.iter().zip(&it.refused);
+        let refused: BTreeMap<_, _> = refused.map(|(cause, it)| (cause, count(it))).collect();
+        serde_json::json!({
+            "connected": it.is_connected.load(Ordering::Relaxed),
+            "taken": count(&it.taken),
+            "fetched_for_it": count(&it.leased),
+            "fetched_alone": count(&it.alone),
+            "waits": count(&it.waits),
+            "waits_in_vain": count(&it.expired),
+            "lost": count(&it.lost),
+            "refused": refused,
+        })
+    });
+    serde_json::json!({ "responders": survey.responders, "fleet": fleet }).to_string()
+}
+
+fn agent(text: &mut Exposition, survey: &Survey) {
     let labels = Labels::of("version", env!("CARGO_PKG_VERSION"))
         .and("openssl", openssl::version::version())
         .and("openssl_from", libcrypto::from())
@@ -35,11 +59,11 @@ fn agent(text: &mut Exposition, daemon: &Daemon) {
         "agent_last_sweep_timestamp_seconds",
         "When the agent last looked at everything, as it does each minute.",
     )
-    .value(daemon.swept);
+    .value(survey.swept);
 }
 
-fn counters(text: &mut Exposition, daemon: &Daemon) {
-    let counters = &daemon.counters;
+fn counters(text: &mut Exposition, survey: &Survey) {
+    let counters = &survey.counters;
     text.counter("fetches_total", "Responses fetched that count.")
         .value(counters.fetched);
     let mut failures = text.counter("fetch_failures_total", "Fetches that failed, by cause.");
@@ -53,8 +77,8 @@ fn counters(text: &mut Exposition, daemon: &Daemon) {
         .value(counters.revocations);
 }
 
-fn map(text: &mut Exposition, daemon: &Daemon) {
-    let (fill, size) = daemon.keeper.fill();
+fn map(text: &mut Exposition, survey: &Survey) {
+    let (fill, size) = survey.map;
     text.gauge("map_size_bytes", "The size of the live map.")
         .value(size);
     text.gauge("map_used_bytes", "How much of it is in use.")

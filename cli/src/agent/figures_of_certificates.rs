@@ -1,225 +1,117 @@
-//! The certificates in numbers: how many stand how, and of each how it stands. Of more than
-//! [`MOST`] some have no metrics of their own: no machine's monitoring has room for all that a
-//! farm of certificates could say, and those that need a person come first.
+//! The certificates in numbers: how many stand how, and of each how it stands.
 
-use std::collections::BTreeMap;
-
-use staplegun_ocsp::{UnixTime, Unstapled};
+use super::exposition::{Exposition, Labels};
+use super::tally::{Row, RowOfWatched, Tally};
 use staplegun_store::name;
 
-use super::chains::leaves_on;
-use super::exposition::{Exposition, Labels};
-use super::passed_over::PassedOver;
-use super::roster::{Roster, Watched};
-use super::sentence::Standing;
-use crate::fetch::Staple;
-
-/// The most certificates that have metrics of their own.
-const MOST: usize = 10_000;
-
-/// Of the life of a response, one part of so many is left when something must be wrong: it is
-/// renewed at half.
-const LAST_PART: i64 = 4;
-
-/// One certificate.
-enum One<'a> {
-    Watched(&'a Watched),
-    PassedOver(&'a PassedOver),
-}
-
-/// How a certificate stands, as the metrics tell it.
-const STATES: [&str; 5] = ["stapled", "missing", "revoked", "refused", "passed_over"];
-
-impl One<'_> {
-    fn labels(&self) -> Labels {
-        let leaf = match self {
-            Self::Watched(watched) => &watched.subject.leaf,
-            Self::PassedOver(one) => &one.subject.leaf,
-        };
-        Labels::of("sha256", &name::of_key(&leaf.sha256())).and("subject", &leaf.display_subject())
-    }
-
-    /// Of [`STATES`].
-    fn state(&self, now: UnixTime) -> &'static str {
-        match self {
-            Self::Watched(watched) => match &watched.known {
-                Some(known) if !known.is_good() => "revoked",
-                Some(known) if known.is_fresh(now) => "stapled",
-                _ => match self.cause() {
-                    None => "missing",
-                    Some(_) if self.needs_operator(now) => "refused",
-                    Some(_) => "passed_over",
-                },
-            },
-            Self::PassedOver(_) if self.needs_operator(now) => "refused",
-            Self::PassedOver(_) => "passed_over",
-        }
-    }
-
-    /// Why nobody is asked for it.
-    fn cause(&self) -> Option<&str> {
-        match self {
-            Self::PassedOver(one) => one.notes.passed_over.as_deref(),
-            // The configuration names no responder for it any more.
-            Self::Watched(watched) => {
-                let cause = watched.notes.last_cause.as_deref();
-                cause.filter(|cause| {
-                    watched.notes.failures == 0
-                        && Unstapled::named(cause, &watched.subject.leaf).is_some()
-                })
-            }
-        }
-    }
-
-    fn needs_operator(&self, now: UnixTime) -> bool {
-        match self {
-            Self::PassedOver(one) => {
-                Standing::from_notes(&one.subject.leaf, &one.notes, now).needs_operator()
-            }
-            Self::Watched(watched) => {
-                let is_late = good(watched).is_none_or(|known| {
-                    let life = known.validity.until.saturating_sub(known.validity.from);
-                    known.validity.until.saturating_sub(now) < life / LAST_PART
-                });
-                let standing = || Standing::from_notes(&watched.subject.leaf, &watched.notes, now);
-                watched.notes.failures > 0 || (is_late && standing().needs_operator())
-            }
-        }
-    }
-}
-
-fn good(watched: &Watched) -> Option<&Staple> {
-    watched.known.as_ref().filter(|known| known.is_good())
-}
-
 /// Adds all of it.
-pub fn certificates(text: &mut Exposition, roster: &Roster, now: UnixTime) {
-    let watched = roster.iter().map(|(_, one)| One::Watched(one));
-    let passed_over = roster.passed_over.iter();
-    let passed_over = passed_over.map(|(_, one)| One::PassedOver(one));
-    let all: Vec<One> = watched.chain(passed_over).collect();
-    let mut states: BTreeMap<&str, usize> = STATES.map(|state| (state, 0)).into();
-    for one in &all {
-        *states.entry(one.state(now)).or_default() += 1;
-    }
+pub fn certificates(text: &mut Exposition, tally: &Tally) {
     let mut family = text.gauge(
         "certificates",
         "How many certificates stand how: refused are those that nobody is asked for though \
          something is to be done, passed_over those for which nothing is.",
     );
-    for (state, count) in states {
+    for (state, count) in &tally.states {
         family.sample(&Labels::of("state", state), count);
     }
-    let left_out = all.len().saturating_sub(MOST);
     text.gauge(
         "metrics_certificates_left_out",
         "Certificates that are counted and have no metrics of their own: there are too many.",
     )
-    .value(left_out);
-    let chosen: Vec<(Labels, One)> = choose(all, left_out, now)
-        .into_iter()
-        .map(|one| (one.labels(), one))
-        .collect();
-    of_each(text, &chosen);
-    let on = leaves_on(roster.iter().map(|(_, watched)| watched), roster);
-    let mut leaves = text.gauge(
-        "intermediate_leaves",
-        "How many certificates hang on an intermediate that is looked after for them.",
-    );
-    for (labels, one) in &chosen {
-        if let One::Watched(watched) = one
-            && watched.notes.intermediate
-        {
-            let count = on.get(&watched.subject.key()).copied().unwrap_or(0);
-            leaves.sample(labels, count);
-        }
-    }
+    .value(tally.left_out());
+    let all: Vec<(Labels, &Row)> = tally.rows().map(|row| (labels(row), row)).collect();
+    of_each(text, &all);
 }
 
-/// All but `left_out`, which are of those that need nobody.
-fn choose(all: Vec<One<'_>>, left_out: usize, now: UnixTime) -> Vec<One<'_>> {
-    if left_out == 0 {
-        return all;
-    }
-    let most = all.len() - left_out;
-    let (needy, others): (Vec<One>, Vec<One>) =
-        all.into_iter().partition(|one| one.needs_operator(now));
-    needy.into_iter().chain(others).take(most).collect()
+fn labels(row: &Row) -> Labels {
+    Labels::of("sha256", &name::of_key(&row.key)).and("subject", &row.subject)
 }
 
-fn of_each(text: &mut Exposition, all: &[(Labels, One<'_>)]) {
+fn of_each(text: &mut Exposition, all: &[(Labels, &Row)]) {
     let watched = || {
-        all.iter().filter_map(|(labels, one)| match one {
-            One::Watched(watched) => Some((labels, *watched)),
-            One::PassedOver(_) => None,
-        })
+        let all = all.iter();
+        all.filter_map(|(labels, row)| Some((labels, row.watched.as_ref()?)))
     };
-    let mut gauge = |name, help, value: &dyn Fn(&Watched) -> Option<i64>| {
+    let gauge = |text: &mut Exposition, name, help, value: fn(&RowOfWatched) -> Option<i64>| {
         let mut family = text.gauge(name, help);
-        for (labels, watched) in watched() {
-            if let Some(value) = value(watched) {
+        for (labels, row) in watched() {
+            if let Some(value) = value(row) {
                 family.sample(labels, value);
             }
         }
     };
     gauge(
+        text,
         "certificate_not_after_timestamp_seconds",
         "When the certificate ends.",
-        &|it| Some(it.subject.leaf.not_after()),
+        |it| Some(it.not_after),
     );
-    gauge("certificate_revoked", "1 if it is revoked.", &|it| {
-        Some(i64::from(
-            it.known.as_ref().is_some_and(|known| !known.is_good()),
-        ))
+    gauge(text, "certificate_revoked", "1 if it is revoked.", |it| {
+        Some(i64::from(it.is_revoked))
     });
     gauge(
+        text,
         "staple_this_update_timestamp_seconds",
         "thisUpdate of what is stapled.",
-        &|it| good(it).map(|known| known.validity.from),
+        |it| it.in_use.map(|it| it.from),
     );
     gauge(
+        text,
         "staple_next_update_timestamp_seconds",
         "When what is stapled ends.",
-        &|it| good(it).map(|known| known.validity.until),
+        |it| it.in_use.map(|it| it.until),
     );
     gauge(
+        text,
         "fetch_last_success_timestamp_seconds",
         "The last successful fetch.",
-        &|it| it.notes.last_success,
+        |it| it.last_success,
     );
-    gauge("fetch_failures_in_a_row", "Failures since then.", &|it| {
-        Some(i64::from(it.notes.failures))
-    });
+    gauge(
+        text,
+        "fetch_failures_in_a_row",
+        "Failures since then.",
+        |it| Some(i64::from(it.failures)),
+    );
     let mut failures = text.counter(
         "certificate_fetch_failures_total",
         "Fetches that failed for the certificate, by cause.",
     );
-    for (labels, watched) in watched() {
-        failures.by_cause(labels, &watched.failed);
+    for (labels, row) in watched() {
+        failures.by_cause(labels, &row.failed);
     }
     let mut passed_over = text.gauge(
         "certificate_passed_over",
         "1 if nobody is asked for it, and why.",
     );
-    for (labels, one) in all {
-        if let Some(cause) = one.cause() {
+    for (labels, row) in all {
+        if let Some(cause) = &row.cause {
             passed_over.sample(&labels.clone().and("cause", cause), 1);
         }
     }
+    gauge(
+        text,
+        "intermediate_leaves",
+        "How many certificates hang on an intermediate that is looked after for them.",
+        |it| it.leaves.and_then(|count| i64::try_from(count).ok()),
+    );
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Instant;
 
-    use staplegun_ocsp::{Validity, Verdict};
+    use staplegun_ocsp::{UnixTime, Validity, Verdict};
+    use staplegun_store::Key;
     use staplegun_store::files::Notes;
     use staplegun_testkit::{Identity, Spec};
 
     use super::*;
     use crate::agent::clock;
-    use crate::agent::roster::Source;
-    use crate::fetch::Subject;
+    use crate::agent::roster::{Roster, Source};
+    use crate::agent::tally::{MOST, One};
+    use crate::fetch::{Staple, Subject};
 
     const SERIAL: [u8; 12] = *b"\x01 the serial";
 
@@ -261,10 +153,13 @@ mod tests {
                 watched.known = Some(known(now));
             }
         }
+        let mut tally = Tally::default();
+        for key in One::keys_from(&roster, Key::default()) {
+            let one = One::of(&roster, &key).expect("it is there");
+            tally.add(&one, now);
+        }
         let mut text = Exposition::default();
-        let began = Instant::now();
-        certificates(&mut text, &roster, now);
-        println!("{} bytes in {:?}", text.0.len(), began.elapsed());
+        certificates(&mut text, &tally.finish(&roster));
         let has = |line: &str| text.0.lines().any(|known| known == line);
         assert!(has("staplegun_metrics_certificates_left_out 300"));
         assert!(has("staplegun_certificates{state=\"stapled\"} 10000"));

@@ -9,8 +9,9 @@ use staplegun_store::files::Files;
 use staplegun_store::{Key, name};
 
 use super::chain::{Chain, Stored};
-use super::chains::{Chains, leaves_on};
+use super::chains::Chains;
 use super::daemon::Daemon;
+use super::leaves::leaves_on;
 use super::roster::Watched;
 
 impl Daemon {

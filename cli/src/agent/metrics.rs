@@ -1,11 +1,14 @@
 //! The file where the agent's metrics go; `http` serves them, too.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use staplegun_store::files::{Lasting, PUBLIC, replace};
 
+use super::figures;
+use super::survey::{Asker, Survey};
 use super::worker::Worker;
 
 /// How long the end waits for the file.
@@ -16,9 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Metrics {
     /// The thread that writes it, which ends when this is dropped.
     thread: Option<Worker>,
-    texts: Option<SyncSender<String>>,
-    /// What it was sent last.
-    last: String,
+    asker: Option<Asker>,
 }
 
 impl Metrics {
@@ -28,45 +29,45 @@ impl Metrics {
     ///
     /// If the system gives no thread.
     pub fn start(file: Option<PathBuf>) -> std::io::Result<Self> {
-        let (sender, texts) = sync_channel(1);
-        let write = |file: PathBuf| Worker::start("metrics file", move || write(&file, texts));
+        let (asker, surveys) = sync_channel(1);
+        let write = |file: PathBuf| Worker::start("metrics file", move || write(&file, surveys));
         let thread = file.map(write).transpose()?;
         Ok(Self {
-            texts: thread.is_some().then_some(sender),
+            asker: thread.is_some().then_some(asker),
             thread,
-            last: String::new(),
         })
     }
 
-    /// Has the file brought up to date by what `render` writes, if something changed. Nothing
-    /// waits for it: while it is being written, which can take long, what is newer waits for
-    /// the next time.
-    pub fn update(&mut self, render: impl FnOnce() -> String) {
-        let Some(texts) = &self.texts else {
-            return;
-        };
-        let new = render();
-        if self.last != new && texts.try_send(new.clone()).is_ok() {
-            self.last = new;
-        }
+    /// Whoever wants to be told how everything stands, and brings the file up to date by that.
+    /// Nobody waits for it: while it is being written, which can take long, what is newer waits
+    /// for the next time.
+    pub fn asker(&self) -> Option<Asker> {
+        self.asker.clone()
     }
 }
 
 impl Drop for Metrics {
     fn drop(&mut self) {
         // What it was given last is written; a hung disk keeps nobody from ending.
-        self.texts = None;
+        self.asker = None;
         if let Some(thread) = &mut self.thread {
             thread.ends_within(PATIENCE);
         }
     }
 }
 
-/// Writes what comes: whole or not at all, since a collector may read at any time.
-fn write(file: &Path, texts: Receiver<String>) {
+/// Writes what comes, if something changed: whole or not at all, since a collector may read at any
+/// time.
+fn write(file: &Path, surveys: Receiver<Arc<Survey>>) {
     let mut failing = false;
-    for text in texts {
-        let written = replace(file, text.as_bytes(), PUBLIC, Lasting::InMemory);
+    let mut last = String::new();
+    for survey in surveys {
+        let new = figures::metrics(&survey);
+        drop(survey);
+        if new == last {
+            continue;
+        }
+        let written = replace(file, new.as_bytes(), PUBLIC, Lasting::InMemory);
         if let Err(error) = &written
             && !failing
         {
@@ -77,5 +78,7 @@ fn write(file: &Path, texts: Receiver<String>) {
             );
         }
         failing = written.is_err();
+        // What could not be written is tried again.
+        last = if failing { String::new() } else { new };
     }
 }

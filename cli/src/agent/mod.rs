@@ -4,11 +4,12 @@
 //! From the bottom up: `decision` says what to do with what came and when to ask again, `known`
 //! what was known before a restart, and both do nothing; `keeper` holds map and files (`live` those
 //! that follow the map), `roster` the certificates (`round`: part by part),
-//! `responders` how those do that are asked; `chains` those that came along with others; `daemon`
-//! has all of these; `fill`, `intake`, `intermediates`, `brought`, `asking`, `expiry`, `outcome`
-//! and `shared` bring together what comes from outside and the decisions; `figures` tells all of it
-//! in numbers; `event_loop` is the main thread, which alone decides, and `pool`, `inbox`, `lister`,
-//! `staples`, `scribe`, `watch`, `signals`, `lifetime`, `metrics` and `http` are the others
+//! `responders` how those do that are asked; `chains` those that came along with others (`leaves`:
+//! how many hang on which); `survey` and `tally` are how all of it stands at a time; `daemon` has all
+//! of these; `fill`, `intake`, `intermediates`, `brought`, `asking`, `expiry`, `outcome` and `shared`
+//! bring together what comes from outside and the decisions; `surveying` looks at everything for who asks, who has it told in
+//! numbers by `figures`; `event_loop` is the main thread, which alone decides, and `pool`, `inbox`,
+//! `lister`, `staples`, `scribe`, `watch`, `signals`, `lifetime`, `metrics` and `http` are the others
 //! (`worker`: those that are waited for at the end, and what panics).
 
 mod addresses;
@@ -40,6 +41,7 @@ mod intermediates;
 mod keeper;
 mod known;
 mod lanes;
+mod leaves;
 mod lifetime;
 pub mod list;
 mod lister;
@@ -67,7 +69,10 @@ mod signals;
 mod staples;
 mod start;
 mod stored;
+mod survey;
+mod surveying;
 mod systemd;
+mod tally;
 pub mod unreadable;
 mod user;
 mod watch;

@@ -85,9 +85,14 @@ impl Aside {
         Some(gone)
     }
 
-    /// All, in the order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, &PassedOver)> {
-        self.kept.iter()
+    /// One of them.
+    pub fn get(&self, key: &Key) -> Option<&PassedOver> {
+        self.kept.get(key)
+    }
+
+    /// The keys of all from `first` on, in their order.
+    pub fn keys_from(&self, first: Key) -> impl Iterator<Item = Key> {
+        self.kept.range(first..).map(|(key, _)| *key)
     }
 
     /// A copy of each, to be examined anew: until then they stay what they are.

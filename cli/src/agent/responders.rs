@@ -3,7 +3,6 @@
 //! shows it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -11,9 +10,8 @@ use staplegun_ocsp::UnixTime;
 
 use super::addresses::host_and_port;
 use super::counters::{Causes, count};
-use super::roster::Roster;
+use super::roster::Watched;
 use crate::fetch::{Asked, Failed, Override, responders_of};
-use crate::fleet::{CAUSES, Counters};
 
 /// The most hosts that are told apart: more than there are responders, whoever names some.
 /// Those beyond are one, [`OTHERS`].
@@ -144,41 +142,15 @@ impl Ledger {
 
     /// The responders that certificates name, in the order of their hosts. Of one that is
     /// named no more nothing is told: nobody will ask it whether it is well again.
-    pub fn view(
-        &self,
-        roster: &Roster,
-        overrides: &[Override],
-        at: Instant,
-        now: UnixTime,
-    ) -> Vec<Responder> {
-        let mut named: BTreeMap<String, Named> = BTreeMap::new();
-        // Many certificates have the same responder.
-        let mut hosts: HashMap<String, String> = HashMap::new();
-        for (_, watched) in roster.iter() {
-            let retry = watched.waits_until().filter(|_| watched.notes.failures > 0);
-            for responder in responders_of(&watched.subject, overrides) {
-                let host = hosts
-                    .entry(responder.url)
-                    .or_insert_with_key(|url| host_of(url));
-                let is_told_apart = self.hosts.contains_key(host) || named.len() < MOST;
-                let host = if is_told_apart { host.as_str() } else { OTHERS };
-                if !named.contains_key(host) {
-                    named.insert(host.to_owned(), Named::default());
-                }
-                if let Some(one) = named.get_mut(host) {
-                    one.certificates += 1;
-                    one.retry = one.retry.into_iter().chain(retry).min();
-                }
-            }
-        }
+    pub fn view(&self, demands: Demands, at: Instant, now: UnixTime) -> Vec<Responder> {
+        let Demands { mut of, hosts } = demands;
         for (url, host) in hosts {
-            if let Some(one) = named.get_mut(&host) {
+            if let Some(one) = of.get_mut(&host) {
                 one.url = url;
             }
         }
         let unasked = Account::default();
-        named
-            .into_iter()
+        of.into_iter()
             .map(|(host, one)| {
                 let account = self.hosts.get(&host).unwrap_or(&unasked);
                 account.tell(host, one, at, now)
@@ -187,33 +159,42 @@ impl Ledger {
     }
 }
 
-/// All of them, and the fleet if there is one, in JSON.
-pub fn json(all: &[Responder], fleet: Option<&Counters>) -> String {
-    let fleet = fleet.map(|it| {
-        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let refused = CAUSES.iter().zip(&it.refused);
-        let refused: BTreeMap<_, _> = refused.map(|(cause, it)| (cause, count(it))).collect();
-        serde_json::json!({
-            "connected": it.is_connected.load(Ordering::Relaxed),
-            "taken": count(&it.taken),
-            "fetched_for_it": count(&it.leased),
-            "fetched_alone": count(&it.alone),
-            "waits": count(&it.waits),
-            "waits_in_vain": count(&it.expired),
-            "lost": count(&it.lost),
-            "refused": refused,
-        })
-    });
-    serde_json::json!({ "responders": all, "fleet": fleet }).to_string()
+/// What certificates want of the responders that they name.
+#[derive(Debug, Default)]
+pub struct Demands {
+    /// Of each, by its host.
+    of: BTreeMap<String, Demand>,
+    /// Many certificates have the same responder: the host of each address.
+    hosts: HashMap<String, String>,
 }
 
-/// What certificates say of a responder.
+/// What they want of one.
 #[derive(Debug, Default)]
-struct Named {
+struct Demand {
     url: String,
     certificates: usize,
     /// When the next of those is asked for that failed last.
     retry: Option<Instant>,
+}
+
+impl Demands {
+    /// Adds those of one certificate.
+    pub fn add(&mut self, watched: &Watched, overrides: &[Override], ledger: &Ledger) {
+        let retry = watched.waits_until().filter(|_| watched.notes.failures > 0);
+        for responder in responders_of(&watched.subject, overrides) {
+            let hosts = self.hosts.entry(responder.url);
+            let host = hosts.or_insert_with_key(|url| host_of(url));
+            let is_told_apart = ledger.hosts.contains_key(host) || self.of.len() < MOST;
+            let host = if is_told_apart { host.as_str() } else { OTHERS };
+            if !self.of.contains_key(host) {
+                self.of.insert(host.to_owned(), Demand::default());
+            }
+            if let Some(one) = self.of.get_mut(host) {
+                one.certificates += 1;
+                one.retry = one.retry.into_iter().chain(retry).min();
+            }
+        }
+    }
 }
 
 impl Account {
@@ -226,7 +207,7 @@ impl Account {
         self.alone_until = until.or(self.alone_until);
     }
 
-    fn tell(&self, host: String, named: Named, at: Instant, now: UnixTime) -> Responder {
+    fn tell(&self, host: String, demand: Demand, at: Instant, now: UnixTime) -> Responder {
         let alone_until = self.alone_until.filter(|until| *until > at);
         let state = match () {
             () if alone_until.is_some() => State::BackingOff,
@@ -236,7 +217,7 @@ impl Account {
         };
         let retry = match state {
             // Not all that it wishes for is heeded.
-            State::BackingOff | State::Failing => named.retry.or(alone_until),
+            State::BackingOff | State::Failing => demand.retry.or(alone_until),
             State::Up | State::Unasked => None,
         };
         let mut recent: Vec<Duration> = self.recent.iter().copied().collect();
@@ -247,9 +228,9 @@ impl Account {
             url: if is_asked {
                 self.url.clone()
             } else {
-                named.url
+                demand.url
             },
-            certificates: named.certificates,
+            certificates: demand.certificates,
             state,
             last_seconds: self.recent.back().map(Duration::as_secs_f64),
             median_seconds: recent.get(recent.len() / 2).map(Duration::as_secs_f64),
@@ -290,7 +271,7 @@ mod tests {
     use staplegun_testkit::{Identity, Spec};
 
     use super::*;
-    use crate::agent::roster::Source;
+    use crate::agent::roster::{Roster, Source};
     use crate::fetch::{Issuers, Subject};
 
     const NOW: UnixTime = 1_000_000;
@@ -324,7 +305,11 @@ mod tests {
     }
 
     fn view(ledger: &Ledger, roster: &Roster) -> Vec<Responder> {
-        ledger.view(roster, &[], Instant::now(), NOW)
+        let mut demands = Demands::default();
+        for (_, watched) in roster.iter() {
+            demands.add(watched, &[], ledger);
+        }
+        ledger.view(demands, Instant::now(), NOW)
     }
 
     #[test]

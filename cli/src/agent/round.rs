@@ -3,8 +3,6 @@
 
 use staplegun_store::Key;
 
-use super::roster::Roster;
-
 /// How many are looked at between two looks at what else happens, where that takes microseconds
 /// for each.
 pub const PART: usize = 512;
@@ -34,12 +32,16 @@ impl Round {
         self.next.is_none()
     }
 
-    /// The next ones, at most so many.
-    pub fn take(&mut self, roster: &Roster, most: usize) -> Vec<Key> {
+    /// The next ones, at most so many, where `from` tells all from one on.
+    pub fn take<I: Iterator<Item = Key>>(
+        &mut self,
+        from: impl FnOnce(Key) -> I,
+        most: usize,
+    ) -> Vec<Key> {
         let Some(next) = self.next else {
             return Vec::new();
         };
-        let mut keys = roster.keys_from(next);
+        let mut keys = from(next);
         let part = keys.by_ref().take(most).collect();
         self.next = keys.next().or_else(|| self.again.take());
         part
@@ -54,7 +56,7 @@ mod tests {
     use staplegun_testkit::{Identity, Spec};
 
     use super::*;
-    use crate::agent::roster::Watched;
+    use crate::agent::roster::{Roster, Watched};
     use crate::fetch::Subject;
 
     fn take_one_in(roster: &mut Roster) -> Key {
@@ -71,18 +73,18 @@ mod tests {
         let mut keys: Vec<Key> = (0..7).map(|_| take_one_in(&mut roster)).collect();
         keys.sort_unstable();
         assert!(round.is_over());
-        assert!(round.take(&roster, 3).is_empty());
+        assert!(round.take(|it| roster.keys_from(it), 3).is_empty());
         round.begin();
-        assert!(round.take(&roster, 0).is_empty());
-        assert_eq!(round.take(&roster, 3), keys[..3]);
+        assert!(round.take(|it| roster.keys_from(it), 0).is_empty());
+        assert_eq!(round.take(|it| roster.keys_from(it), 3), keys[..3]);
         // The next one among them.
         roster.remove(&keys[1]);
         roster.remove(&keys[3]);
-        assert_eq!(round.take(&roster, 2), keys[4..6]);
+        assert_eq!(round.take(|it| roster.keys_from(it), 2), keys[4..6]);
         round.begin();
-        assert_eq!(round.take(&roster, 3), keys[6..]);
+        assert_eq!(round.take(|it| roster.keys_from(it), 3), keys[6..]);
         let left = [keys[0], keys[2], keys[4], keys[5], keys[6]];
-        assert_eq!(round.take(&roster, 9), left);
+        assert_eq!(round.take(|it| roster.keys_from(it), 9), left);
         assert!(round.is_over());
     }
 
@@ -91,7 +93,7 @@ mod tests {
         let (roster, mut round) = (Roster::default(), Round::default());
         round.begin();
         assert!(!round.is_over());
-        assert!(round.take(&roster, 3).is_empty());
+        assert!(round.take(|it| roster.keys_from(it), 3).is_empty());
         assert!(round.is_over());
     }
 }

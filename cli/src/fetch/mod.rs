@@ -30,7 +30,7 @@ pub use address::port_of;
 pub use client::{Client, Patience};
 pub use command::{Args, FAILED, run};
 pub use failure::{Failure, Kind};
-pub use issuer::Issuers;
+pub use issuer::{Issuer, Issuers};
 pub use judge::judge;
 pub use overrides::Override;
 pub use proxy::{Proxies, ProxySettings};

@@ -112,6 +112,50 @@ fn prometheus_lint_finds_nothing_in_what_an_agent_tells() {
 }
 
 #[test]
+fn more_certificates_than_are_looked_at_at_a_time_are_told_whole() {
+    const MANY: usize = 1_100;
+    let ca = Identity::self_signed(&Spec::ca("CA"));
+    let responder = FaultyResponder::start(Behaviour::status(503, &[("Retry-After", "600")]));
+    let asked = ca.issue(&Spec::server().ocsp_url(&responder.url()));
+    let store = Store::new();
+    store.list(&asked, &[&ca]);
+    // Nobody looks at the signature of those: one that differs in its serial number.
+    let serial = *b"\x01 the serial";
+    let der = ca.issue(&Spec::server().serial(&serial)).der();
+    let at = der.windows(serial.len()).position(|part| part == serial);
+    let at = at.expect("it has that serial number") + 4;
+    let mut list = std::fs::read_to_string(store.directory.join("certificates")).expect("a list");
+    let files = Directory::new();
+    for number in 0..MANY {
+        let mut der = der.clone();
+        der[at..at + 8].copy_from_slice(&number.to_be_bytes());
+        let path = files.write(&format!("{number}.der"), der);
+        list += &format!("{}\n", path.display());
+    }
+    store.directory.write("certificates", list);
+    let file = store.directory.join("staplegun.prom");
+    let program = store.program("[timing]\nsweep = 1.0\n");
+    let agent = store.adopt(program.arg("--metrics-file").arg(&file).start());
+    agent.wait_for_metric("staplegun_fetch_failures_total{cause=\"http_status\"} 1");
+    let all = format!("staplegun_certificates{{state=\"passed_over\"}} {MANY}");
+    agent.wait_for_metric(&all);
+    let text = agent.metrics();
+    let (_, text) = text.split_once("\r\n\r\n").expect("a body");
+    let each = |metric: &str| {
+        let lines = text.lines().filter(|line| line.starts_with(metric));
+        lines.collect::<BTreeSet<&str>>().len()
+    };
+    assert_eq!(each("staplegun_certificate_passed_over{"), MANY);
+    assert_eq!(each("staplegun_certificate_revoked{"), 1);
+    let linted = with_input(Command::new("promtool").args(["check", "metrics"]), text);
+    assert!(linted.status.success(), "{linted:?}\n{text}");
+    let of_the_file = || std::fs::read_to_string(&file).unwrap_or_default();
+    wait::until("the file tells all, too", || {
+        of_the_file().lines().any(|line| line == all).then_some(())
+    });
+}
+
+#[test]
 fn each_certificate_has_its_times_its_failures_and_why_nobody_is_asked_for_it() {
     let busy = Busy::start();
     let text = busy.text();

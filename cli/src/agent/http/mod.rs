@@ -25,12 +25,16 @@ use self::client::Client;
 use self::guests::{Guest, Guests};
 use self::request::Request;
 pub use self::settings::{Doors, HttpSettings};
-use super::event::{Event, Wanted};
+use super::event::Event;
+use super::figures;
+use super::survey::Survey;
 
 /// How long a client may take to ask, and to read what is no more than the metrics.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it may take to read how all certificates stand.
 const LONG_PATIENCE: Duration = Duration::from_secs(20);
+/// How long is waited until the main thread has looked at everything: as long as Prometheus waits.
+const LOOKING: Duration = Duration::from_secs(10);
 /// Which part of a processor's time answers may take: what took long is given out again for
 /// so many times as long.
 const PART: u32 = 20;
@@ -170,11 +174,11 @@ impl Server {
         match request.path {
             "/" => (Answer::page(), PATIENCE),
             "/metrics" => (
-                self.ask(Wanted::Metrics, &self.metrics, Kind::Metrics),
+                self.survey(&self.metrics, Kind::Metrics, figures::metrics),
                 PATIENCE,
             ),
             "/responders.json" => (
-                self.ask(Wanted::Responders, &self.responders, Kind::Json),
+                self.survey(&self.responders, Kind::Json, figures::responders_json),
                 PATIENCE,
             ),
             "/status.json" => (self.status(!is_port), LONG_PATIENCE),
@@ -182,19 +186,27 @@ impl Server {
         }
     }
 
-    /// What only the main thread knows, as it is now or was a moment ago.
-    fn ask(&self, wanted: Wanted, last: &Mutex<Option<Text>>, kind: Kind) -> Answer {
+    /// What is written of how everything stands, which only the main thread knows, now or a moment
+    /// ago.
+    fn survey(
+        &self,
+        last: &Mutex<Option<Text>>,
+        kind: Kind,
+        write: fn(&Survey) -> String,
+    ) -> Answer {
         let mut last = lock(last);
         if let Some(text) = Text::current(last.as_ref()) {
             return Answer::of(kind, text);
         }
-        let (sender, answer) = sync_channel(1);
-        let sent = lock(&self.events).send(Event::Tell(wanted, sender));
-        let told = sent.ok().and_then(|()| answer.recv_timeout(PATIENCE).ok());
-        let Some((text, took)) = told else {
+        let (asker, survey) = sync_channel(1);
+        let sent = lock(&self.events).send(Event::Tell(asker));
+        let told = sent.ok().and_then(|()| survey.recv_timeout(LOOKING).ok());
+        let Some(survey) = told else {
             return Answer::unavailable("the agent is busy: ask again");
         };
-        let new = last.insert(Text::new(text, took, LONGEST));
+        let begun = Instant::now();
+        let text = write(&survey);
+        let new = last.insert(Text::new(text, survey.took + begun.elapsed(), LONGEST));
         Answer::of(kind, Arc::clone(&new.text))
     }
 
