@@ -1,12 +1,12 @@
 /*
- * SSLs that shake hands again, where what was stapled the first time is not theirs to send the
- * second: the program answers for what it had set by itself, or presents another certificate.
- * And one whose response was set without the library's knowledge.
+ * What a program's status callback answers stands where there is a response of ours, and what the
+ * program has set is what it answers for: also on an SSL that shakes hands again, for which ours
+ * was stapled before, or that presents another certificate by then.
  *
- *     again IMAGE PKI alone|preloaded [around]
+ *     answers IMAGE PKI alone|preloaded [off]
  *
  * The driver names a response for the certificate "server": "staple". There is none for "other".
- * For "around" it has the library staple nothing.
+ * For "off" it has the library staple nothing.
  */
 #define _GNU_SOURCE
 #include "host.h"
@@ -17,20 +17,35 @@
 
 enum { CTRL_SET_RESPONSE = 71 };
 
-static int sends_what_is_set(SSL *ssl, void *arg)
+/* A server's callback, which answers what it is told. */
+static int answers(SSL *ssl, void *answer)
 {
     (void)ssl;
-    (void)arg;
-    return ANSWER_OK;
+    return *(const int *)answer;
+}
+
+static const int ok = ANSWER_OK, noack = ANSWER_NOACK, fatal = ANSWER_FATAL;
+
+static void let_answer(SSL_CTX *ctx, const int *answer)
+{
+    ctx_set_status_cb(ctx, answers);
+    ctx_set_status_arg(ctx, (void *)(uintptr_t)answer);
+}
+
+static void check_ends(enum protocol protocol, const char *what, struct peers *peers,
+                       const char *expected)
+{
+    char label[128];
+    set_status_type(peers->client, TYPE_OCSP);
+    snprintf(label, sizeof(label), "%s, %s, the handshake", protocol_name(protocol), what);
+    check_text(label, peers_handshake(peers), expected);
 }
 
 static void check_staple(enum protocol protocol, const char *what, struct peers *peers,
                          const char *expected)
 {
     char label[128], text[64];
-    set_status_type(peers->client, TYPE_OCSP);
-    snprintf(label, sizeof(label), "%s, %s, the handshake", protocol_name(protocol), what);
-    check_text(label, peers_handshake(peers), "done");
+    check_ends(protocol, what, peers, "done");
     describe_response(peers->client, text, sizeof(text));
     snprintf(label, sizeof(label), "%s, %s, the staple", protocol_name(protocol), what);
     check_text(label, text, expected);
@@ -44,6 +59,23 @@ static void begin_again(struct peers *peers)
     peers_connect(peers);
 }
 
+/* A handshake that the program refuses ends, and where it has no answer ours goes out. */
+static void by_itself(const struct host *host, enum protocol protocol, const int *answer)
+{
+    struct pair pair;
+    struct peers peers;
+    pair_new(&pair, protocol);
+    let_answer(pair.server, answer);
+    peers_new(&peers, pair.client, pair.server);
+    if (answer == &fatal) {
+        check_ends(protocol, "a fatal answer", &peers, "failed");
+    } else {
+        check_staple(protocol, "no answer", &peers, host->expected);
+    }
+    peers_free(&peers);
+    pair_free(&pair);
+}
+
 /* What the program set is in libssl again when its callback, which came later, says OK. */
 static void for_its_own(const struct host *host, enum protocol protocol)
 {
@@ -54,7 +86,7 @@ static void for_its_own(const struct host *host, enum protocol protocol)
     set_response(peers.server, copy_of(&responses[SECOND]), responses[SECOND].length);
     check_staple(protocol, "without a callback", &peers, host->expected);
     begin_again(&peers);
-    ctx_set_status_cb(pair.server, sends_what_is_set);
+    let_answer(pair.server, &ok);
     check_staple(protocol, "with what it has set", &peers, "second");
     peers_free(&peers);
     pair_free(&pair);
@@ -67,7 +99,7 @@ static void with_another_certificate(const struct host *host, enum protocol prot
     struct peers peers;
     SSL_CTX *others = server_context(protocol, "other");
     pair_new(&pair, protocol);
-    ctx_set_status_cb(others, sends_what_is_set);
+    let_answer(others, &ok);
     peers_new(&peers, pair.client, pair.server);
     check_staple(protocol, "the first certificate", &peers, host->expected);
     begin_again(&peers);
@@ -91,7 +123,7 @@ static void set_around(const struct host *host, enum protocol protocol)
     }
     memcpy(&control, &found, sizeof(control));
     pair_new(&pair, protocol);
-    ctx_set_status_cb(pair.server, sends_what_is_set);
+    let_answer(pair.server, &ok);
     peers_new(&peers, pair.client, pair.server);
     long set = control(peers.server, CTRL_SET_RESPONSE, responses[SECOND].length,
                        copy_of(&responses[SECOND]));
@@ -105,7 +137,12 @@ int main(int count, char **arguments)
 {
     struct host host = host_begin(count, arguments);
     host_open(&host);
+    if (host.more_count == 1) {
+        host.expected = "none";
+    }
     for (enum protocol protocol = TLS1_2; protocol <= TLS1_3 && speaks(protocol); protocol++) {
+        by_itself(&host, protocol, &fatal);
+        by_itself(&host, protocol, &noack);
         if (host.more_count == 1) {
             set_around(&host, protocol);
             continue;
