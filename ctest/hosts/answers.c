@@ -116,6 +116,7 @@ static void set_around(const struct host *host, enum protocol protocol)
     long (*control)(SSL *, int, long, void *);
     struct pair pair;
     struct peers peers;
+    char text[64];
     void *image = dlopen(host->image, RTLD_NOW | RTLD_LOCAL);
     void *found = image ? dlsym(image, "SSL_ctrl") : NULL;
     if (!found) {
@@ -128,6 +129,8 @@ static void set_around(const struct host *host, enum protocol protocol)
     long set = control(peers.server, CTRL_SET_RESPONSE, responses[SECOND].length,
                        copy_of(&responses[SECOND]));
     check(set == 1, "set around the library", "%ld", set);
+    describe_response(peers.server, text, sizeof(text));
+    check_text("the server has", text, "second");
     check_staple(protocol, "set around the library", &peers, "second");
     peers_free(&peers);
     pair_free(&pair);
