@@ -45,10 +45,10 @@ impl Scene {
 
     /// Leaves a file of `uid` under that name.
     fn leave(&self, name: &str, uid: u32, bytes: &[u8]) {
-        let hidden = self.spool().join(format!(".{name}"));
-        std::fs::write(&hidden, bytes).expect("it can be written");
-        chown(&hidden, Some(uid), Some(uid)).expect("the test runs as root");
-        std::fs::rename(&hidden, self.spool().join(name)).expect("it can be renamed");
+        // Made elsewhere: the agent removes what is too large also before it is whole.
+        let made = self.store.directory.write("made", bytes);
+        chown(&made, Some(uid), Some(uid)).expect("the test runs as root");
+        std::fs::rename(&made, self.spool().join(name)).expect("it can be renamed");
     }
 
     /// Leaves leaf and issuers as the shim in a process of `uid` would.
