@@ -1,6 +1,7 @@
 //! Responses that others left in `staples/`, and what became of the agent's own there: what
 //! follows from what the thread found that looks at the files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use staplegun_store::{Key, name};
@@ -13,8 +14,9 @@ use super::outcome::Origin;
 use super::staples::{Look, Looker};
 use crate::fetch::{self, Kind, Staple};
 
-/// How many files are looked at between two looks at what else happens.
-const AT_ONCE: usize = 16;
+/// How many files are looked at between two looks at what else happens: to hand them over takes
+/// longer than to look whether one is as it was.
+const AT_ONCE: usize = 64;
 
 impl Daemon {
     /// Has some of the files in `staples/` looked at that may have changed; what comes of it
@@ -24,7 +26,8 @@ impl Daemon {
             return;
         }
         let dropped = std::iter::from_fn(|| self.dropped.pop_first());
-        let mut keys: Vec<Key> = dropped.take(AT_ONCE).collect();
+        // Each once: what is found in a file is acted upon.
+        let mut keys: BTreeSet<Key> = dropped.take(AT_ONCE).collect();
         let more = AT_ONCE - keys.len();
         keys.extend(
             self.by_their_files
@@ -144,5 +147,44 @@ impl Daemon {
                 None => self.keeper.remove_response(key),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Instant;
+
+    use staplegun_store::files::Notes;
+    use staplegun_testkit::{Directory, Identity, Spec, wait};
+
+    use super::*;
+    use crate::agent::event::Event;
+    use crate::agent::roster::Watched;
+    use crate::fetch::{Issuers, Subject};
+
+    #[test]
+    fn a_file_that_changed_and_whose_turn_it_is_is_looked_at_once() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let ders = vec![ca.issue(&Spec::server()).der(), ca.der()];
+        let subject = Subject::new(ders, &Issuers::default()).expect("a certificate");
+        let key = subject.key();
+        let watched = Watched::new(subject, Notes::default());
+        daemon.roster.take_in(watched, Instant::now());
+        let staples = daemon.layout.lasting().join("staples");
+        std::fs::create_dir(&staples).expect("it is ours");
+        let file = staples.join(format!("{}.der", name::of_key(&key)));
+        std::fs::write(file, "no response").expect("it is ours");
+        let (sender, events) = channel();
+        let mut looker = Looker::start(&daemon.layout, &sender).expect("there are threads");
+        daemon.dropped.insert(key);
+        daemon.by_their_files.begin();
+        daemon.look_at_some_dropped(&mut looker);
+        let Ok(Event::Looked(looked)) = events.recv_timeout(wait::limit()) else {
+            panic!("the thread tells what it found");
+        };
+        assert_eq!(looked.len(), 1);
     }
 }
