@@ -1,5 +1,6 @@
 //! The wall clock, and chance: the two things that decisions are handed in.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use staplegun_ocsp::UnixTime;
@@ -13,12 +14,8 @@ pub fn now() -> UnixTime {
     }
 }
 
-/// A uniform random number. Only to spread requests in time: should libcrypto
-/// have none, the middle does as well.
+/// A uniform random number. Only to spread requests in time, and to tell agents apart: the
+/// standard library draws its keys from the kernel once for each thread.
 pub fn random() -> u64 {
-    let mut bytes = [0; 8];
-    match openssl::rand::rand_bytes(&mut bytes) {
-        Ok(()) => u64::from_ne_bytes(bytes),
-        Err(_) => u64::MAX / 2,
-    }
+    RandomState::new().build_hasher().finish()
 }

@@ -18,7 +18,8 @@ use super::watch::{Changes, Notices};
 
 /// How long notices of changes are gathered before anything is looked at.
 const GATHERING: Duration = Duration::from_millis(50);
-/// Between two parts of what is done in parts: others have the processor meanwhile.
+/// Between two parts of what is done in parts: others have the processor meanwhile. And until
+/// more answers have come.
 const REST: Duration = Duration::from_millis(1);
 /// How often it is looked whether the disk has done.
 const WRITING_PAUSE: Duration = Duration::from_millis(10);
@@ -81,6 +82,22 @@ impl Agenda {
     }
 }
 
+/// What happened next. After an answer, if more are to come, they gather first: to be woken for
+/// each takes both threads longer than what is done with it. The first one never waits.
+fn next(
+    events: &Receiver<Event>,
+    is_more_to_come: bool,
+    patience: Duration,
+) -> Result<Event, RecvTimeoutError> {
+    if is_more_to_come {
+        if let Ok(event) = events.try_recv() {
+            return Ok(event);
+        }
+        std::thread::sleep(REST);
+    }
+    events.recv_timeout(patience)
+}
+
 impl Daemon {
     /// Works until it is time to end.
     pub fn run(mut self, mut threads: Threads, until: Until) {
@@ -97,6 +114,7 @@ impl Daemon {
         if self.complaint.is_none() {
             self.follow_chains(self.settings.intermediates);
         }
+        let mut is_answered = false;
         loop {
             self.look_where_due(&mut threads, &mut agenda);
             if !self.by_the_clock.is_over() {
@@ -127,12 +145,17 @@ impl Daemon {
                 // The disk may be slow, and tells nobody that it has done.
                 patience = patience.min(WRITING_PAUSE);
             }
-            let event = match threads.events.recv_timeout(patience) {
+            let is_more_to_come = is_answered && self.roster.is_asking();
+            let event = match next(&threads.events, is_more_to_come, patience) {
                 Ok(event) => event,
-                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Timeout) => {
+                    is_answered = false;
+                    continue;
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             agenda.note_change();
+            is_answered = matches!(event, Event::Fetched { .. });
             match event {
                 Event::Fetched { key, fetched } => self.fetched(&key, fetched.map(|it| *it)),
                 Event::Fleet(word) => self.heard(word, &threads.pool),

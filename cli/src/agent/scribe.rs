@@ -1,9 +1,13 @@
-//! The thread that brings files to the disk: all that have gathered while it was
-//! busy with the ones before, so that the disk is waited for once for many. The
-//! main thread goes on meanwhile: what is served does not wait for what lasts.
+//! The thread that brings files to the disk: all that have gathered for a moment, or
+//! while it was busy with the ones before, so that the disk is waited for once for many.
+//! The main thread goes on meanwhile: what is served does not wait for what lasts.
 //!
-//! The evidence of revocations goes before everything else, and alone. What cannot
-//! be written is tried again until it can, or until something newer takes its place.
+//! The evidence of revocations waits for nothing: it goes before everything else, and
+//! alone. What cannot be written is tried again until it can, or until something newer
+//! takes its place.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +20,10 @@ use super::worker::Worker;
 
 /// How many changes are made at once, at most.
 const AT_ONCE: usize = 256;
+
+/// How long changes gather before they are made. Each by itself would cost a thread's waking
+/// and the opening of its directory, and on a disk a wait.
+const GATHERING: Duration = Duration::from_millis(20);
 
 /// How long to wait before what failed is tried again: at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -113,8 +121,8 @@ impl Scribe {
         queue.add(name, what, is_evidence);
         let is_waiting = queue.is_waiting;
         drop(queue);
-        // At work it looks again by itself.
-        if is_waiting {
+        // At work it looks again by itself, and soon when it gathers.
+        if is_waiting || is_evidence {
             self.shared.changed.notify_all();
         }
     }
@@ -181,6 +189,14 @@ impl Shared {
         queue.is_waiting = false;
         queue
     }
+
+    /// Lets more come, unless something must not wait.
+    fn gather<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        let gathered = self
+            .changed
+            .wait_timeout_while(queue, GATHERING, |queue| queue.may_gather());
+        gathered.unwrap_or_else(PoisonError::into_inner).0
+    }
 }
 
 impl Queue {
@@ -197,6 +213,12 @@ impl Queue {
             };
             order.push_back(name);
         }
+    }
+
+    /// Whether there is something to do that may wait for more.
+    fn may_gather(&self) -> bool {
+        let is_pressing = self.is_ending || !self.evidence.is_empty();
+        !is_pressing && (1..AT_ONCE).contains(&self.others.len())
     }
 
     fn take(&mut self) -> Vec<Change> {
@@ -263,6 +285,7 @@ fn work(shared: &Shared) -> bool {
     let mut queue = shared.queue();
     let mut is_last = false;
     loop {
+        queue = shared.gather(queue);
         let is_ending = queue.is_ending && !is_last;
         queue.retry(is_ending);
         is_last = queue.is_ending;
@@ -306,85 +329,5 @@ fn remove_good(files: &Files, evidence: &[Failed]) {
             "the good response in staples/ can neither be replaced nor removed: remove it \
              before the machine restarts, or it is stapled again until its responder is asked"
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use staplegun_testkit::Directory;
-
-    fn write(number: u8) -> What {
-        What::Write(vec![number; 100])
-    }
-
-    fn scribe(directory: &Directory) -> Scribe {
-        Scribe::start(Files::open(directory.path()).unwrap(), true).unwrap()
-    }
-
-    #[test]
-    fn what_was_added_last_is_what_stands_when_it_has_ended() {
-        let directory = Directory::new();
-        let scribe = scribe(&directory);
-        for round in 0..50 {
-            for key in 0..20 {
-                scribe.add(Which::Staple, &[key; 32], write(round));
-                scribe.add(Which::Notes, &[key; 32], write(round));
-            }
-        }
-        scribe.add(Which::Staple, &[0; 32], What::Remove);
-        scribe.add_evidence(&[1; 32], b"revoked");
-        drop(scribe);
-        let files = Files::open(directory.path()).unwrap();
-        assert_eq!(files.staples.read(&[0; 32]).unwrap(), None);
-        let evidence = files.staples.read(&[1; 32]).unwrap();
-        assert_eq!(evidence.as_deref(), Some(&b"revoked"[..]));
-        for key in 2..20 {
-            assert_eq!(files.staples.read(&[key; 32]).unwrap(), Some(vec![49; 100]));
-            assert_eq!(files.state.read(&[key; 32]).unwrap(), Some(vec![49; 100]));
-        }
-        assert!(files.ended_cleanly());
-    }
-
-    #[test]
-    fn evidence_is_made_before_what_waits_longer() {
-        let mut queue = Queue::default();
-        let name = |key| (Which::Staple, [key; 32]);
-        queue.add(name(1), write(1), false);
-        queue.add(name(2), write(1), false);
-        queue.add(name(2), write(2), true);
-        let keys =
-            |changes: Vec<Change>| -> Vec<u8> { changes.iter().map(|it| it.key[0]).collect() };
-        assert_eq!(keys(queue.take()), [2]);
-        assert_eq!(keys(queue.take()), [1]);
-        assert!(queue.take().is_empty());
-    }
-
-    #[test]
-    fn what_could_not_be_written_is_written_when_that_is_possible_again() {
-        let directory = Directory::new();
-        let scribe = scribe(&directory);
-        let path = scribe.shared.files.state.path_of(&[1; 32]);
-        // In the way of the file.
-        std::fs::create_dir_all(path.join("x")).unwrap();
-        scribe.add(Which::Notes, &[1; 32], write(7));
-        staplegun_testkit::wait::until("it has failed", || {
-            (!scribe.is_pending(Which::Notes, &[1; 32])).then_some(())
-        });
-        std::fs::remove_dir_all(&path).unwrap();
-        staplegun_testkit::wait::until("it is there", || std::fs::read(&path).ok());
-        drop(scribe);
-        assert!(Files::open(directory.path()).unwrap().ended_cleanly());
-    }
-
-    #[test]
-    fn an_end_that_left_something_unwritten_is_not_clean() {
-        let directory = Directory::new();
-        drop(scribe(&directory));
-        let scribe = scribe(&directory);
-        std::fs::create_dir_all(scribe.shared.files.staples.path_of(&[1; 32]).join("x")).unwrap();
-        scribe.add_evidence(&[1; 32], b"revoked");
-        drop(scribe);
-        assert!(!Files::open(directory.path()).unwrap().ended_cleanly());
     }
 }

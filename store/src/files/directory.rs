@@ -104,8 +104,7 @@ impl Directory {
     }
 
     pub(super) fn failed(&self, doing: &'static str, key: &Key) -> impl Fn(Errno) -> FileError {
-        let path = self.path_of(key);
-        move |errno| FileError::new(doing, &path, errno.into())
+        move |errno| FileError::new(doing, &self.path_of(key), errno.into())
     }
 
     /// The file for `key`; None if there is none. Only a regular file of at most
