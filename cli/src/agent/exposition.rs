@@ -63,7 +63,7 @@ impl Family<'_> {
 
     /// A sample for each cause.
     pub fn by_cause(&mut self, labels: &Labels, causes: &Causes) {
-        for (cause, count) in causes {
+        for (cause, count) in causes.iter() {
             self.sample(&labels.clone().and("cause", cause), count);
         }
     }

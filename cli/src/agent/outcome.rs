@@ -11,7 +11,6 @@ use staplegun_store::{Key, name};
 
 use super::chain::Chain;
 use super::clock;
-use super::counters::count;
 use super::daemon::Daemon;
 use super::decision::{Decision, Why, after_failure, after_success, decide};
 use super::keeper::NoRoom;
@@ -164,12 +163,12 @@ impl Daemon {
         why: &str,
         retry_after: Option<Duration>,
     ) {
-        count(&mut self.counters.failed, cause);
+        self.counters.failed.count(cause);
         let (now, limits) = (clock::now(), self.settings.limits());
         let Some(watched) = self.roster.get_mut(key) else {
             return;
         };
-        count(&mut watched.failed, cause);
+        watched.failed.count(cause);
         let notes = &mut watched.notes;
         notes.failures = notes.failures.saturating_add(1);
         notes.last_cause = Some(cause.to_owned());

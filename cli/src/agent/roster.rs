@@ -299,7 +299,7 @@ impl Watched {
             due: None,
             asking: false,
             turn: 0,
-            failed: Causes::new(),
+            failed: Causes::default(),
             stale: 0,
             at_once: false,
             share: Share::default(),

@@ -272,6 +272,13 @@ impl Queue {
         }
     }
 
+    /// Lets go of the room that very many took.
+    fn shrink(&mut self) {
+        self.waiting.shrink_to(AT_ONCE);
+        self.evidence.shrink_to(AT_ONCE);
+        self.others.shrink_to(AT_ONCE);
+    }
+
     /// Lets what failed be tried again: `now` or when its time has come.
     fn retry(&mut self, now: bool) {
         if now || self.again.is_some_and(|again| again <= Instant::now()) {
@@ -298,6 +305,7 @@ fn work(shared: &Shared) -> bool {
             if queue.is_ending {
                 return queue.failed.is_empty();
             }
+            queue.shrink();
             let again = queue.again.filter(|_| !queue.failed.is_empty());
             queue = shared.wait(queue, again);
             continue;

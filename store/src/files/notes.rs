@@ -53,6 +53,8 @@ impl Notes {
         // Numbers and text: nothing in them has no form in JSON.
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
         json.push(b'\n');
+        // Very many may wait to be written.
+        json.shrink_to_fit();
         json
     }
 }

@@ -97,3 +97,19 @@ fn an_end_that_left_something_unwritten_is_not_clean() {
     drop(scribe);
     assert!(!Files::open(directory.path()).unwrap().ended_cleanly());
 }
+
+#[test]
+fn the_room_that_very_many_took_is_let_go() {
+    let directory = Directory::new();
+    let scribe = scribe(&directory);
+    for number in 0..4_000_u16 {
+        let mut key = [0; 32];
+        key[..2].copy_from_slice(&number.to_be_bytes());
+        scribe.add(Which::Notes, &key, write(1));
+    }
+    let done = || (!scribe.is_busy()).then_some(());
+    staplegun_testkit::wait::until("all is written", done);
+    let queue = scribe.shared.queue();
+    let room = queue.waiting.capacity().max(queue.others.capacity());
+    assert!(room <= 4 * AT_ONCE, "{room}");
+}
