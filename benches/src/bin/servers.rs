@@ -1,12 +1,13 @@
 //! Processor time and page faults of real servers for a handshake, with the library
 //! and without, in pairs.
 //!
-//!     servers nginx|haproxy|postgres|redis ROUNDS CONNECTIONS LOAD
+//!     servers nginx|haproxy|postgres|redis ROUNDS TURNS LOAD
 //!
 //! nginx and HAProxy staple natively, from a file, where they run without the
 //! library; PostgreSQL and Redis cannot. LOAD is the program of load.c. Each
 //! round starts both servers anew, since one process differs from the next by
-//! where its memory lies, and loads them in turn: ours, theirs, theirs, ours.
+//! where its memory lies, and loads them in turns: ours, theirs, theirs, ours, with few handshakes
+//! each, so that what else the machine does meets both alike.
 //! Prints a line for each round: the microseconds that all processes of ours and
 //! of theirs spent on a handshake, and the page faults of both. STAPLEGUN_LIB names
 //! the library.
@@ -28,6 +29,8 @@ const MAP_SIZE: usize = 256 * 1024;
 const A_DAY: i64 = 24 * 60 * 60;
 /// Handshakes before those that count.
 const WARM_UP: u32 = 5;
+/// Handshakes of one server before the other's turn.
+const AT_A_TIME: u32 = 10;
 /// Nanoseconds in one of the ticks by which the kernel tells times (USER_HZ).
 const TICK: u64 = 10_000_000;
 /// Where in [`stat`] the minor page faults stand, and behind them those of the children that
@@ -46,10 +49,10 @@ struct Contest {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [name, rounds, connections, load] = words.as_slice() else {
-        return Err("usage: servers NAME ROUNDS CONNECTIONS LOAD".into());
+    let [name, rounds, turns, load] = words.as_slice() else {
+        return Err("usage: servers NAME ROUNDS TURNS LOAD".into());
     };
-    let (contest, connections) = (contest(name)?, connections.parse()?);
+    let (contest, turns) = (contest(name)?, turns.parse::<u32>()?);
     let site = Site::new();
     let store = store_with_response(&site)?;
     let shim = Shim::preloaded().env("STAPLEGUN_DIR", store.path());
@@ -65,12 +68,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let theirs_staples = contest.own_response.is_some();
         let theirs = Loaded::new(&theirs, &*contest.theirs, theirs_staples, load)?;
         let mut costs = [Cost::default(); 2];
-        for (at, server) in [(0, &ours), (1, &theirs), (1, &theirs), (0, &ours)] {
-            let cost = server.costs_for(connections)?;
-            costs[at].nanoseconds += cost.nanoseconds;
-            costs[at].faults += cost.faults;
+        for _ in 0..turns {
+            for (at, server) in [(0, &ours), (1, &theirs), (1, &theirs), (0, &ours)] {
+                let cost = server.costs_for(AT_A_TIME)?;
+                costs[at].nanoseconds += cost.nanoseconds;
+                costs[at].faults += cost.faults;
+            }
         }
-        let of_each = |sum: u64| sum as f64 / f64::from(2 * connections);
+        let of_each = |sum: u64| sum as f64 / f64::from(2 * AT_A_TIME * turns);
         let [ours, theirs] = costs.map(|cost| of_each(cost.nanoseconds) / 1e3);
         let [our_faults, their_faults] = costs.map(|cost| of_each(cost.faults));
         println!("{ours} {theirs} {our_faults} {their_faults}");
