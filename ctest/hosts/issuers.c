@@ -262,6 +262,28 @@ static void two_kinds(void)
     L.SSL_CTX_free(ctx);
 }
 
+/* A connection with a certificate of its own, whose chain is told before its handshake. */
+static void of_a_connection(void)
+{
+    char path[4096];
+    SSL_CTX *ctx = new_context(TLS1_2);
+    SSL *ssl = L.SSL_new(ctx);
+    int (*use_certificate)(SSL *, const char *, int)
+        = FUNCTION(int (*)(SSL *, const char *, int), "SSL_use_certificate_file");
+    L.SSL_set_accept_state(ssl);
+    snprintf(path, sizeof(path), "%s/with-responder.crt", the_host->pki);
+    if (use_certificate(ssl, path, PEM_FILE) != 1) {
+        broken(path);
+    }
+    check_told("of a connection, before the issuer is known", 0);
+    if (L.SSL_ctrl(ssl, CTRL_CHAIN_CERT, ADD_REFERENCE, issuer) != 1) {
+        broken("a connection's chain");
+    }
+    check_told("of a connection", 1);
+    L.SSL_free(ssl);
+    L.SSL_CTX_free(ctx);
+}
+
 /*
  * libssl takes the context's store for a chain only where the program gave no chain of its
  * own and did not forbid it; nor is the issuer looked for there in any other handshake.
@@ -376,6 +398,10 @@ int main(int count, char **arguments)
     }
     if (strcmp(host.more[0], "not_for_chains") == 0) {
         not_for_chains();
+        return 0;
+    }
+    if (strcmp(host.more[0], "connection") == 0) {
+        of_a_connection();
         return 0;
     }
     if (strcmp(host.more[0], "two_kinds") == 0) {
