@@ -29,6 +29,8 @@ COUNTS = {
     "openssl loop":  (100,                3),
     "revocations":   (1_000,              20),
     "certificates loaded": (300,          5),
+    "certificates updated": (5_000,     20),
+    "updater rounds": (8,                 1),
     "many certificates": (100_000,        20),
     #                 agents, certificates, seconds of a response's life
     "fleet":         ((20, 200, 100),     (3, 10, 6)),
@@ -156,8 +158,11 @@ class Responder:
 
     def __exit__(self, *_):
         self.child.stdin.close()
-        self.child.stdout.close()
+        said = self.child.stdout.read().split()
         self.child.wait()
+        if len(said) == 2:
+            # How many answers it signed, and the seconds from the first to the last.
+            self.signed, self.span = int(said[0]), int(said[1]) / 1e6
 
 
 def clean_environment(**more):
