@@ -1,14 +1,49 @@
-//! Where a test may kill the writer.
+//! Where a test may kill the writer, or let it overtake a reader.
 //!
 //! Every change that the writer makes to what others see comes after a call of
-//! [`step`]. It is nothing outside of this crate's unit tests; there it counts,
-//! and kills the process at the step the test chose.
+//! [`step`], and a reader that has read a bucket calls [`overtaken`] before it looks
+//! where that leads. Both are nothing outside of this crate's unit tests; there `step`
+//! counts, and kills the process at the step the test chose, and `overtaken` does what
+//! the test wants to come between.
 
 /// About to change something that others see.
 #[inline(always)]
 pub(crate) fn step() {
     #[cfg(all(test, feature = "agent"))]
     count::step();
+}
+
+/// About to look where the bucket leads that was just read.
+#[inline(always)]
+pub(crate) fn overtaken() {
+    #[cfg(all(test, feature = "agent"))]
+    between::overtaken();
+}
+
+#[cfg(all(test, feature = "agent"))]
+pub(crate) mod between {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static WRITER: RefCell<Option<Box<dyn FnMut()>>> = RefCell::default();
+    }
+
+    pub(super) fn overtaken() {
+        // It may look something up itself.
+        let writer = WRITER.take();
+        if let Some(mut writer) = writer {
+            writer();
+            WRITER.set(Some(writer));
+        }
+    }
+
+    /// Lets `writer` overtake each look-up that `work` makes, at each bucket.
+    pub(crate) fn overtaken_by<T>(writer: impl FnMut() + 'static, work: impl FnOnce() -> T) -> T {
+        WRITER.set(Some(Box::new(writer)));
+        let done = work();
+        WRITER.set(None);
+        done
+    }
 }
 
 #[cfg(all(test, feature = "agent"))]

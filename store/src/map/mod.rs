@@ -33,3 +33,7 @@ pub use writer::{Fill, Opened, Writer};
 
 #[cfg(all(test, feature = "agent"))]
 mod crash_tests;
+#[cfg(all(test, feature = "agent"))]
+mod lookup_tests;
+#[cfg(all(test, feature = "agent"))]
+mod room_tests;

@@ -7,9 +7,10 @@ use super::format::{
 use crate::Key;
 use crate::atomic::{AtomicU64, Ordering, fence};
 use crate::slots::{Found, Miss, Slots, Summary};
+use crate::steps::overtaken;
 
 /// How often a lookup looks at a bucket again that changed under it.
-const REREADS: usize = 8;
+pub(super) const REREADS: usize = 8;
 
 /// The words of a map up to its extent, and where things lie among them.
 #[derive(Clone, Copy)]
@@ -88,6 +89,7 @@ impl<'a> Table<'a> {
                 && let Some(unit) = probe.unit(value)
             {
                 fence(Ordering::Acquire);
+                overtaken();
                 if let Some(record) = self.record(unit) {
                     let found = record.slots.lookup(key, now);
                     // The key was read after the generation that `found` checks
@@ -116,11 +118,9 @@ impl<'a> Table<'a> {
         self.index.iter().filter_map(move |bucket| {
             let value = bucket.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
-            if value == BUCKET_EMPTY || value == BUCKET_REMOVED {
-                return None;
-            }
             let record = table.record(value as u32)?;
             let key = record.key();
+            // Nor does any key have the tag of a bucket that leads nowhere.
             Probe::of(&key).unit(value)?;
             Some(Entry {
                 key,

@@ -153,11 +153,8 @@ fn judge(
     let stat = fs::fstat(file).map_err(|errno| MapError::system("examine", path, errno))?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind != wanted {
-        let why = match wanted {
-            FileType::Directory => "is not a directory",
-            _ => "is not a regular file",
-        };
-        return Err(MapError::untrusted(path, why));
+        // A directory is one: O_DIRECTORY opened it.
+        return Err(MapError::untrusted(path, "is not a regular file"));
     }
     match doubt(&stat, wanted) {
         // The mount is looked at only where it matters.

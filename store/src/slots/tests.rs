@@ -10,8 +10,15 @@ fn words() -> Vec<AtomicU64> {
         .collect()
 }
 
+/// A response is the same by whichever way it is copied.
 fn read(slots: &Slots, now: i64) -> Result<Vec<u8>, Miss> {
-    slots.read(&key(1), now, buffer).map(bytes)
+    let copied = slots.read(&key(1), now, buffer).map(bytes);
+    #[cfg(feature = "agent")]
+    assert_eq!(
+        slots.lookup(&key(1), now).and_then(|found| found.to_vec()),
+        copied
+    );
+    copied
 }
 
 #[test]
@@ -34,6 +41,7 @@ fn a_response_of_any_length_up_to_the_capacity_comes_back_as_it_was() {
             (length, 100, 200)
         );
         assert_eq!(bytes(copied), der);
+        assert_eq!(read(&slots, 150), Ok(der));
     }
     assert!(!slots.publish(&key(1), &[], 100, 200));
     assert!(!slots.publish(&key(1), &vec![1; CAPACITY + 1], 100, 200));
@@ -103,6 +111,8 @@ fn a_copy_that_the_writer_overtook_is_refused_and_read_again() {
         found.copy_to(&mut [MaybeUninit::uninit(); 8]),
         Err(Miss::Torn)
     );
+    #[cfg(feature = "agent")]
+    assert_eq!(found.to_vec(), Err(Miss::Torn));
 
     let mut attempts = 0;
     let copied = slots.read(&key(1), 150, |length| {
