@@ -4,13 +4,15 @@
 mod support;
 
 use staplegun_store::files::{
-    Files, Lasting, MAX_FILE, Notes, PUBLIC, behind_links, live, make_directory, replace,
-    replace_for,
+    Files, Lasting, MAX_FILE, Notes, PUBLIC, behind_links, live, make_directory, open_regular,
+    replace, replace_for,
 };
 use staplegun_store::layout::Layout;
 use staplegun_store::name;
 use std::error::Error;
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use support::{Scratch, child, key, response, role};
@@ -293,4 +295,33 @@ fn one_piece_of_work_reads_one_directory_and_the_next_what_has_taken_its_place()
     files.staples.write(&key(1), b"new").unwrap();
     assert_eq!(at_once.staples.read(&key(1)).unwrap().unwrap(), b"old");
     assert_eq!(files.staples.read(&key(1)).unwrap().unwrap(), b"new");
+}
+
+/// Whoever owns a file may hold a lease on it, and has 45 seconds to give it up.
+#[test]
+fn a_file_that_was_named_is_opened_for_this_process_alone_and_no_owner_is_waited_for() {
+    let test = "a_file_that_was_named_is_opened_for_this_process_alone_and_no_owner_is_waited_for";
+    let Some(path) = role() else {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("file");
+        fs::write(&path, b"0").unwrap();
+        assert!(child(test, &path).status().unwrap().success());
+        return;
+    };
+    let file = open_regular(&path).unwrap();
+    // SAFETY: the descriptor is open; F_GETFD takes nothing more.
+    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFD) };
+    assert_eq!(flags, libc::FD_CLOEXEC);
+    drop(file);
+
+    let owner = fs::File::open(&path).unwrap();
+    // SAFETY: the descriptor is open, and the calls take numbers. The signal, which says that
+    // the file is wanted, would kill.
+    let leased = unsafe {
+        libc::signal(libc::SIGIO, libc::SIG_IGN);
+        libc::fcntl(owner.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK)
+    };
+    assert_eq!(leased, 0, "{}", std::io::Error::last_os_error());
+    let refused = open_regular(&path).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
 }

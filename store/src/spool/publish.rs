@@ -87,3 +87,21 @@ fn write(file: &OwnedFd, certificates: &[&[u8]]) -> Result<(), Errno> {
     // Whatever the umask: the agent is another user.
     fs::fchmod(file, Mode::from_raw_mode(0o644))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_kept_a_certificate_from_being_left() {
+        let says = |why: NotPublished, what: &str| {
+            let words = why.to_string();
+            assert!(words.contains(what), "{words}");
+        };
+        says(NotPublished::FileSizeLimited, "RLIMIT_FSIZE");
+        says(NotPublished::Size(70_000), "70000 bytes");
+        says(NotPublished::Size(0), &MAX_FILE.to_string());
+        let full = NotPublished::System("write a file in the spool", Errno::NOSPC.raw_os_error());
+        says(full, "cannot write a file in the spool: No space left");
+    }
+}

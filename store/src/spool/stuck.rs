@@ -33,13 +33,32 @@ impl Stuck {
     /// All names were looked at.
     pub(super) fn forget_what_is_gone(&mut self) {
         let Self { files, by_user } = self;
-        files.retain(|_, (uid, is_there)| {
-            let stays = std::mem::take(is_there);
-            if !stays && let Some(count) = by_user.get_mut(uid) {
-                *count -= 1;
-            }
-            stays
-        });
-        by_user.retain(|_, count| *count > 0);
+        files.retain(|_, (_, is_there)| std::mem::take(is_there));
+        by_user.clear();
+        for (uid, _) in files.values() {
+            *by_user.entry(*uid).or_default() += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_counts_for_nobody_and_what_stays_for_who_left_it() {
+        let mut stuck = Stuck::default();
+        for (file, uid) in [(c"a", 1), (c"b", 1), (c"c", 1), (c"d", 2)] {
+            stuck.add(file.into(), uid);
+        }
+        // They were there when they were read.
+        stuck.forget_what_is_gone();
+        assert_eq!([1, 2, 3].map(|uid| stuck.of(uid)), [3, 1, 0]);
+        assert!(stuck.has(c"a") && stuck.has(c"c"));
+        stuck.forget_what_is_gone();
+        assert_eq!([1, 2, 3].map(|uid| stuck.of(uid)), [2, 0, 0]);
+        assert!(!stuck.has(c"b"), "another may have that name now");
+        stuck.add(c"b".into(), 2);
+        assert_eq!([1, 2, 3].map(|uid| stuck.of(uid)), [2, 1, 0]);
     }
 }

@@ -361,3 +361,6 @@ fn parse(file: &str) -> Option<(Key, u32)> {
     }
     Some((key, uid.parse().ok()?))
 }
+
+#[cfg(test)]
+mod tests;
