@@ -18,7 +18,8 @@
 #   make check-distributions  holds the servers of Debian 11, 13 and sid to theirs
 #   make proof    fuzz, sanitize and model: an hour of looking for what no test asks for
 #   make fuzz     looks for inputs that break a reader; docs/proof.md explains it
-#   make mutants  changes the code in small ways, and tells what no test notices; PART=, DIFF=
+#   make mutants  changes the code in small ways, and tells what no test notices; PART=, DIFF=,
+#                 AGAIN=1
 #   make matrix   runs the tests of every libssl and writes MATRIX.md
 #   make bench    measures what it costs; docs/performance.md explains the table
 #   make bench-hold      holds its instructions to benches/baseline.json; check has it and
@@ -58,7 +59,7 @@ MACHINE := $(shell uname -m)
 ARM64 = $(TARGET)/arm64/aarch64-unknown-linux-gnu/release
 MUSL_LIBRARY = $(TARGET)/musl/library/$(MACHINE)-unknown-linux-musl/release/libstaplegun.so
 
-.PHONY: all library program check-fleet musl check-musl musl-smoke arm64 check-arm64 demo check check-rust check-rust-built check-c check-examples check-judges check-judges-quick check-node node-smoke check-programs check-distributions check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model mutants matrix bench bench-smoke bench-check bench-hold bench-baseline header man install uninstall needed packages packages-musl packages-arm64 deb-arm64 check-packages check-packages-musl check-packages-arm64 deb check-deb deb-smoke check-systemd systemd-smoke check-containers containers-smoke release-check clean check-images
+.PHONY: all library program check-fleet musl check-musl musl-smoke arm64 check-arm64 demo check check-rust check-rust-built check-c check-examples check-judges check-judges-quick check-node node-smoke check-programs check-distributions check-faults faults-smoke check-memory memory-smoke soak proof fuzz fuzz-smoke sanitize model mutants mutants-smoke matrix bench bench-smoke bench-check bench-hold bench-baseline header man install uninstall needed packages packages-musl packages-arm64 deb-arm64 check-packages check-packages-musl check-packages-arm64 deb check-deb deb-smoke check-systemd systemd-smoke check-containers containers-smoke release-check clean check-images
 
 all: library program
 
@@ -92,7 +93,7 @@ check: needed
 	$(MAKE) --no-print-directory \
 	    $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell echo $$(($$(nproc) + 1))) -Otarget) \
 	    library check-rust-built musl-smoke program check-c memory-smoke node-smoke check-rust \
-	    bench-check systemd-smoke containers-smoke deb-smoke fuzz-smoke faults-smoke \
+	    bench-check systemd-smoke containers-smoke deb-smoke fuzz-smoke mutants-smoke faults-smoke \
 	    check-judges-quick check-examples
 	tools/where $@ --images
 	tools/compiled keep $(TARGET)
@@ -253,9 +254,16 @@ model:
 
 proof: fuzz sanitize model
 
-# PART="ocsp store/2" for some, DIFF=FILE for what a change touches, OPTIONS for cargo-mutants.
+# PART="ocsp cli/src/fetch" for some, DIFF=FILE for what a change touches, AGAIN=1 for what was missed.
 mutants: needed
-	tools/mutants $(if $(DIFF),--diff $(DIFF)) $(PART) $(if $(OPTIONS),-- $(OPTIONS))
+	tools/mutants $(if $(DIFF),--diff $(DIFF)) $(if $(AGAIN),--again) $(PART)
+
+# What weaves the changes into the tree, in the target directory of the rest as well.
+mutants-smoke:
+	cd mutants && $(CARGO) fmt --all --check
+	cd mutants && $(CARGO) clippy --workspace --all-targets --locked --target-dir $(abspath $(TARGET)) \
+	    -- -D warnings
+	cd mutants && $(CARGO) test --tests --locked --target-dir $(abspath $(TARGET))
 
 # What MATRIX.md says is what the run has just held every image to.
 matrix: library

@@ -1,75 +1,71 @@
-//! What `make mutants` asks of a library whose code it has changed, after the unit tests: that C
-//! programs, then hostile hosts, then servers find it as it was, and last that nothing else comes of
-//! what fails inside it. The quickest come first, and the first that notices ends it.
+//! What `make mutants` counts is so: what the compiler refuses is left out and nothing beside it, a run
+//! that is cut off goes on where it was, and one that missed more than it may fails.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use staplegun_testkit::Directory;
-
-/// Tests of this package that run programs on the library and hold what it decides.
-const TESTS: [&str; 14] = [
-    "agreement",
-    "bad_input",
-    "ca_files",
-    "chain",
-    "clients",
-    "files",
-    "issuer",
-    "judgement",
-    "live_map",
-    "must_staple",
-    "quiet",
-    "renewal",
-    "repair",
-    "rotation",
-];
-
-fn passes(command: &mut Command) {
-    let output = command.output();
-    let output = output.unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+/// Runs a script of Python with tools/ before its modules; what it prints.
+fn python(script: &str) -> String {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools");
+    let mut python = Command::new("python3");
+    python.args(["-B", "-c", script]).env("PYTHONPATH", tools);
+    let output = python.output().expect("python3 can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).expect("it is UTF-8")
 }
 
 #[test]
-#[ignore = "it builds the library, and runs what make check runs with the one that is released"]
-fn the_library_that_is_built_of_this_tree_does_what_it_promises() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let cargo = |words: &[&str]| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(words).args(["--locked", "--package=staplegun"]);
-        cargo.current_dir(root);
-        cargo
-    };
-    let target = std::env::var_os("CARGO_TARGET_DIR");
-    let target = target.map_or_else(|| root.join("target"), PathBuf::from);
-    passes(&mut cargo(&["build", "--lib"]));
-    // Servers run as other users, who need not be able to enter the target directory.
-    let copy = Directory::new();
-    let library = copy.join("libstaplegun.so");
-    std::fs::copy(target.join("debug/libstaplegun.so"), &library).expect("it was built");
-    let run = |runner: &str, words: &[&str]| {
-        let mut run = Command::new(root.join(runner));
-        passes(run.args(words).arg("--quick").arg("--shim").arg(&library));
-    };
-    run("ctest/run", &["--images=3.0"]);
-    run("ctest/hosts/run", &["--images=3.0"]);
-    // What an old libssl lacks, what only a new one takes, and where its own functions call each
-    // other around the library.
-    run("ctest/run", &["--images=1.0.2q,3.6"]);
-    run("ctest/hosts/run", &["--images=3.6"]);
-    let mut tests = cargo(&["test", "--all-features"]);
-    tests.args(TESTS.map(|test| format!("--test={test}")));
-    passes(tests.env("STAPLEGUN_LIB", &library));
-    passes(&mut cargo(&["build", "--lib", "--features=faults"]));
-    let test_build = copy.join("test-build.so");
-    std::fs::copy(target.join("debug/libstaplegun.so"), &test_build).expect("it was built");
-    let mut faults = Command::new(root.join("ctest/faults/run"));
-    faults.arg("--quick").arg("--shim").arg(&library);
-    passes(faults.arg("--test-build").arg(&test_build));
+fn what_the_compiler_refuses_is_the_change_where_its_error_lies() {
+    let script = r#"
+from mutants_weed import guilty
+places = {"a.rs": [dict(id=1, start=10, end=90), dict(id=2, start=20, end=40),
+                   dict(id=3, start=100, end=120), dict(id=4, start=130, end=140)]}
+changes = {id: dict(genre="MatchArm" if id > 2 else "FnValue") for id in range(1, 5)}
+def error(start, end, code=None, file="a.rs", primary=True, level="error"):
+    span = dict(file_name=file, byte_start=start, byte_end=end, is_primary=primary)
+    return dict(reason="compiler-message", message=dict(
+        level=level, code=code and dict(code=code), spans=[span]))
+print(guilty([error(25, 30)], places, changes),
+      guilty([error(50, 60), error(110, 111)], places, changes),
+      guilty([error(50, 60, primary=False)], places, changes),
+      guilty([error(95, 99, code="E0004")], places, changes),
+      guilty([error(25, 30, level="warning"), error(25, 30, file="b.rs"), error(95, 99)], places, changes))
+"#;
+    assert_eq!(python(script), "{2} {1, 3} {1} {3} set()\n");
+}
+
+#[test]
+fn a_run_goes_on_where_it_was_and_fails_by_what_it_missed() {
+    let script = r#"
+import os, tempfile
+from mutants_results import Results
+path = os.path.join(tempfile.mkdtemp(), "results.jsonl")
+first = Results(path, "tree")
+first.note("a", "missed")
+first.note("b", "caught")
+first.note("c", "hung", by="d")
+# What was cut off, as by a lack of power.
+open(path, "a").write('{"name": "e", "key": "tr')
+second, other = Results(path, "tree"), Results(path, "another tree")
+print([second.is_done(name) for name in "abce"], [other.is_done(name) for name in "abce"],
+      [other.was_missed(name) for name in "abce"])
+changes = {"part": [dict(name=name) for name in "abc"]}
+failed = [second.table({"part": may_miss}, changes) for may_miss in (0, 33, 34)]
+print(failed)
+second.note("a", "caught")
+print(second.table({"part": 0}, changes), Results(path, "tree").was_missed("a"))
+"#;
+    let told = python(script);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(
+        lines[0],
+        "[True, True, True, False] [False, False, False, False] [True, False, False, False]"
+    );
+    assert!(
+        lines.contains(&"missed: a") && lines.contains(&"hung: c (d)"),
+        "{told}"
+    );
+    assert!(lines.contains(&"[True, True, False]"), "{told}");
+    assert_eq!(lines.last(), Some(&"False False"), "{told}");
 }
