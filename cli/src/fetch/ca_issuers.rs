@@ -1,7 +1,7 @@
 //! Fetching an issuer's certificate from where the leaf says that it lies
 //! (authority information access, caIssuers: RFC 5280, 4.2.2.1).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use staplegun_ocsp::UnixTime;
 
@@ -23,11 +23,9 @@ pub fn complete(
     now: UnixTime,
 ) {
     let urls = subject.leaf.ca_issuers().to_vec();
-    for (tried, url) in urls.iter().enumerate() {
-        // Half of the time is for the responders.
-        let others = u32::try_from(urls.len() - tried + 1).unwrap_or(u32::MAX);
+    for (untried, url) in (1..=urls.len()).rev().zip(&urls) {
         let left = deadline.saturating_duration_since(Instant::now());
-        let until = Instant::now() + left / others;
+        let until = Instant::now() + share(left, untried);
         match client.exchange(url, &Message::Get, until, turn, now) {
             Ok(answer) => {
                 for der in certificates_in(&answer.body) {
@@ -46,5 +44,26 @@ pub fn complete(
                 );
             }
         }
+    }
+}
+
+/// The time for the next one of `untried` addresses: each has as much as is left for the
+/// responders.
+fn share(left: Duration, untried: usize) -> Duration {
+    left / u32::try_from(untried + 1).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_hang_leave_each_other_and_the_responders_as_much_time() {
+        let mut left = Duration::from_secs(60);
+        for untried in [3, 2, 1] {
+            assert_eq!(share(left, untried), Duration::from_secs(15));
+            left -= share(left, untried);
+        }
+        assert_eq!(left, Duration::from_secs(15));
     }
 }

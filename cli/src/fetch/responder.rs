@@ -1,6 +1,9 @@
 //! Asking for one certificate's response: every responder, each in the ways that it may
 //! understand, until one gives a response that counts.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

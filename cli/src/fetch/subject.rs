@@ -279,6 +279,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_would_be_the_same_if_it_were_read_again_is_no_error_of_the_systems() {
+        let directory = Directory::new();
+        let of_the_system = |path: &Path| read(path).unwrap_err().is::<std::io::Error>();
+        assert!(of_the_system(&directory.join("missing.pem")));
+        assert!(!of_the_system(directory.path()));
+        let large = directory.write("large.pem", vec![b'x'; MAX_FILE + 1]);
+        assert!(!of_the_system(&large));
+    }
+
+    #[test]
     fn a_pipe_that_takes_a_files_place_is_not_waited_for() {
         let directory = Directory::new();
         let file = directory.write("cert.pem", "text");

@@ -93,3 +93,46 @@ pub fn is_garbage(fault: &Fault) -> bool {
             | Fault::TrailingBytes { .. }
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::verify::Unverified;
+    use super::*;
+
+    #[test]
+    fn whoever_answers_with_what_is_of_no_use_may_be_asked_in_another_way() {
+        let is_answer = |kind| is_answer(&Failure::at("http://a/", kind));
+        for kind in [
+            Kind::TooLarge,
+            Kind::Redirect,
+            Kind::Protocol("no HTTP".into()),
+            Kind::Signer(Unverified::BadSignature),
+            Kind::HttpStatus(405),
+        ] {
+            let told = format!("{kind:?}");
+            assert!(is_answer(kind), "{told}");
+        }
+        for kind in [
+            Kind::HttpStatus(429),
+            Kind::HttpStatus(503),
+            Kind::Unresolved,
+            Kind::Timeout("connecting"),
+        ] {
+            let told = format!("{kind:?}");
+            assert!(!is_answer(kind), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_responder_is_not_to_blame_for_what_is_the_certificates() {
+        let is_the_certificates = |kind| is_the_certificates(&Failure::at("http://a/", kind));
+        let response = |fault| Kind::Response {
+            fault,
+            content_type: None,
+        };
+        assert!(is_the_certificates(Kind::IssuerExpired(0)));
+        assert!(is_the_certificates(response(Fault::Unknown)));
+        assert!(!is_the_certificates(response(Fault::Html)));
+        assert!(!is_the_certificates(Kind::TooLarge));
+    }
+}
