@@ -117,6 +117,8 @@ mod tests {
             ("//b/x", "http://b/x"),
             ("/x:y", "http://a:8080/x:y"),
             ("x", "http://a:8080/ocsp/x"),
+            ("x/y:z", "http://a:8080/ocsp/x/y:z"),
+            ("1:x", "http://a:8080/ocsp/1:x"),
             ("?r", "http://a:8080/ocsp/MF?r"),
         ] {
             assert_eq!(redirected(&from, to), leads);

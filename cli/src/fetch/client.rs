@@ -1,5 +1,8 @@
 //! HTTP exchanges with responders, within limits: time, size, redirects.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -295,17 +298,14 @@ fn hop(
     };
     let retry_after = field("retry-after").and_then(|value| http::retry_after(&value, now));
     let status = response.status().as_u16();
+    let elsewhere = |to: &str| Ok(Hop::Elsewhere(address::redirected(uri, to)));
     match (status, field("location")) {
         (200, _) => {}
         // The request goes along, whatever it was: without it nothing is asked
         // (RFC 9110, 15.4).
-        (301 | 302 | 307 | 308, Some(location)) => {
-            return Ok(Hop::Elsewhere(address::redirected(uri, &location)));
-        }
+        (301 | 302 | 307 | 308, Some(to)) => return elsewhere(&to),
         // To look at, and not to ask again.
-        (303, Some(location)) if matches!(message, Message::Get) => {
-            return Ok(Hop::Elsewhere(address::redirected(uri, &location)));
-        }
+        (303, Some(to)) if matches!(message, Message::Get) => return elsewhere(&to),
         _ => {
             return Err(Failure {
                 retry_after,
@@ -382,9 +382,9 @@ fn kind_of(error: Error) -> Kind {
         Error::Timeout(ureq::Timeout::Connect) => Kind::Timeout("connecting"),
         Error::Timeout(_) => Kind::Timeout("the answer"),
         Error::HostNotFound => Kind::Unresolved,
-        Error::Other(why) if why.is::<Inward>() => match why.downcast::<Inward>() {
+        Error::Other(why) => match why.downcast::<Inward>() {
             Ok(inward) => Kind::RedirectInward(inward.0),
-            Err(_) => Kind::Redirect,
+            Err(other) => Kind::Connection(other.to_string()),
         },
         // The standard library tells getaddrinfo's errors apart by their text only.
         Error::Io(error) if error.to_string().starts_with("failed to lookup address") => {

@@ -18,7 +18,7 @@ use ureq::unversioned::resolver::ResolvedSocketAddrs;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport, time,
 };
-use ureq::{Error, ProxyProtocol, Timeout};
+use ureq::{Error, Timeout};
 
 use super::reach::is_global;
 
@@ -90,10 +90,11 @@ impl<In: Transport> Connector<In> for Dialler {
     ) -> Result<Option<Self::Out>, Error> {
         self.dialled.fetch_add(1, Ordering::Relaxed);
         if let Some(connected) = chained {
-            // ureq's own connector has asked an HTTP proxy for a tunnel.
+            // ureq's own connector has asked a proxy for a tunnel.
             return Ok(Some(Box::new(connected)));
         }
-        let Some(proxy) = plain_proxy(details) else {
+        // Tunnels and SOCKS are ureq's own: to any other proxy plain http goes.
+        let Some(proxy) = details.config.proxy() else {
             return self.connect_any(details, &details.addrs, false).map(Some);
         };
         let addresses = details
@@ -102,13 +103,6 @@ impl<In: Transport> Connector<In> for Dialler {
         let connected = self.connect_any(details, &addresses, true)?;
         Ok(Some(Box::new(ByProxy::new(connected, details.uri, proxy))))
     }
-}
-
-/// The proxy through which this plain http address is asked, if there is one.
-fn plain_proxy<'a>(details: &'a ConnectionDetails) -> Option<&'a ureq::Proxy> {
-    let proxy = details.config.proxy()?;
-    let is_plain = proxy.protocol() == ProxyProtocol::Http && !details.needs_tls();
-    (is_plain && !proxy.is_no_proxy(details.uri)).then_some(proxy)
 }
 
 impl Dialler {
@@ -266,10 +260,6 @@ impl Transport for ByProxy {
     /// For one request only: the next one's line would have to be completed too.
     fn is_open(&mut self) -> bool {
         false
-    }
-
-    fn is_tls(&self) -> bool {
-        self.inner.is_tls()
     }
 }
 

@@ -211,3 +211,30 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::proxy::Proxies;
+    use super::*;
+
+    #[test]
+    fn a_name_without_address_is_the_proxys_if_that_looks_up_names_and_else_the_responders() {
+        let responder = "http://responder.invalid/";
+        for (proxy, cause) in [
+            ("http://p:1", "proxy"),
+            ("https://p:1", "proxy"),
+            ("socks4a://p:1", "proxy"),
+            ("socks5h://p:1", "proxy"),
+            ("socks4://p:1", "unresolved"),
+            ("socks5://p:1", "unresolved"),
+        ] {
+            let settings = toml::from_str(&format!("http = '{proxy}'")).unwrap();
+            let proxies = Proxies::new(&settings);
+            let via = proxies.for_uri(&responder.parse().unwrap()).unwrap();
+            let failure = Failure::at("", Kind::Unresolved).through(responder, via);
+            assert_eq!(failure.cause(), cause, "{proxy}");
+            let told = format!("(asked through the proxy {proxy} that proxy.http names)");
+            assert!(failure.to_string().ends_with(&told), "{failure}");
+        }
+    }
+}

@@ -323,6 +323,19 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_names_a_proxy_or_by_an_empty_text_none() {
+        let check = |settings: &str| toml::from_str::<ProxySettings>(settings).unwrap().check();
+        assert_eq!(check("http = ''\nhttps = 'p:1'"), Ok(()));
+        for (settings, name) in [
+            ("http = 'ftp://p:1'", "proxy.http "),
+            ("http = ''\nhttps = 'p:x'", "proxy.https "),
+        ] {
+            let why = check(settings).expect_err(settings);
+            assert!(why.contains(name), "{why}");
+        }
+    }
+
+    #[test]
     fn what_is_no_proxy_is_an_error_that_keeps_the_password() {
         for text in ["ftp://me:secret@p:1", "p:70000", "http://", "p:x"] {
             let environment = [("http_proxy", text)];
