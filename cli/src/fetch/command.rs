@@ -156,6 +156,7 @@ impl Asker {
 fn one(file: &Path, args: &Args, asker: &mut Asker) -> anyhow::Result<Report> {
     let issuers = &asker.issuers;
     let mut subject = Subject::from_file(file, issuers)?;
+    let order = wrong_order(&subject).unwrap_or_default();
     for issuer in &args.issuer {
         let bytes = super::subject::read(issuer)
             .with_context(|| format!("cannot read the issuer {}", issuer.display()))?;
@@ -202,17 +203,19 @@ fn one(file: &Path, args: &Args, asker: &mut Asker) -> anyhow::Result<Report> {
         }
         Err(failure) => {
             report.cause = Some(failure.cause());
-            let mut error = failure.to_string();
-            if subject.leaf.is_ca() && subject.ders().len() > 1 {
-                error += " (the first certificate in the file is an authority's: the server's own \
-                          must come first)";
-            }
-            report.error = Some(error);
+            report.error = Some(format!("{failure}{order}"));
             let Failure { responder, .. } = failure;
             report.responder = Some(responder).filter(|responder| !responder.is_empty());
         }
     }
     Ok(report)
+}
+
+/// What is told of a file that begins with an authority's certificate, and goes on.
+fn wrong_order(subject: &Subject) -> Option<&'static str> {
+    (subject.leaf.is_ca() && subject.ders().len() > 1).then_some(
+        " (the first certificate in the file is an authority's: the server's own must come first)",
+    )
 }
 
 fn fill(report: &mut Report, received: Received) {
@@ -248,4 +251,58 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+    use staplegun_ocsp::Policy;
+    use staplegun_testkit::{Directory, Identity, Spec};
+
+    use super::*;
+    use crate::fetch::Patience;
+
+    /// What is told of the file of these, for which nobody can be asked.
+    fn error(chain: &[&Identity], issuers: &[&Identity]) -> String {
+        let directory = Directory::new();
+        let pem = |all: &[&Identity]| all.iter().map(|one| one.pem()).collect::<String>();
+        let file = directory.write("chain.pem", pem(chain));
+        let issuer = directory.write("issuers.pem", pem(issuers));
+        let mut words = vec!["fetch".as_ref(), file.as_os_str()];
+        if !issuers.is_empty() {
+            words.extend(["--issuer".as_ref(), issuer.as_os_str()]);
+        }
+        let command = <Args as clap::Args>::augment_args(clap::Command::new("fetch"));
+        let args = Args::from_arg_matches(&command.get_matches_from(words)).unwrap();
+        let manner = Manner {
+            patience: Patience::DEFAULT,
+            policy: Policy::STAPLING,
+            proxies: Arc::default(),
+            overrides: Vec::new(),
+            trust: Arc::default(),
+        };
+        let mut asker = Asker {
+            issuers: Issuers::default(),
+            responders: Responders::default(),
+            client: Client::new(manner.patience, Arc::clone(&manner.proxies)),
+            manner: Arc::new(manner),
+            map_size: 0,
+        };
+        one(&file, &args, &mut asker).unwrap().error.unwrap()
+    }
+
+    #[test]
+    fn a_file_is_told_of_in_which_an_authoritys_certificate_stands_before_others() {
+        let root = Identity::self_signed(&Spec::ca("Root"));
+        let ca = root.issue(&Spec::ca("CA"));
+        let leaf = ca.issue(&Spec::server());
+        let is_told = |chain: &[&Identity], issuers: &[&Identity]| {
+            error(chain, issuers).contains("the server's own must come first")
+        };
+        assert!(is_told(&[&ca, &leaf], &[]));
+        assert!(!is_told(&[&leaf, &ca], &[]));
+        // It is meant, and its issuer stands in another file.
+        assert!(!is_told(&[&ca], &[]));
+        assert!(!is_told(&[&ca], &[&root]));
+    }
 }
