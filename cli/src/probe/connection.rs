@@ -118,3 +118,32 @@ impl Write for Connection {
         self.stream.flush()
     }
 }
+
+#[cfg(test)]
+impl Connection {
+    /// To a server that says this, no more, and hears what is said to it.
+    pub fn to_one_that_says(said: &[u8]) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap().to_string();
+        let deadline = Instant::now() + staplegun_testkit::wait::limit();
+        let connection = Self::open(&target.parse().unwrap(), 0, deadline).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(said).unwrap();
+        server.shutdown(std::net::Shutdown::Write).unwrap();
+        std::thread::spawn(move || io::copy(&mut server, &mut io::sink()));
+        connection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_a_server_hangs_up_is_told_in_words() {
+        let mut connection = Connection::to_one_that_says(b"ab");
+        assert_eq!(connection.exactly().unwrap(), *b"a");
+        let told = connection.exactly::<2>().unwrap_err();
+        assert_eq!(told.to_string(), "the server closed the connection");
+    }
+}

@@ -115,17 +115,11 @@ pub fn judge(
         return outcome.because(Answer::Untrusted, "untrusted", reason);
     }
     let Some(der) = &seen.staple else {
-        let without_responder = leaf.as_ref().and_then(without_responder);
-        let reason = match without_responder {
-            Some(why) => format!("no response is stapled: the certificate {why}"),
-            None if outcome.must_staple => {
-                "no response is stapled, though the certificate demands one: clients that honour \
-                 must-staple fail"
-                    .to_owned()
-            }
-            None => "no response is stapled".to_owned(),
-        };
-        return outcome.because(Answer::NotStapled, "not_stapled", reason);
+        return outcome.because(
+            Answer::NotStapled,
+            "not_stapled",
+            not_stapled(leaf.as_ref()),
+        );
     };
     let Some(issuer) = issuer else {
         let reason = "the certificate's issuer is neither sent nor trusted, so that nobody can \
@@ -146,8 +140,7 @@ pub fn judge(
                 let reason = format!("of its chain, {}", link.in_words());
                 return outcome.because(Answer::Bad, cause, reason);
             }
-            let soon = warn_before.is_some_and(|limit| left < limit.as_secs().cast_signed());
-            if soon {
+            if warn_before.is_some_and(|limit| ends_within(left, limit)) {
                 let reason = format!(
                     "the response ends in {} and was not renewed; \
                      look at the server's agent: staplegun status",
@@ -163,6 +156,24 @@ pub fn judge(
             outcome.because(Answer::Bad, failure.0, failure.1)
         }
     }
+}
+
+/// The sentence about a server that staples nothing for its certificate.
+fn not_stapled(leaf: Option<&Certificate>) -> String {
+    match leaf.and_then(without_responder) {
+        Some(why) => format!("no response is stapled: the certificate {why}"),
+        None if leaf.is_some_and(Certificate::must_staple) => {
+            "no response is stapled, though the certificate demands one: clients that honour \
+             must-staple fail"
+                .to_owned()
+        }
+        None => "no response is stapled".to_owned(),
+    }
+}
+
+/// Whether less than `limit` is left of so many seconds.
+fn ends_within(left: i64, limit: Duration) -> bool {
+    left < limit.as_secs().cast_signed()
 }
 
 /// The sentence about a certificate that names no responder.
@@ -187,5 +198,41 @@ impl Outcome {
         self.next_update = single.next_update.map(|time| Rfc3339(time).to_string());
         let until = single.next_update;
         self.seconds_left = until.map(|until| until.saturating_sub(now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::{Identity, Spec};
+
+    use super::*;
+
+    #[test]
+    fn what_a_missing_staple_means_is_told_by_what_the_certificate_demands_and_names() {
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let told = |spec: &Spec| {
+            let leaf = Certificate::from_der(&ca.issue(spec).der()).unwrap();
+            not_stapled(Some(&leaf))
+        };
+        let named = Spec::server().ocsp_url("http://responder.invalid/");
+        assert_eq!(told(&named), "no response is stapled");
+        let demanding = told(&named.must_staple());
+        assert!(
+            demanding.contains("clients that honour must-staple fail"),
+            "{demanding}"
+        );
+        let unnamed = told(&Spec::server());
+        assert!(
+            unnamed.starts_with("no response is stapled: the certificate "),
+            "{unnamed}"
+        );
+        assert_eq!(not_stapled(None), "no response is stapled");
+    }
+
+    #[test]
+    fn a_response_ends_soon_that_has_less_time_left_than_is_wanted() {
+        let day = Duration::from_secs(86_400);
+        let ends = [-1, 0, 86_399, 86_400, 86_401].map(|left| ends_within(left, day));
+        assert_eq!(ends, [true, true, true, false, false]);
     }
 }

@@ -84,3 +84,32 @@ pub fn explain(kind: Kind) -> (&'static str, String) {
     let failure = Failure::at("", kind);
     (failure.cause(), failure.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::{Identity, Response, Spec};
+
+    use super::*;
+
+    #[test]
+    fn what_is_stapled_for_an_intermediate_is_told_in_words() {
+        let root = Identity::self_signed(&Spec::ca("Root"));
+        let ca = root.issue(&Spec::ca("CA"));
+        let told = |staple: Option<Response>, known: &[Vec<u8>]| {
+            let sent = Entry {
+                certificate: ca.der(),
+                staple: staple.map(|staple| staple.der()),
+            };
+            let links = judge_all(&[sent], known, &Policy::STAPLING);
+            links.iter().map(Link::in_words).collect::<String>()
+        };
+        let good = || Some(Response::good(&ca, &root));
+        let known = [root.der()];
+        assert_eq!(told(None, &known), "CA: not stapled");
+        assert_eq!(told(good(), &[]), "CA: stapled, its issuer is not known");
+        let in_force = told(good(), &known);
+        assert!(in_force.starts_with("CA: good until "), "{in_force}");
+        let revoked = good().map(Response::revoked);
+        assert_eq!(told(revoked, &known), "CA: it is revoked");
+    }
+}

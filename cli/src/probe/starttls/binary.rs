@@ -111,3 +111,75 @@ pub fn ldap(connection: &mut Connection) -> Result<()> {
         _ => bail!("the server's answer to StartTLS is not LDAP's"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: usize = 4096;
+
+    fn told(start: fn(&mut Connection) -> Result<()>, said: &[u8]) -> Option<String> {
+        let started = start(&mut Connection::to_one_that_says(said));
+        started.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_greeting_of_mysql_is_read_up_to_a_length() {
+        let greeting = |length: usize| {
+            let version_to_filler = [&[10][..], b"8.0\0", &[0; 4 + 8 + 1]].concat();
+            let mut greeting = [version_to_filler, vec![0xff; 2]].concat();
+            greeting.resize(length, 0);
+            [&length.to_le_bytes()[..3], &[0], &greeting].concat()
+        };
+        assert_eq!(told(mysql, &greeting(60)), None);
+        assert_eq!(told(mysql, &greeting(LONGEST)), None);
+        let longer = told(mysql, &greeting(LONGEST + 1));
+        let expected = "the server greets with 4097 bytes; is it MySQL?";
+        assert_eq!(longer.as_deref(), Some(expected));
+    }
+
+    /// The length in BER in that many octets more than the first.
+    fn element(tag: u8, octets: usize, content: &[u8]) -> Vec<u8> {
+        let length = content.len().to_be_bytes();
+        let (first, rest) = match octets {
+            0 => (content.len() as u8, &[][..]),
+            _ => (0x80 + octets as u8, &length[length.len() - octets..]),
+        };
+        [&[tag, first], rest, content].concat()
+    }
+
+    /// An LDAPMessage with the result of an extended operation.
+    fn result(tag: u8, octets: [usize; 2], code: u8, padding: usize) -> Vec<u8> {
+        let result = [vec![0x0a, 1, code, 4, 0, 4, 0], vec![0; padding]].concat();
+        let operation = element(0x78, octets[1], &result);
+        element(tag, octets[0], &[&[2, 1, 1], &operation[..]].concat())
+    }
+
+    #[test]
+    fn ldaps_answer_counts_however_its_lengths_are_written() {
+        for outer in [0, 1, 2, 4] {
+            for inner in [0, 1, 2, 4] {
+                let good = result(0x30, [outer, inner], 0, 0);
+                assert_eq!(told(ldap, &good), None, "{outer}, {inner}");
+            }
+        }
+        let refused = told(ldap, &result(0x30, [4, 4], 52, 0));
+        let expected = "the server refuses StartTLS with LDAP's result 52";
+        assert_eq!(refused.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn what_is_no_message_of_ldap_or_a_long_one_is_no_answer() {
+        let expected = Some("the server's answer is not LDAP");
+        let other = told(ldap, &result(0x31, [0, 0], 0, 0));
+        assert_eq!(other.as_deref(), expected);
+        let of_length = |length: usize| {
+            let fixed = result(0x30, [2, 2], 0, 0).len() - 4;
+            told(ldap, &result(0x30, [2, 2], 0, length - fixed))
+        };
+        assert_eq!(of_length(LONGEST), None);
+        for longer in [LONGEST + 1, LONGEST + 1_000] {
+            assert_eq!(of_length(longer).as_deref(), expected);
+        }
+    }
+}

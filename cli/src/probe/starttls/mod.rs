@@ -62,3 +62,15 @@ impl Protocol {
         started.with_context(|| format!("no TLS by {self:?}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_protocol_is_looked_for_at_the_port_that_iana_gave_it() {
+        let ports = Protocol::value_variants().iter().map(|one| one.port());
+        let assigned = [25, 143, 110, 21, 5_432, 3_306, 389, 5_222];
+        assert_eq!(ports.collect::<Vec<_>>(), assigned);
+    }
+}

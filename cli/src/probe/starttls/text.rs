@@ -25,10 +25,12 @@ impl Reply {
     /// RFC 5321, 4.2.1).
     fn read(connection: &mut Connection) -> Result<Self> {
         let first = line(connection)?;
-        let code = first.get(..3).unwrap_or_default().to_owned();
-        if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+        let code = first
+            .get(..3)
+            .filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
+        let Some(code) = code.map(str::to_owned) else {
             bail!("the server does not speak this protocol: it says {first:?}");
-        }
+        };
         let mut lines = vec![first];
         let ends = |line: &str| line.starts_with(&code) && !line[3..].starts_with('-');
         while !ends(&lines[lines.len() - 1]) {
@@ -119,4 +121,19 @@ pub fn pop3(connection: &mut Connection) -> Result<()> {
 fn starts_with(line: &str, beginning: &str) -> bool {
     line.get(..beginning.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_begin_with_a_code_speaks_another_protocol() {
+        for said in ["22", "", "+OK ready", "abc 220", "2\u{e9}0 x"] {
+            let mut connection = Connection::to_one_that_says(format!("{said}\r\n").as_bytes());
+            let told = smtp(&mut connection).unwrap_err().to_string();
+            let expected = format!("the server does not speak this protocol: it says {said:?}");
+            assert_eq!(told, expected);
+        }
+    }
 }
