@@ -1,5 +1,6 @@
-//! What `make mutants` counts is so: what the compiler refuses is left out and nothing beside it, a run
-//! that is cut off goes on where it was, and one that missed more than it may fails.
+//! What `make mutants` counts is so: what the compiler refuses is left out and nothing beside it, what is
+//! tried together is told apart, a run that is cut off goes on where it was, and one that missed more
+//! than it may fails.
 
 use std::path::Path;
 use std::process::Command;
@@ -33,6 +34,39 @@ print(guilty([error(25, 30)], places, changes),
       guilty([error(25, 30, level="warning"), error(25, 30, file="b.rs"), error(95, 99)], places, changes))
 "#;
     assert_eq!(python(script), "{2} {1, 3} {1} {3} set()\n");
+}
+
+#[test]
+fn what_is_tried_together_is_told_apart() {
+    let script = r#"
+import types
+from mutants_tests import Known, Test
+from mutants_try import OPEN, Trial, Verdict, groups
+# 1 is noticed by x, 2 by y; 3 hangs z; 4 is noticed by none, and w fails only with several on.
+def fails(test, on):
+    return {"x": 1 in on, "y": 2 in on, "z": 3 in on, "w": len(on) > 1}[test]
+class Worker:
+    runs = 0
+    def run(self, on, command, directory, environment, limit):
+        self.runs += 1
+        names = [word for word in command if len(word) == 1]
+        failed = [name for name in names if fails(name, on)]
+        output = "".join(f"test {name} ... {'FAILED' if name in failed else 'ok'}\n" for name in names
+                         if name != "z" or name not in failed)
+        return dict(code="hung" if "z" in failed else 101 if failed else 0, output=output)
+tree = types.SimpleNamespace(changes={id: dict(file="a.rs") for id in range(1, 5)}, environment={},
+                             library="")
+known = [Known(Test("program", name, ("program",), "/"), 1.0, frozenset(range(1, 5))) for name in "wxyz"]
+trial, worker = Trial(tree, known), Worker()
+found = {id: Verdict(OPEN, rest=tuple(known)) for id in range(1, 5)}
+assert groups(found) == [found] and len(groups({id: found[1] for id in range(11)})) == 2
+verdicts = trial.together(worker, found)
+print({id: (one.verdict, one.by) for id, one in sorted(verdicts.items())}, worker.runs < 30)
+"#;
+    assert_eq!(
+        python(script),
+        "{1: ('caught', 'program x'), 2: ('caught', 'program y'), 3: ('hung', 'program z'), 4: ('missed', '')} True\n"
+    );
 }
 
 #[test]

@@ -52,13 +52,13 @@ def environment(tree, directory):
                 RUSTC_BOOTSTRAP="1", RUST_TEST_THREADS="2", PROPTEST_MAX_SHRINK_ITERS="0")
 
 
-def words_for(tests):
-    """The command that runs tests of one program, until one fails."""
+def words_for(tests, until_one_fails=True):
+    """The command that runs tests of one program."""
     first = tests[0]
     if not first.name:
         return first.command
-    return (*first.command, "-Zunstable-options", "--fail-fast", "--exact",
-            *(test.name for test in tests))
+    fail_fast = ("-Zunstable-options", "--fail-fast") if until_one_fails else ()
+    return (*first.command, *fail_fast, "--exact", *(test.name for test in tests))
 
 
 def names(tree, path, directory, *more):
@@ -106,7 +106,7 @@ def baseline(tree, workers, package, tests):
 
     def run(worker, test):
         for _ in range(2):
-            done = worker.run(0, words_for([test]), test.directory,
+            done = worker.run((), words_for([test]), test.directory,
                               environment(tree, test.directory), LIMIT)
             if not done["code"]:
                 break

@@ -7,16 +7,15 @@ import mmap
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
 
-# Where the marks begin, and the length, as in mutants/switch.
-MARKS = 64
+# The length of the map and what its bytes tell, as in mutants/switch.
 LENGTH = 1 << 16
+ON, ASKED = 2, 1
 # What is kept of a test's output.
-TAIL = 6000
+TAIL = 30000
 HUNG = "hung"
 
 
@@ -34,10 +33,10 @@ class Worker:
              os.path.abspath(__file__), own, tree.map],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def run(self, change, command, directory, environment, limit):
-        """What became of a command with a change on (0: none): its exit code or HUNG, how long it
-        took, what it reached, and the end of what it said."""
-        words = dict(change=change, command=command, directory=directory, environment=environment,
+    def run(self, changes, command, directory, environment, limit):
+        """What became of a command with some changes on: its exit code or HUNG, how long it took,
+        what it reached, and the end of what it said."""
+        words = dict(changes=list(changes), command=command, directory=directory, environment=environment,
                      limit=limit)
         self.process.stdin.write(json.dumps(words) + "\n")
         self.process.stdin.flush()
@@ -53,8 +52,9 @@ class Worker:
 
 def run_once(own, shared, words):
     """In the worker: one command."""
-    shared[0:4] = struct.pack("<I", words["change"])
-    shared[MARKS:LENGTH] = bytes(LENGTH - MARKS)
+    shared[:] = bytes(LENGTH)
+    for change in words["changes"]:
+        shared[change] = ON
     # What a test that is killed leaves goes with this.
     temporary = os.path.join(own, "tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -75,13 +75,12 @@ def run_once(own, shared, words):
             process.wait()
             code = HUNG
     seconds = time.monotonic() - began
-    reached = [number for number, mark in enumerate(shared[MARKS:LENGTH]) if mark]
-    shared[0:4] = bytes(4)
+    reached = [change for change, told in enumerate(shared[:]) if told & ASKED]
     with open(path, "rb") as output:
         output.seek(max(0, os.path.getsize(path) - TAIL))
         said = output.read().decode(errors="replace")
     return dict(code=code, seconds=round(seconds, 3), output=said,
-                reached=reached if not words["change"] else [])
+                reached=reached if not words["changes"] else [])
 
 
 def main():

@@ -1,21 +1,23 @@
-//! Which change is on: the first word of a file that every process of a test maps. The bytes from
-//! [`MARKS`] on are one for each change that was asked for, so that what a test reaches is known.
+//! Which changes are on: a file that every process of a test maps has a byte for each. One that was
+//! asked for is marked there, so that what a test reaches is known.
 //!
 //! The file is opened when the program, or the library that this is in, is loaded: before it enters
 //! a chroot, takes a filter of system calls or another user's rights. Its path is compiled in, as an
 //! environment may be emptied. Where there is none, no change is on.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 mod either;
 
 pub use either::Either;
 
-/// Where the marks begin.
-pub const MARKS: usize = 64;
-/// The length of the file: a change has a number that is less than this, less [`MARKS`].
+/// The length of the file: the number of a change is less.
 pub const LENGTH: usize = 1 << 16;
+/// In the byte of a change: it is on.
+pub const ON: u8 = 2;
+/// In the byte of a change: it was asked for.
+pub const ASKED: u8 = 1;
 
 const PATH: Option<&str> = option_env!("STAPLEGUN_MUTANTS_MAP");
 
@@ -87,12 +89,10 @@ pub fn on(change: u32) -> bool {
     }
     // SAFETY: the map is never unmapped, as long as LENGTH, and no number is beyond that; all who have
     // it use it by atomics.
-    let (selected, mark) = unsafe {
-        let mark = AtomicU8::from_ptr(map.add(MARKS + change as usize));
-        (AtomicU32::from_ptr(map.cast()), mark)
-    };
-    if mark.load(Ordering::Relaxed) == 0 {
-        mark.store(1, Ordering::Relaxed);
+    let byte = unsafe { AtomicU8::from_ptr(map.add(change as usize)) };
+    let told = byte.load(Ordering::Relaxed);
+    if told & ASKED == 0 {
+        byte.fetch_or(ASKED, Ordering::Relaxed);
     }
-    selected.load(Ordering::Relaxed) == change
+    told & ON != 0
 }
