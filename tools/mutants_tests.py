@@ -95,10 +95,10 @@ def of_ctest(tree):
 
 def baseline(tree, workers, package, tests):
     """What is known of each test that passes; those that do not are told. What an earlier run of the
-    same tree and list has found is taken from it."""
+    same tree and list has found to pass is taken from it."""
     path = os.path.join(tree.target, f"baseline-{package}.jsonl")
     known = {(one["program"], one["name"]): one for one in json_lines(path)
-             if one["key"] == tree.list_key}
+             if one["key"] == tree.list_key and not one["code"]}
     todo = [test for test in tests if (test.program, test.name) not in known]
     # What takes long begins first.
     todo.sort(key=lambda test: bool(test.name))
