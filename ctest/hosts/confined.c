@@ -57,7 +57,7 @@ static const char *in_chroot(const struct host *host)
 /*
  * The PKI's directory becomes the root, in which its files have the names that they had. The
  * library meets the libssl there, whose file is gone. The map was found when that was
- * initialised, which 1.0.2 has no function for.
+ * initialised, and a response elsewhere was read, which 1.0.2 has no function for.
  */
 static const char *first_in_chroot(const struct host *host)
 {

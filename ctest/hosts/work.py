@@ -156,6 +156,13 @@ class Work:
     def from_file(self, **more):
         return {"STAPLEGUN_RESPONSE": os.path.join(self.pki, "staple.der"), **more}
 
+    def outside(self, name):
+        """The response "staple" in a directory that a change of the root to the PKI's leaves
+        out of reach: the file, or without a name the directory."""
+        directory = self.make("outside")
+        shutil.copy(os.path.join(self.pki, "staple.der"), directory)
+        return {"STAPLEGUN_RESPONSE": os.path.join(directory, name).rstrip("/")}
+
     def publish(self, store, *size, name="server", response="second"):
         """Puts "second" into the store's live map, for the server's certificate."""
         pem = os.path.join(self.pki, f"{name}.crt")

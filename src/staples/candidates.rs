@@ -37,7 +37,9 @@ impl Candidates {
         let mut candidates = Candidates::none(when);
         for configured in &config::get().responses {
             let source = Source::at(configured.clone());
-            if source.stamp.is_none() && candidates.add_read_ahead(configured) {
+            if source.stamp.is_none()
+                && candidates.add_read_ahead(configured, ahead::of(configured))
+            {
                 candidates.watched.push(source);
             } else {
                 candidates.add(source, true);
@@ -69,10 +71,14 @@ impl Candidates {
         }
     }
 
-    /// What was read of `configured` before it was out of reach, if anything was.
-    fn add_read_ahead(&mut self, configured: &Path) -> bool {
+    /// What was `read` of `configured` before it was out of reach, if anything was.
+    fn add_read_ahead<'r>(
+        &mut self,
+        configured: &Path,
+        read: impl Iterator<Item = &'r Candidate>,
+    ) -> bool {
         let before = self.found.len();
-        self.found.extend(ahead::of(configured).map(|ahead| Found {
+        self.found.extend(read.map(|ahead| Found {
             path: ahead.path.clone(),
             named: ahead.path == configured,
             bytes: Ok(ahead.der.clone()),
@@ -166,20 +172,65 @@ fn complain(path: &Path, name: &str, what: &str, is_amiss: bool) {
 /// compared later, when it is known.
 fn is_about(der: &[u8], leaf: &Certificate) -> Result<(), Fault> {
     let response = Response::parse(der)?;
-    let mut serials = response.cert_ids().map(|id| id.serial);
-    let Some(first) = serials.next() else {
-        return Err(Fault::NoStatus);
-    };
-    if first == leaf.serial() || serials.any(|serial| serial == leaf.serial()) {
+    if response.cert_ids().any(|id| id.serial == leaf.serial()) {
         return Ok(());
     }
+    let Some(first) = response.cert_ids().next() else {
+        return Err(Fault::NoStatus);
+    };
     Err(Fault::WrongCertificate {
         difference: staplegun_ocsp::identity::Difference::Serial,
         wanted: leaf.serial_hex(),
         found: first
+            .serial
             .iter()
             .take(32)
             .map(|byte| format!("{byte:02x}"))
             .collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::Site;
+
+    use super::*;
+
+    #[test]
+    fn a_response_for_several_certificates_is_about_each_of_them_and_no_other() {
+        let site = Site::new();
+        let der = site.leaf.der();
+        let leaf = Certificate::from_der(&der).expect("a certificate");
+        let both = site.good().after(b"another");
+        assert!(is_about(&both.der(), &leaf).is_ok());
+        assert!(is_about(&site.good().der(), &leaf).is_ok());
+        let neither = is_about(&both.serial(b"a third").der(), &leaf);
+        assert!(matches!(neither, Err(Fault::WrongCertificate { .. })));
+    }
+
+    fn read_ahead(path: &str) -> Candidate {
+        Candidate {
+            path: path.into(),
+            der: path.into(),
+        }
+    }
+
+    /// What the operator is told of: a file that was named, and not each one of a directory.
+    #[test]
+    fn what_was_read_ahead_stands_for_what_is_out_of_reach() {
+        let mut candidates = Candidates::none(When::Load);
+        let file = Path::new("/a/file");
+        assert!(candidates.add_read_ahead(file, [read_ahead("/a/file")].iter()));
+        let directory = Path::new("/a/directory");
+        assert!(candidates.add_read_ahead(directory, [read_ahead("/a/directory/file")].iter()));
+        let missing = Path::new("/missing");
+        assert!(!candidates.add_read_ahead(missing, [].iter()));
+
+        let found = candidates.found.iter();
+        let found: Vec<_> = found
+            .map(|found| (found.path.to_str(), found.named))
+            .collect();
+        let expected = [("/a/file", true), ("/a/directory/file", false)];
+        assert_eq!(found, expected.map(|(path, named)| (Some(path), named)));
+    }
 }

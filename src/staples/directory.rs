@@ -57,7 +57,7 @@ pub fn files_about(
     let Ok(mut indexes) = INDEXES.try_lock() else {
         let mut index = Index::of(directory);
         if when == When::Load {
-            index.read(stamp, MAX_FILES);
+            index.read(stamp, when);
         }
         return (index.stamp == stamp).then(|| index.files_about(serial));
     };
@@ -71,9 +71,8 @@ pub fn files_about(
     let index = indexes.get_mut(place)?;
     match when {
         _ if index.is_current(stamp) => {}
-        When::Load => index.read(stamp, MAX_FILES),
         When::Handshake if index.is_large => {}
-        When::Handshake => index.read(stamp, MAX_IN_HANDSHAKE),
+        _ => index.read(stamp, when),
     }
     (index.stamp == stamp).then(|| index.files_about(serial))
 }
@@ -114,22 +113,26 @@ impl Index {
         believed && self.stamp == stamp
     }
 
-    /// Reads the directory, of which `stamp` was taken before, if it has no more files
-    /// than `limit`; at a load, so many of them. The stamp becomes the index's if all of
-    /// them could be read.
-    fn read(&mut self, stamp: Option<Stamp>, limit: usize) {
+    /// Reads the directory, of which `stamp` was taken before: at a load as many files as are
+    /// ever looked at, in a handshake nothing of a large one. The stamp becomes the index's if
+    /// all of them could be read.
+    fn read(&mut self, stamp: Option<Stamp>, when: When) {
+        let limit = match when {
+            When::Load => MAX_FILES,
+            When::Handshake => MAX_IN_HANDSHAKE,
+        };
         let (paths, more) = match source::files_in(&self.directory, limit) {
             Ok(found) => found,
             Err(error) => {
                 // At a load, since a handshake tries again each second.
-                if limit == MAX_FILES {
+                if when == When::Load {
                     log::warning!("{} cannot be read: {error}", self.directory.display());
                 }
                 return;
             }
         };
         self.is_large = more || paths.len() > MAX_IN_HANDSHAKE;
-        if more && limit < MAX_FILES {
+        if more && when == When::Handshake {
             return;
         }
         if more {
@@ -237,4 +240,99 @@ fn serials_in(path: &Path) -> Option<Vec<Box<[u8]>>> {
             Vec::new()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use staplegun_testkit::Site;
+
+    use super::*;
+
+    /// A file there whose response is about `serial`.
+    fn put(directory: &Path, name: &str, site: &Site, serial: &[u8]) -> PathBuf {
+        let path = directory.join(name);
+        fs::write(&path, site.good().serial(serial).der()).expect("it is ours");
+        path
+    }
+
+    fn read(index: &mut Index, when: When) -> Option<Stamp> {
+        let stamp = Stamp::of(&index.directory);
+        index.read(stamp, when);
+        stamp
+    }
+
+    #[test]
+    fn while_another_thread_reads_one_a_load_finds_its_file_by_itself_and_a_handshake_waits() {
+        let site = Site::new();
+        let directory = site.directory.path();
+        let path = put(directory, "own.der", &site, b"own");
+        let stamp = Stamp::of(directory);
+        let busy = INDEXES.lock().expect("nobody has panicked");
+        let found = |when| files_about(directory, stamp, b"own", when);
+        assert_eq!(found(When::Load), Some(vec![path]));
+        assert_eq!(found(When::Handshake), None);
+        drop(busy);
+    }
+
+    #[test]
+    fn what_is_no_response_hides_none() {
+        let site = Site::new();
+        let directory = site.directory.path();
+        fs::create_dir(directory.join("a directory")).expect("it is new");
+        let path = put(directory, "own.der", &site, b"own");
+        let mut index = Index::of(directory);
+        read(&mut index, When::Load);
+        assert_eq!(index.files_about(b"own"), [path]);
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_is_about_what_it_holds_now() {
+        let site = Site::new();
+        let directory = site.directory.path();
+        put(directory, "response.der", &site, b"before");
+        let mut index = Index::of(directory);
+        read(&mut index, When::Load);
+        let path = put(directory, "response.der", &site, b"of another length");
+        read(&mut index, When::Load);
+        assert_eq!(index.files_about(b"of another length"), [path]);
+        assert!(index.files_about(b"before").is_empty());
+    }
+
+    #[test]
+    fn a_handshake_reads_nothing_of_a_directory_that_has_become_large() {
+        let site = Site::new();
+        let directory = site.directory.path();
+        let path = put(directory, "own.der", &site, b"own");
+        let mut index = Index::of(directory);
+        read(&mut index, When::Load);
+        for number in 0..MAX_IN_HANDSHAKE {
+            fs::write(directory.join(format!("{number}")), "").expect("it is ours");
+        }
+        put(directory, "z.der", &site, b"new");
+        let before = index.stamp;
+        read(&mut index, When::Handshake);
+        assert!(index.is_large && index.stamp == before);
+        assert_eq!(index.files_about(b"own"), [path]);
+        // The next load reads it.
+        let stamp = read(&mut index, When::Load);
+        assert!(index.stamp == stamp && !index.files_about(b"new").is_empty());
+    }
+
+    #[test]
+    fn what_was_read_is_believed_for_a_while_of_a_directory_that_has_not_changed() {
+        let directory = Site::new().directory;
+        let stamp = Stamp::of(directory.path());
+        let known_for = |seconds| Index {
+            stamp,
+            good_until: output::seconds() + seconds,
+            ..Index::of(directory.path())
+        };
+        assert!(known_for(GOOD_FOR / 2).is_current(stamp));
+        assert!(!known_for(GOOD_FOR / 2).is_current(Stamp::of(Path::new("/"))));
+        assert!(!known_for(-1).is_current(stamp));
+        // The clock was set back.
+        assert!(!known_for(10 * GOOD_FOR).is_current(stamp));
+    }
 }

@@ -201,9 +201,7 @@ impl Subject<'_> {
         };
         let responses = candidates.about(&facts.certificate, &facts.name, is_served);
         work.watch.add(candidates.into_watched());
-        let is_other = |old: &Candidate| responses.iter().all(|new| new.path != old.path);
-        work.waiting.retain(is_other);
-        work.waiting.extend(responses);
+        work.wait_with(responses);
         self.judge_waiting(work, true);
     }
 
@@ -326,6 +324,13 @@ impl Subject<'_> {
 }
 
 impl Work {
+    /// Lets these wait for the issuer too, or in the place of what their files held before.
+    fn wait_with(&mut self, responses: Vec<Candidate>) {
+        let is_other = |old: &Candidate| responses.iter().all(|new| new.path != old.path);
+        self.waiting.retain(is_other);
+        self.waiting.extend(responses);
+    }
+
     /// Keeps a response until its time comes.
     fn keep(&mut self, candidate: Candidate, judged: Judged) {
         self.early.retain(|(old, _)| old.path != candidate.path);
@@ -360,4 +365,48 @@ fn claim(next: &AtomicI64, now: i64) -> bool {
         && next
             .compare_exchange(due, now + INTERVAL, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(path: &str, der: &[u8]) -> Candidate {
+        Candidate {
+            path: path.into(),
+            der: der.to_vec(),
+        }
+    }
+
+    fn held<'c>(candidates: impl Iterator<Item = &'c Candidate>) -> Vec<(&'c str, &'c [u8])> {
+        candidates
+            .map(|held| (held.path.to_str().unwrap_or_default(), held.der.as_slice()))
+            .collect()
+    }
+
+    #[test]
+    fn what_waits_for_the_issuer_is_what_each_file_held_last() {
+        let mut work = Work::default();
+        work.wait_with(vec![candidate("a", b"old"), candidate("b", b"only")]);
+        work.wait_with(vec![candidate("a", b"new")]);
+        let waiting = held(work.waiting.iter());
+        assert_eq!(waiting, [("b", &b"only"[..]), ("a", b"new")]);
+    }
+
+    #[test]
+    fn what_waits_for_its_time_is_what_each_file_held_last() {
+        let judged = Judged {
+            verdict: Verdict::Good,
+            validity: Validity {
+                from: 10,
+                until: 20,
+            },
+        };
+        let mut work = Work::default();
+        for (path, der) in [("a", &b"old"[..]), ("b", b"only"), ("a", b"new")] {
+            work.keep(candidate(path, der), judged);
+        }
+        let early = held(work.early.iter().map(|(early, _)| early));
+        assert_eq!(early, [("b", &b"only"[..]), ("a", b"new")]);
+    }
 }

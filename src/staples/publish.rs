@@ -106,21 +106,11 @@ fn try_to_leave(leaf: &'static Leaf, key: &Key, work: &Work, chain: &[Vec<u8>]) 
         say_not_left(name, &"this process has left as many as it may");
         return Told::All;
     }
-    // Without the issuer the rest is of no use.
-    let rest = chain.iter().map(Vec::as_slice);
-    let rest = rest.filter(|der| issuer.is_some_and(|issuer| issuer != *der));
     let mut certificates: [&[u8]; 2 + MAX_CHAIN] = [&[]; 2 + MAX_CHAIN];
-    let all = iter::once(facts.der.as_slice()).chain(issuer).chain(rest);
-    let mut left = MAX_FILE;
-    for (place, der) in certificates.iter_mut().zip(all) {
-        // Leaf and issuer are refused by the spool if they are too long.
-        let fits = left.checked_sub(der.len());
-        if fits.is_none() && Some(der) != issuer && der != facts.der {
-            break;
-        }
-        (*place, left) = (der, fits.unwrap_or(0));
-    }
-    let count = certificates.iter().filter(|der| !der.is_empty()).count();
+    let all = to_leave(&facts.der, issuer, chain);
+    let count = (certificates.iter_mut().zip(all))
+        .map(|(place, der)| *place = der)
+        .count();
     let certificates = certificates.get(..count).unwrap_or_default();
     match spool::publish(&map::layout(config::get()).spool(), key, certificates) {
         Ok(()) => {
@@ -133,6 +123,23 @@ fn try_to_leave(leaf: &'static Leaf, key: &Key, work: &Work, chain: &[Vec<u8>]) 
             Told::Failed
         }
     }
+}
+
+/// The leaf, its issuer, and as much of the rest of the chain as the spool takes with them:
+/// nothing of it without the issuer, which it is of no use without.
+fn to_leave<'c>(
+    leaf: &'c [u8],
+    issuer: Option<&'c [u8]>,
+    chain: &'c [Vec<u8>],
+) -> impl Iterator<Item = &'c [u8]> {
+    let rest = chain.iter().map(Vec::as_slice);
+    let rest = rest.filter(move |der| issuer.is_some_and(|issuer| issuer != *der));
+    let mut bytes = leaf.len() + issuer.map_or(0, <[u8]>::len);
+    let rest = rest.take_while(move |der| {
+        bytes += der.len();
+        bytes <= MAX_FILE
+    });
+    iter::once(leaf).chain(issuer).chain(rest)
 }
 
 /// Where there is no agent, nothing is amiss; where there is one, it lacks a certificate.
@@ -176,4 +183,27 @@ fn wait_for_response(key: &Key) {
 fn map_knows(key: &Key) -> bool {
     map::open();
     map::knows(key, output::seconds())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_that_is_too_long_does_not_keep_leaf_and_issuer_from_the_agent() {
+        let (leaf, issuer) = (&[1; 1000][..], &[2; 2000][..]);
+        let left = |issuer, rest: &[usize]| {
+            let rest = rest.iter().map(|length| vec![3; *length]);
+            let chain: Vec<_> = iter::once(vec![2; 2000]).chain(rest).collect();
+            let lengths = to_leave(leaf, issuer, &chain).map(<[u8]>::len);
+            lengths.collect::<Vec<_>>()
+        };
+        let room = MAX_FILE - 3000;
+        let known = Some(issuer);
+        assert_eq!(left(known, &[700, 800]), [1000, 2000, 700, 800]);
+        assert_eq!(left(known, &[room]), [1000, 2000, room]);
+        assert_eq!(left(known, &[room + 1]), [1000, 2000]);
+        assert_eq!(left(known, &[700, room - 699, 1]), [1000, 2000, 700]);
+        assert_eq!(left(None, &[700]), [1000]);
+    }
 }

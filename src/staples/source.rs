@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unreadable> {
     read_at_most(file, metadata.len(), limit)
 }
 
-fn read_at_most(file: File, expected: u64, limit: u64) -> Result<Vec<u8>, Unreadable> {
+fn read_at_most(file: impl Read, expected: u64, limit: u64) -> Result<Vec<u8>, Unreadable> {
     let room = usize::try_from(expected.max(1)).unwrap_or(usize::MAX);
     let mut bytes = try_vec(room).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut limited = file.take(limit.saturating_add(1));
@@ -170,4 +170,42 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_lacks_descriptors_or_memory_is_told_from_a_file_that_cannot_be_read() {
+        let is_out = |error: io::Error| Unreadable::from(error).is_out_of_resources();
+        for number in [libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+            assert!(is_out(io::Error::from_raw_os_error(number)), "{number}");
+        }
+        assert!(is_out(io::ErrorKind::OutOfMemory.into()));
+        for number in [libc::ENOENT, libc::EACCES, libc::EIO] {
+            assert!(!is_out(io::Error::from_raw_os_error(number)), "{number}");
+        }
+        assert!(!Unreadable::TooLarge(1).is_out_of_resources());
+    }
+
+    /// A file whose first read fails.
+    struct Failing(Option<io::ErrorKind>, &'static [u8]);
+
+    impl Read for Failing {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            match self.0.take() {
+                Some(kind) => Err(kind.into()),
+                None => self.1.read(into),
+            }
+        }
+    }
+
+    #[test]
+    fn a_signal_does_not_keep_a_file_from_being_read_and_an_error_does() {
+        let read = |kind| read_at_most(Failing(Some(kind), b"response"), 8, 100);
+        let interrupted = read(io::ErrorKind::Interrupted);
+        assert_eq!(interrupted.expect("it is read again"), b"response");
+        read(io::ErrorKind::TimedOut).expect_err("it failed");
+    }
 }

@@ -39,6 +39,7 @@ pub enum CertIdHash {
 /// an hour ago, valid for a day, certID by SHA-1, signed by the issuer.
 pub struct Response<'a> {
     serial: Vec<u8>,
+    before: Vec<Vec<u8>>,
     cert_id_issuer: &'a Certificate,
     hash: CertIdHash,
     status: CertStatus,
@@ -56,6 +57,7 @@ impl<'a> Response<'a> {
     pub fn good(leaf: &Identity, issuer: &'a Identity) -> Self {
         Self {
             serial: leaf.serial().to_vec(),
+            before: Vec::new(),
             cert_id_issuer: &issuer.certificate,
             hash: CertIdHash::Sha1,
             status: CertStatus::good(),
@@ -109,6 +111,12 @@ impl<'a> Response<'a> {
     /// Puts another serial number into the certID.
     pub fn serial(mut self, serial: &[u8]) -> Self {
         self.serial = serial.to_vec();
+        self
+    }
+
+    /// Lets it say the same of another serial number first.
+    pub fn after(mut self, serial: &[u8]) -> Self {
+        self.before.push(serial.to_vec());
         self
     }
 
@@ -169,13 +177,15 @@ impl<'a> Response<'a> {
             version: Version::V1,
             responder_id: self.responder_id(),
             produced_at: time(self.this_update),
-            responses: vec![SingleResponse {
-                cert_id: self.cert_id(),
-                cert_status: self.status,
-                this_update: time(self.this_update),
-                next_update: self.next_update.map(time),
-                single_extensions: None,
-            }],
+            responses: (self.before.iter().chain([&self.serial]))
+                .map(|serial| SingleResponse {
+                    cert_id: self.cert_id(serial),
+                    cert_status: self.status,
+                    this_update: time(self.this_update),
+                    next_update: self.next_update.map(time),
+                    single_extensions: None,
+                })
+                .collect(),
             response_extensions: self
                 .nonce
                 .as_deref()
@@ -205,7 +215,7 @@ impl<'a> Response<'a> {
         }
     }
 
-    fn cert_id(&self) -> CertId {
+    fn cert_id(&self, serial: &[u8]) -> CertId {
         let issuer = &self.cert_id_issuer.tbs_certificate;
         let oid = match self.hash {
             CertIdHash::Sha1 => SHA1,
@@ -226,7 +236,7 @@ impl<'a> Response<'a> {
             },
             issuer_name_hash: hash(&issuer.subject.to_der().expect("encodes")),
             issuer_key_hash: hash(key.raw_bytes()),
-            serial_number: SerialNumber::new(&self.serial).expect("at most 20 bytes"),
+            serial_number: SerialNumber::new(serial).expect("at most 20 bytes"),
         }
     }
 }
