@@ -3,10 +3,10 @@
  * program has set is what it answers for: also on an SSL that shakes hands again, for which ours
  * was stapled before, or that presents another certificate by then.
  *
- *     answers IMAGE PKI alone|preloaded [off]
+ *     answers IMAGE PKI alone|preloaded [off|repair]
  *
  * The driver names a response for the certificate "server": "staple". There is none for "other".
- * For "off" it has the library staple nothing.
+ * For "off" it has the library staple nothing, for "repair" replace what clients would reject.
  */
 #define _GNU_SOURCE
 #include "host.h"
@@ -110,6 +110,46 @@ static void with_another_certificate(const struct host *host, enum protocol prot
     L.SSL_CTX_free(others);
 }
 
+/* What is found out about one response of the program's holds for no other. */
+static void is_repaired(const struct host *host, enum protocol protocol)
+{
+    static const enum response own[] = {SECOND, CORRUPT, SECOND, CORRUPT};
+    struct pair pair;
+    pair_new(&pair, protocol);
+    let_answer(pair.server, &ok);
+    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
+        const struct blob *response = &responses[own[i]];
+        struct peers peers;
+        peers_new(&peers, pair.client, pair.server);
+        set_response(peers.server, copy_of(response), response->length);
+        int is_replaced = host->preloaded && own[i] == CORRUPT;
+        check_staple(protocol, response->name, &peers, is_replaced ? "staple" : response->name);
+        peers_free(&peers);
+    }
+    pair_free(&pair);
+}
+
+/* A list that the program asks for after a handshake is of what it has set itself. */
+static void is_shown_its_own(const struct host *host, enum protocol protocol)
+{
+    struct pair pair;
+    struct peers peers;
+    STACK *list = NULL;
+    pair_new(&pair, protocol);
+    peers_new(&peers, pair.client, pair.server);
+    set_response(peers.server, copy_of(&responses[SECOND]), responses[SECOND].length);
+    check_staple(protocol, "without a callback", &peers, host->expected);
+    long count = get0_responses(peers.server, &list);
+    check(count == 1, "the program's list after a handshake", "%ld", count);
+    unsigned char *der = NULL;
+    int length = count == 1 ? L.i2d_OCSP_RESPONSE(stack_item(list, 0), &der) : 0;
+    check(length == responses[SECOND].length && memcmp(der, responses[SECOND].bytes, length) == 0,
+          "what is in it", "another response");
+    libssl_free(der);
+    peers_free(&peers);
+    pair_free(&pair);
+}
+
 /* A server's that does not staple for it is the program's, also where it has gone around. */
 static void set_around(const struct host *host, enum protocol protocol)
 {
@@ -140,10 +180,15 @@ int main(int count, char **arguments)
 {
     struct host host = host_begin(count, arguments);
     host_open(&host);
-    if (host.more_count == 1) {
+    int repairs = host.more_count == 1 && strcmp(host.more[0], "repair") == 0;
+    if (host.more_count == 1 && !repairs) {
         host.expected = "none";
     }
     for (enum protocol protocol = TLS1_2; protocol <= TLS1_3 && speaks(protocol); protocol++) {
+        if (repairs) {
+            is_repaired(&host, protocol);
+            continue;
+        }
         by_itself(&host, protocol, &fatal);
         by_itself(&host, protocol, &noack);
         if (host.more_count == 1) {
@@ -151,6 +196,9 @@ int main(int count, char **arguments)
             continue;
         }
         for_its_own(&host, protocol);
+        if (libssl_version() >= 0x030600) {
+            is_shown_its_own(&host, protocol);
+        }
         with_another_certificate(&host, protocol);
     }
     return 0;

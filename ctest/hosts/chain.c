@@ -4,10 +4,10 @@
  * nothing; only where the client asked, only with a response for the leaf, and never in place
  * of what the program set itself.
  *
- *     chain IMAGE PKI alone|preloaded
+ *     chain IMAGE PKI alone|preloaded [whole]
  *
  * The map has "second" for the server, "intermediate" for the intermediate, and "deep" for the
- * server "deep", between whom and the intermediate is another one.
+ * server "deep", between whom and the intermediate is "below": for "whole" the map has that too.
  */
 #define _GNU_SOURCE
 #include "material.h"
@@ -20,19 +20,26 @@ enum { CONNECTIONS = 3, EXTRA_CHAIN_CERT = 14, CHAIN = 88, MOST = 8192 };
 static const struct host *the_host;
 /* Whether libssl knows lists, and whether one is expected of the shim. */
 static int has_lists;
-static unsigned char deep[MOST];
-static int deep_length;
+/* The responses that are this program's alone. */
+static struct {
+    const char *name;
+    unsigned char bytes[MOST];
+    int length;
+} own[] = {{.name = "deep"}, {.name = "below"}};
+enum { OWN = sizeof(own) / sizeof(*own) };
 
-static void read_deep(void)
+static void read_own(void)
 {
-    char path[4096];
-    snprintf(path, sizeof(path), "%s/deep.der", the_host->pki);
-    FILE *file = fopen(path, "rb");
-    deep_length = file ? (int)fread(deep, 1, sizeof(deep), file) : 0;
-    if (!deep_length) {
-        broken(path);
+    for (int i = 0; i < OWN; i++) {
+        char path[4096];
+        snprintf(path, sizeof(path), "%s/%s.der", the_host->pki, own[i].name);
+        FILE *file = fopen(path, "rb");
+        own[i].length = file ? (int)fread(own[i].bytes, 1, MOST, file) : 0;
+        if (!own[i].length) {
+            broken(path);
+        }
+        fclose(file);
     }
-    fclose(file);
 }
 
 static const char *name_of(const unsigned char *der, int length)
@@ -42,7 +49,12 @@ static const char *name_of(const unsigned char *der, int length)
             return responses[i].name;
         }
     }
-    return length == deep_length && memcmp(deep, der, length) == 0 ? "deep" : "unknown";
+    for (int i = 0; i < OWN; i++) {
+        if (own[i].length == length && memcmp(own[i].bytes, der, length) == 0) {
+            return own[i].name;
+        }
+    }
+    return "unknown";
 }
 
 /* What a client received: the names, in the order of the chain. */
@@ -150,6 +162,22 @@ static void check_own(const char *label, int as_list)
     L.SSL_CTX_free(client);
 }
 
+/* The program gives one connection its chain, of whose certificates its context knows nothing. */
+static void check_chain_of_a_connection(SSL_CTX *server, X509 *issuer)
+{
+    SSL_CTX *client = new_context(TLS1_3);
+    STACK *chain = stack_new();
+    struct peers peers;
+    peers_new(&peers, client, server);
+    stack_push(chain, certificate_copy(the_host, issuer));
+    check(L.SSL_ctrl(peers.server, CHAIN, 0, chain) == 1, "setting a connection's chain",
+          "it cannot be set");
+    check_text("a connection's chain", received_by(&peers, 1),
+               expected("second intermediate", "second"));
+    peers_free(&peers);
+    L.SSL_CTX_free(client);
+}
+
 /* One SSL that shakes hands again, whose program asks what it holds. */
 static void check_again(void)
 {
@@ -186,13 +214,24 @@ int main(int count, char **arguments)
         return 0;
     }
     has_lists = libssl_version() >= 0x030600;
-    read_deep();
+    read_own();
+    if (host.more_count == 1) {
+        check_server("without a gap", server_context(TLS1_3, "deep"), "deep below intermediate",
+                     "deep");
+        return 0;
+    }
     struct material server = material_read(&host, "server", "server");
 
     check_server("from a file", server_context(TLS1_3, "server"), "second intermediate", "second");
     check_server("from memory", with_memory(&server), "second intermediate", "second");
     check_server("with a gap", server_context(TLS1_3, "deep"), "deep intermediate", "deep");
     check_server("without a response for the leaf", server_context(TLS1_3, "other"), "none", "none");
+
+    struct material leaf = server;
+    leaf.issuer = NULL;
+    SSL_CTX *without = with_memory(&leaf);
+    check_chain_of_a_connection(without, server.issuer);
+    L.SSL_CTX_free(without);
 
     /* libssl sends none for what stands beside the chain. */
     SSL_CTX *extra = new_context(TLS1_3);

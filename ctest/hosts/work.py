@@ -171,14 +171,26 @@ class Work:
         run([self.program, store, hashlib.sha256(der).hexdigest(),
                     os.path.join(self.pki, f"{response}.der"), FAR, *size])
 
-    def with_chain(self):
+    def with_chain(self, whole=False):
         """A store whose live map has responses for the server and the intermediate, and for
-        "deep", between whom and the intermediate is another one, for which it has none."""
-        if "chain" in self.maps:
-            return {"STAPLEGUN_DIR": self.maps["chain"]}
-        store = self.maps["chain"] = self.make("whole-chain")
+        "deep", between whom and the intermediate is "below", for which it has one if it is to
+        be the whole chain."""
+        store = self.make("whole-chain" if whole else "chain-with-gap")
+        if "chain" not in self.maps:
+            self.maps["chain"] = store
+            self.mint_deep()
+        self.publish(store)
+        self.publish(store, name="intermediate", response="intermediate")
+        self.publish(store, name="deep", response="deep")
+        if whole:
+            self.publish(store, name="below", response="below")
+        return {"STAPLEGUN_DIR": store}
+
+    def mint_deep(self):
+        """The server "deep", whose issuer "below" is the intermediate's, and a response for each."""
         with open(os.path.join(self.pki, "deep.index"), "w") as index:
-            index.write("V\t491231235959Z\t\t5002\tunknown\t/CN=deep.test\n")
+            index.write("V\t491231235959Z\t\t5001\tunknown\t/CN=below.test\n"
+                        "V\t491231235959Z\t\t5002\tunknown\t/CN=deep.test\n")
         for name, issuer, serial, extensions in (
                 ("below", "intermediate", "0x5001", "intermediate.ext"),
                 ("deep", "below", "0x5002", "server.ext")):
@@ -190,18 +202,15 @@ class Work:
                      "-out", f"{name}.crt"]):
                 subprocess.run(["openssl", *command], check=True, capture_output=True,
                                cwd=self.pki)
-        subprocess.run(["openssl", "ocsp", "-issuer", "below.crt", "-cert", "deep.crt", "-index",
-                        "deep.index", "-CA", "below.crt", "-rsigner", "below.crt", "-rkey",
-                        "below.key", "-ndays", "5", "-respout", "deep.der"],
-                       check=True, capture_output=True, cwd=self.pki)
+            subprocess.run(["openssl", "ocsp", "-issuer", f"{issuer}.crt", "-cert", f"{name}.crt",
+                            "-index", "deep.index", "-CA", f"{issuer}.crt", "-rsigner",
+                            f"{issuer}.crt", "-rkey", f"{issuer}.key", "-ndays", "5",
+                            "-respout", f"{name}.der"],
+                           check=True, capture_output=True, cwd=self.pki)
         with open(os.path.join(self.pki, "deep.pem"), "w") as chain:
             for part in ("deep", "below", "intermediate"):
                 with open(os.path.join(self.pki, f"{part}.crt")) as certificate:
                     chain.write(certificate.read())
-        self.publish(store)
-        self.publish(store, name="intermediate", response="intermediate")
-        self.publish(store, name="deep", response="deep")
-        return {"STAPLEGUN_DIR": store}
 
     def from_map(self, size=None):
         """A store whose live map holds "second" for the server's certificate."""

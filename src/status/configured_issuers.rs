@@ -107,3 +107,28 @@ fn read(x509: X509Ref<'_>) -> Option<(Certificate, Vec<u8>)> {
     let der = x509.to_der(MAX_RESPONSE)?;
     Some((Certificate::from_der(&der).ok()?, der))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_was_found_is_believed_for_a_minute_of_files_that_have_not_changed() {
+        let directory = staplegun_testkit::Directory::new();
+        let stamp = |path| Stamp::of(path).expect("it is there");
+        let (own, other) = (stamp(directory.path()), stamp(Path::new("/")));
+        let known_for = |seconds| Known {
+            stamp: Some(own),
+            until: output::seconds() + seconds,
+            missing: Vec::new(),
+            found: Vec::new(),
+        };
+        assert!(known_for(BELIEVED_FOR / 2).is_of(own));
+        assert!(!known_for(BELIEVED_FOR / 2).is_of(other));
+        assert!(!known_for(-1).is_of(own));
+        // The clock was set back.
+        assert!(!known_for(10 * BELIEVED_FOR).is_of(own));
+    }
+}

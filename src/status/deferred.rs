@@ -57,6 +57,12 @@ pub fn hand_on_if_done(library: &'static Library) {
 /// A leaf that a handshake meets and no load has shown. None if it was met before and there
 /// is no place for it, or if too many were.
 pub fn first_met(key: &Key, origin: Origin) -> Option<&'static Leaf> {
+    is_first(key)?;
+    leaves::add(key, origin).map(|added| added.leaf)
+}
+
+/// Notes it; None if it was met before, or if too many were.
+fn is_first(key: &Key) -> Option<()> {
     let (word, _) = key.split_first_chunk::<8>()?;
     let word = u64::from_ne_bytes(*word).max(1);
     let places = MET.iter().cycle().skip(word as usize % MAX_MET);
@@ -64,10 +70,7 @@ pub fn first_met(key: &Key, origin: Origin) -> Option<&'static Leaf> {
         .take(WINDOW)
         .map(|place| (place.compare_exchange(0, word, Ordering::Relaxed, Ordering::Relaxed)).err());
     let taken = swaps.find(|there| there.is_none_or(|there| there == word))?;
-    if taken.is_some() {
-        return None;
-    }
-    leaves::add(key, origin).map(|added| added.leaf)
+    taken.is_none().then_some(())
 }
 
 /// The agent is to be told of a leaf of which it has been told as much as `known`.
@@ -121,5 +124,24 @@ pub fn do_all() {
         if !publish::deferred(waiting.leaf, &waiting.key) {
             put(*waiting);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_those_that_would_have_the_same_place_is_met_first_once() {
+        let key = |number: u64| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&(1 + number * MAX_MET as u64).to_ne_bytes());
+            key
+        };
+        for number in 0..WINDOW as u64 {
+            assert!(is_first(&key(number)).is_some(), "{number}");
+            assert!((0..=number).all(|met| is_first(&key(met)).is_none()));
+        }
+        assert!(is_first(&key(WINDOW as u64)).is_none(), "there is no room");
     }
 }
