@@ -239,6 +239,10 @@ class Tree:
         self.copy(os.path.join(self.build_directory, "debug", "libstaplegun.so"), self.test_build)
         return True
 
+    def close(self):
+        """Removes what lies outside of the target directory."""
+        shutil.rmtree(self.shared)
+
     def copy(self, path, to):
         shutil.copy(path, to + ".new")
         os.replace(to + ".new", to)
