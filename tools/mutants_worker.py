@@ -86,7 +86,7 @@ def run_once(own, shared, words):
 def main():
     own, path = sys.argv[1:]
     subprocess.run(["mount", "--bind", os.path.join(own, "map"), path], check=True)
-    # Where tests name what they make by the number of their process, which two workers' have alike.
+    # What killed tests leave in memory goes with the worker.
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm"], check=True)
     with open(path, "r+b") as file:
         shared = mmap.mmap(file.fileno(), LENGTH)

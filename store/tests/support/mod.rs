@@ -14,10 +14,16 @@ impl Scratch {
         let shm = Path::new("/dev/shm");
         let temp = std::env::temp_dir();
         let base = if shm.is_dir() { shm } else { &temp };
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = base.join(format!("staplegun-store-{}-{number}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir(&path).unwrap();
+        let path = loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = base.join(format!("staplegun-store-{}-{number}", std::process::id()));
+            match std::fs::create_dir(&path) {
+                Ok(()) => break path,
+                // Of a process of the same number: an earlier one, or one in another container.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("cannot create {}: {error}", path.display()),
+            }
+        };
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&path, mode).unwrap();
         Self(path)
