@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use staplegun_store::files::{self, Change, Files, What, Which};
 use staplegun_store::layout::Layout;
-use staplegun_store::map::{Writer, WriterLock};
+use staplegun_store::map::{Reader, Trusted, Writer, WriterLock};
+use staplegun_store::slots::Miss;
 use staplegun_store::{Key, name, spool};
 
-use crate::agent::{Configuration, Place};
+use crate::agent::{Configuration, Place, list, now};
 use crate::complain::complain;
 use crate::fetch::{Issuers, Subject};
 use crate::naming;
@@ -51,18 +52,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let layout = args.place.layout()?;
     let settings = args.configuration.for_command(args.place.is_system())?;
-    let files = Files::of_anybody(layout.lasting());
+    let known = Known::of(&layout);
     let (mut paths, mut keys, mut is_all) = (Vec::new(), Vec::new(), true);
     let listed = naming::all(&layout)?;
     for which in &args.which {
         let before = (paths.len(), keys.len());
         match which.to_str().and_then(name::to_key) {
-            Some(key) => keys.extend(Some(key).filter(|key| is_kept(&files, key))),
+            Some(key) => keys.extend(Some(key).filter(|key| known.has(key))),
             None => {
                 let path = std::path::absolute(which)
                     .with_context(|| format!("cannot use the path {}", which.display()))?;
-                keys.extend(found_at(&files, &path)?);
-                paths.extend(listed.iter().filter(|known| **known == path).cloned());
+                let is_named = listed.contains(&path);
+                keys.extend(known.found_at(&path, is_named)?);
+                paths.extend(Some(path).filter(|_| is_named));
             }
         }
         if (paths.len(), keys.len()) == before {
@@ -81,7 +83,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     paths.extend(listed.iter().filter(is_one).cloned());
     paths.sort_unstable();
     paths.dedup();
-    for file in keys.iter().filter_map(|key| file_of(&files, key)) {
+    for file in keys.iter().filter_map(|key| known.file_of(key)) {
         let is_around = |it: &&PathBuf| file != **it && file.starts_with(it);
         let mut around = listed.iter().filter(is_around);
         if let Some(directory) = around.find(|it| !paths.contains(it)) {
@@ -98,21 +100,65 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         // First, so that the agent finds none of them there again.
         naming::remove(&layout, &paths)?;
     }
-    remove(&layout, &files, &keys, settings.map_size)?;
+    remove(&layout, &known, &keys, settings.map_size)?;
     Ok(match is_all {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(FAILED),
     })
 }
 
-fn is_kept(files: &Files, key: &Key) -> bool {
-    files.certificates.path_of(key).exists()
+/// What is known of certificates: the agent staples one before it has written it, and a full disk
+/// keeps it from that.
+struct Known {
+    files: Files,
+    map: Option<Reader>,
 }
 
-/// The file in which the certificate was found, if it is still that one's.
-fn file_of(files: &Files, key: &Key) -> Option<PathBuf> {
-    let path = PathBuf::from(files.notes(key).ok().flatten()?.path?);
-    (held_by(&path) == Some(*key)).then_some(path)
+impl Known {
+    fn of(layout: &Layout) -> Self {
+        Self {
+            files: Files::of_anybody(layout.lasting()),
+            map: Reader::open_by(&layout.map(), usize::MAX, Trusted::Volumes).ok(),
+        }
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        let is_in = |map: &Reader| map.lookup(key, now()).err() != Some(Miss::Absent);
+        self.files.certificates.path_of(key).exists() || self.map.as_ref().is_some_and(is_in)
+    }
+
+    /// The file in which the certificate was found, if it is still that one's.
+    fn file_of(&self, key: &Key) -> Option<PathBuf> {
+        let path = PathBuf::from(self.files.notes(key).ok().flatten()?.path?);
+        (held_by(&path) == Some(*key)).then_some(path)
+    }
+
+    /// The certificates that were found at that path or below it, or that lie in the file now;
+    /// of a path that was named whatever the agent finds there.
+    fn found_at(&self, path: &Path, is_named: bool) -> anyhow::Result<Vec<Key>> {
+        let mut found = Vec::new();
+        let keys = match self.files.certificates.keys() {
+            Err(error) if error.cause().kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            keys => keys?,
+        };
+        for key in keys {
+            let notes = self.files.notes(&key).ok().flatten().unwrap_or_default();
+            if notes
+                .path
+                .is_some_and(|named| Path::new(&named).starts_with(path))
+            {
+                found.push(key);
+            }
+        }
+        if is_named {
+            // What is there no more, or cannot be read, the agent does not find either.
+            let lies = list::Seen::default().look_at(path, &Issuers::default());
+            found.extend(lies.iter().flatten().map(|(_, subject)| subject.key()));
+        } else {
+            found.extend(held_by(path).filter(|key| self.has(key)));
+        }
+        Ok(found)
+    }
 }
 
 /// The certificate that lies in that file now.
@@ -124,29 +170,8 @@ fn held_by(path: &Path) -> Option<Key> {
     Some(subject.key())
 }
 
-/// The certificates of the store that were found at that path or below it, or that lie
-/// in the file now.
-fn found_at(files: &Files, path: &Path) -> anyhow::Result<Vec<Key>> {
-    let mut found = Vec::new();
-    let keys = match files.certificates.keys() {
-        Err(error) if error.cause().kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        keys => keys?,
-    };
-    for key in keys {
-        let notes = files.notes(&key).ok().flatten().unwrap_or_default();
-        if notes
-            .path
-            .is_some_and(|named| Path::new(&named).starts_with(path))
-        {
-            found.push(key);
-        }
-    }
-    found.extend(held_by(path).filter(|key| is_kept(files, key)));
-    Ok(found)
-}
-
 /// By the agent that has the store; else this is the agent for a moment.
-fn remove(layout: &Layout, files: &Files, keys: &[Key], map_size: usize) -> anyhow::Result<()> {
+fn remove(layout: &Layout, known: &Known, keys: &[Key], map_size: usize) -> anyhow::Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
@@ -165,26 +190,29 @@ fn remove(layout: &Layout, files: &Files, keys: &[Key], map_size: usize) -> anyh
                     what: What::Remove,
                 }));
             }
-            match files.apply(&changes).failed.into_iter().next() {
+            match known.files.apply(&changes).failed.into_iter().next() {
                 Some(failed) => Err(failed.error.into()),
                 None => Ok(()),
             }
         }
         Err(error) if error.is_busy() => {
+            let mut told = Vec::new();
             for key in keys {
-                spool::publish(&layout.spool(), key, &[spool::REMOVE])
+                let name = spool::publish(&layout.spool(), key, &[spool::REMOVE])
                     .context("cannot tell the agent")?;
+                told.push(layout.spool().join(name));
             }
-            wait(files, keys)
+            wait(known, keys, &told)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Until the agent has removed the files, which it does last.
-fn wait(files: &Files, keys: &[Key]) -> anyhow::Result<()> {
+/// Until the agent has removed them: it takes the files by which it was told first, and removes
+/// those of the store last.
+fn wait(known: &Known, keys: &[Key], told: &[PathBuf]) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
-    while keys.iter().any(|key| is_kept(files, key)) {
+    while told.iter().any(|file| file.exists()) || keys.iter().any(|key| known.has(key)) {
         if Instant::now() >= deadline {
             bail!(
                 "the agent was told, and has not removed them after {} seconds: look at its log",

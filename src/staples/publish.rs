@@ -113,7 +113,7 @@ fn try_to_leave(leaf: &'static Leaf, key: &Key, work: &Work, chain: &[Vec<u8>]) 
         .count();
     let certificates = certificates.get(..count).unwrap_or_default();
     match spool::publish(&map::layout(config::get()).spool(), key, certificates) {
-        Ok(()) => {
+        Ok(_) => {
             LEFT.fetch_add(1, Ordering::Relaxed);
             log::debug!("{name} was left for the agent");
             issuer.map_or(Told::Leaf, |_| Told::All)

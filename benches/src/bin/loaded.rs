@@ -74,7 +74,7 @@ fn leave(
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
     loop {
         match spool::publish(spool, key, &chain) {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(error) if Instant::now() > deadline => return Err(error.into()),
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
         }

@@ -151,6 +151,39 @@ fn whatever_names_it_goes_from_the_list_and_what_brings_it_back_is_told() {
 }
 
 #[test]
+fn what_the_agent_has_not_written_yet_is_gone_by_its_file_its_directory_and_its_sha256() {
+    let scene = scene();
+    let (full, directory) = (Directory::new(), Directory::new());
+    let spec = Spec::server().serial(&[7]).ocsp_url(&scene.responder.url());
+    let [of_file, of_directory, of_program] = [(); 3].map(|()| scene.ca.issue(&spec));
+    // One response is good for all of them.
+    let good = Response::good(&of_file, &scene.ca).der();
+    scene.responder.set(Behaviour::Answer(good.clone()));
+    let file = scene.store.list(&of_file, &[&scene.ca]);
+    directory.write("cert.pem", of_directory.pem() + &scene.ca.pem());
+    let named = format!("{}\n{}\n", file.display(), directory.path().display());
+    scene.store.directory.write("certificates", named);
+    // It will never be written.
+    let _agent = scene.store.start_on_full_disk(PATIENT, &full);
+    let spool = scene.store.layout().spool();
+    wait::until("there is a spool", || spool.is_dir().then_some(()));
+    let ders = [of_program.der(), scene.ca.der()];
+    publish(&spool, &key(&of_program), &[&ders[0], &ders[1]]).expect("published");
+    for (leaf, which) in [
+        (&of_file, file.display().to_string()),
+        (&of_directory, directory.path().display().to_string()),
+        (&of_program, of_program.sha256_hex()),
+    ] {
+        wait::until("it is stapled", || {
+            (scene.store.served(leaf).as_ref() == Ok(&good)).then_some(())
+        });
+        assert!(!scene.store.file("certs", leaf, "pem").exists());
+        scene.remove(&which, 0);
+        assert_eq!(scene.store.served(leaf), Err(Miss::Absent), "{which}");
+    }
+}
+
+#[test]
 fn without_an_agent_it_is_gone_as_well() {
     let scene = scene();
     let path = scene.store.list(&scene.leaf, &[&scene.ca]);

@@ -173,19 +173,7 @@ fn directories_that_cannot_be_written_cost_the_memory_and_not_the_service() {
 fn a_full_disk_costs_the_memory_and_not_the_service() {
     let scene = new_scene();
     let full = staplegun_testkit::Directory::new();
-    // The plain files on a full tmpfs, the map where it was.
-    let script = format!(
-        "mount -t tmpfs -o size=64k none {full}
-         mkdir {full}/certs {full}/staples {full}/state
-         cat /dev/zero > {full}/filler 2>/dev/null || true
-         for name in certs staples state; do
-             mkdir {store}/$name
-             mount --bind {full}/$name {store}/$name
-         done",
-        full = full.path().display(),
-        store = scene.store.directory.path().display(),
-    );
-    let agent = scene.store.start_apart(QUICK, &script);
+    let agent = scene.store.start_on_full_disk(QUICK, &full);
     wait::until("the agent serves the response", || {
         (scene.store.served(&scene.leaf).as_ref() == Ok(&scene.good)).then_some(())
     });

@@ -129,6 +129,23 @@ impl Store {
         Guard(child.expect("unshare runs"))
     }
 
+    /// Starts an agent whose plain files are to lie on a full disk, where the map does not; the
+    /// disk is mounted at `full`, in a mount namespace of the agent's.
+    pub fn start_on_full_disk(&self, settings: &str, full: &Directory) -> Guard {
+        let script = format!(
+            "mount -t tmpfs -o size=64k none {full}
+             mkdir {full}/certs {full}/staples {full}/state
+             cat /dev/zero > {full}/filler 2>/dev/null || true
+             for name in certs staples state; do
+                 mkdir {store}/$name
+                 mount --bind {full}/$name {store}/$name
+             done",
+            full = full.path().display(),
+            store = self.directory.path().display(),
+        );
+        self.start_apart(settings, &script)
+    }
+
     /// What the agent in a namespace of its own has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.join("log")).expect("a log")

@@ -42,9 +42,10 @@ impl fmt::Display for NotPublished {
 impl std::error::Error for NotPublished {}
 
 /// Leaves `certificates` (DER, the leaf first, then its issuers) in the directory
-/// `spool` for the agent; `key` is the SHA-256 of the leaf. Never waits for the
-/// disk and keeps no descriptor. Not to be called inside a handshake.
-pub fn publish(spool: &Path, key: &Key, certificates: &[&[u8]]) -> Result<(), NotPublished> {
+/// `spool` for the agent; `key` is the SHA-256 of the leaf. Returns the file's name, under which
+/// it lies there until the agent takes it. Never waits for the disk and keeps no descriptor. Not
+/// to be called inside a handshake.
+pub fn publish(spool: &Path, key: &Key, certificates: &[&[u8]]) -> Result<String, NotPublished> {
     let failed = |doing| move |errno: Errno| NotPublished::System(doing, errno.raw_os_error());
     let bytes: usize = certificates.iter().map(|der| der.len()).sum();
     if bytes == 0 || bytes > MAX_FILE {
@@ -77,7 +78,7 @@ pub fn publish(spool: &Path, key: &Key, certificates: &[&[u8]]) -> Result<(), No
     if done.is_err() {
         let _ = fs::unlinkat(&directory, &partial, AtFlags::empty());
     }
-    done
+    done.map(|()| whole)
 }
 
 fn write(file: &OwnedFd, certificates: &[&[u8]]) -> Result<(), Errno> {
