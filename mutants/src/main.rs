@@ -36,10 +36,14 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     Ok(serde_json::from_str(&text_of(path)?)?)
 }
 
-/// What is the same stays, so that nothing is compiled anew for it.
+/// What is the same stays, so that nothing is compiled anew for it. Where a directory has changed
+/// files only, nobody has made it yet.
 fn write(path: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(path).ok().as_deref() != Some(text) {
-        fs::write(path, text)?;
+        let directory = path.parent().unwrap_or(path);
+        fs::create_dir_all(directory)
+            .and_then(|()| fs::write(path, text))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
 }
