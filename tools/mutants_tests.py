@@ -2,6 +2,8 @@
 with no change on, how long they take, and which changes they reach."""
 
 import dataclasses
+import importlib.machinery
+import importlib.util
 import json
 import os
 import queue
@@ -85,12 +87,26 @@ def of_ctest(tree):
         program = os.path.join(tree.tree, words[0])
         return Test(title, "", (program, *words[1:], "--quick", "--shim", tree.library), directory)
 
-    publish = ("--publish", os.path.join(tree.build_directory, "debug", "examples", "publish"))
+    publish = os.path.join(tree.build_directory, "debug", "examples", "publish")
+    hosts = ("ctest/hosts/run", "--publish", publish, "--built", tree.hosts)
     for image in ("3.0", "1.0.2q", "3.6"):
         yield command(f"ctest/run {image}", "ctest/run", f"--images={image}")
     for image in ("3.0", "3.6"):
-        yield command(f"ctest/hosts {image}", "ctest/hosts/run", f"--images={image}", *publish)
-    yield command("ctest/faults", "ctest/faults/run", "--test-build", tree.test_build)
+        for program in programs_of_hosts(tree):
+            yield command(f"ctest/hosts {image} {program}", *hosts, f"--images={image}",
+                          f"--only={program}")
+    for fault in ("panic", "function", "absent", "allocation", "allocations"):
+        yield command(f"ctest/faults {fault}", "ctest/faults/run", "--test-build", tree.test_build,
+                      f"--only={fault}")
+
+
+def programs_of_hosts(tree):
+    """Those of ctest/hosts, each of which can be run without the others."""
+    path = os.path.join(tree.source, "ctest", "hosts", "run")
+    loader = importlib.machinery.SourceFileLoader("ctest_hosts", path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("ctest_hosts", loader))
+    loader.exec_module(module)
+    return [*module.PROGRAMS, module.WITHOUT_LIBSSL]
 
 
 def baseline(tree, workers, package, tests):

@@ -20,6 +20,10 @@ MAP_LENGTH = 1 << 16
 # What is denied in this tree is no matter in a changed one.
 RUSTFLAGS = "--cap-lints=warn -Awarnings"
 
+# Others' crates are compiled once, and the switch is asked in every loop.
+FAST = ("--config", 'profile.dev.package."*".opt-level=2',
+        "--config", "profile.dev.package.staplegun-switch.opt-level=3")
+
 
 def private_directory(target):
     """Where the map, the library and the files of tests lie: every user can enter it, as some tests
@@ -79,6 +83,7 @@ class Tree:
         self.map = os.path.join(self.shared, "map")
         self.library = os.path.join(self.shared, "lib", "libstaplegun.so")
         self.test_build = os.path.join(self.shared, "lib", "test-build.so")
+        self.hosts = os.path.join(self.shared, "hosts")
         self.build_directory = os.path.join(target, "build")
         self.environment = {name: value for name, value in os.environ.items()
                             if name == "STAPLEGUN_CACHE"
@@ -130,6 +135,8 @@ class Tree:
         text = json.dumps(changes).encode()
         self.list_key = hashlib.sha256(self.key.encode() + text).hexdigest()
         write(self.list, text)
+        # What a run that was cut off has left is of another tree, perhaps.
+        shutil.rmtree(self.hosts, ignore_errors=True)
         self.program = self.weaver()
         woven = {change["file"] for change in changes}
         for name in self.names:
@@ -174,7 +181,7 @@ class Tree:
         environment = dict(self.environment, RUSTFLAGS=RUSTFLAGS, STAPLEGUN_MUTANTS_MAP=self.map)
         if target:
             environment["CARGO_TARGET_DIR"] = os.path.join(self.target, target)
-        done = subprocess.run(["cargo", *words, "--message-format", "json"], cwd=self.tree,
+        done = subprocess.run(["cargo", *words, *FAST, "--message-format", "json"], cwd=self.tree,
                               env=environment, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True)
         told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -15,7 +15,7 @@ OPEN = "open"
 # Tests that take less run together in one process, as many at a time.
 QUICK, AT_ONCE = 0.35, 120
 # Slow tests that a change is tried with by itself, none that takes longer.
-FEW, LONG = 8, 20
+FEW, LONG = 8, 8
 # Then so many changes are on at a time, and so many tests of a program run in one process.
 TOGETHER, GROUP = 10, 16
 # As many that fail tell enough: they are looked into before others run.

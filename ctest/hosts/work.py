@@ -16,8 +16,10 @@ def run(command):
 class Work:
     """The directory of one run: built programs, minted files, live maps."""
 
-    def __init__(self, directory, shim, publish):
+    def __init__(self, directory, shim, publish, built=None):
         self.directory, self.shim, self.program = directory, shim, publish
+        # Where programs that were built are kept; and what they share, built.
+        self.built, self.common = built, []
         self.pki = self.make("pki")
         self.home = self.make("home")
         self.maps = {}
@@ -25,7 +27,9 @@ class Work:
     def copy(self, directory):
         """The same once more, for what runs beside it."""
         shutil.copytree(self.directory, directory, symlinks=True)
-        return Work(directory, self.shim, self.program)
+        copy = Work(directory, self.shim, self.program, self.built)
+        copy.common = self.common
+        return copy
 
     def make(self, name):
         path = self.path(name)
