@@ -196,23 +196,23 @@ fn remove(layout: &Layout, known: &Known, keys: &[Key], map_size: usize) -> anyh
             }
         }
         Err(error) if error.is_busy() => {
-            let mut told = Vec::new();
+            let mut unseen = Vec::new();
             for key in keys {
                 let name = spool::publish(&layout.spool(), key, &[spool::REMOVE])
                     .context("cannot tell the agent")?;
-                told.push(layout.spool().join(name));
+                unseen.extend((!known.has(key)).then(|| layout.spool().join(name)));
             }
-            wait(known, keys, &told)
+            wait(known, keys, &unseen)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Until the agent has removed them: it takes the files by which it was told first, and removes
-/// those of the store last.
-fn wait(known: &Known, keys: &[Key], told: &[PathBuf]) -> anyhow::Result<()> {
+/// Until the agent has removed them, the files of the store last. Of what is not to be seen there
+/// it has at least taken what it was told, in the files `unseen`.
+fn wait(known: &Known, keys: &[Key], unseen: &[PathBuf]) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
-    while told.iter().any(|file| file.exists()) || keys.iter().any(|key| known.has(key)) {
+    while keys.iter().any(|key| known.has(key)) || unseen.iter().any(|file| file.exists()) {
         if Instant::now() >= deadline {
             bail!(
                 "the agent was told, and has not removed them after {} seconds: look at its log",
