@@ -115,11 +115,11 @@ fn which<const N: usize>(path: &Path, needles: [&[u8]; N]) -> Result<[bool; N]> 
     let mut file = open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let finders = needles.map(memmem::Finder::new);
     let longest = needles.iter().map(|needle| needle.len()).max();
+    let longest = longest.unwrap_or(0);
     let mut found = [false; N];
     let mut window = Vec::new();
     let mut file = (&mut file).take(LARGEST);
     loop {
-        let kept = window.len();
         let read = (&mut file)
             .take(BLOCK as u64)
             .read_to_end(&mut window)
@@ -131,14 +131,15 @@ fn which<const N: usize>(path: &Path, needles: [&[u8]; N]) -> Result<[bool; N]> 
             return Ok(found);
         }
         // What may be the beginning of a match stays.
-        let keep = (kept + read).min(longest.unwrap_or(1) - 1);
-        window.drain(..window.len() - keep);
+        let done = window.len().saturating_sub(longest);
+        window.drain(..done);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::made::{LIBRARY, Made, PROGRAM};
     use staplegun_testkit::Directory;
 
     #[test]
@@ -158,5 +159,51 @@ mod tests {
         let before = vec![b'x'; (1 << 20) - 3];
         let path = directory.write("program", [&before, GO, &before].concat());
         assert_eq!(which(&path, [FUNCTION, GO]).expect("a file"), [false, true]);
+    }
+
+    /// What is said of such a file.
+    fn said<T>(made: Made<'_>, of: impl Fn(&Carriers, &Path) -> T) -> T {
+        let directory = Directory::new();
+        of(&Carriers::default(), &directory.write("file", made.bytes()))
+    }
+
+    #[test]
+    fn an_openssl_inside_is_told_from_one_that_is_called_or_stood_in_for() {
+        let own = &["SSL_CTX_new"];
+        for (made, is_inside) in [
+            (PROGRAM.exports(own), true),
+            (LIBRARY.text(b"../ssl/ssl_lib.c\0"), true),
+            (PROGRAM.imports(own), false),
+            // As our own, which hands on to the real one.
+            (LIBRARY.exports(own), false),
+            (LIBRARY.text(FUNCTION), false),
+        ] {
+            let found = said(made, Carriers::carries_openssl);
+            assert_eq!(found, is_inside, "{made:?}");
+        }
+    }
+
+    #[test]
+    fn node_with_an_openssl_of_its_own_is_told_from_others() {
+        const START: &str = "_ZN4node5StartEiPPc";
+        let is_node = |made| said(made, Carriers::is_node);
+        assert!(is_node(PROGRAM.exports(&[START, "SSL_CTX_new"])));
+        // A distribution's, with the system's OpenSSL.
+        assert!(!is_node(
+            PROGRAM.exports(&[START]).imports(&["SSL_CTX_new"])
+        ));
+        assert!(!is_node(PROGRAM.exports(&["SSL_CTX_new"])));
+    }
+
+    #[test]
+    fn the_tls_of_go_and_rust_is_told_in_what_was_made_by_them() {
+        let other_tls = |made| said(made, Carriers::other_tls);
+        let by_go = PROGRAM.section(".go.buildinfo");
+        assert_eq!(other_tls(by_go.text(GO)), Some("Go"));
+        let by_rust = PROGRAM.text(b"/cargo/rustls-0.23.5/src/conn.rs");
+        assert_eq!(other_tls(by_rust), Some("rustls"));
+        // One without TLS, and one that looks for Go's, as this.
+        assert_eq!(other_tls(by_go), None);
+        assert_eq!(other_tls(PROGRAM.text(GO)), None);
     }
 }

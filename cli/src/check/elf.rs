@@ -100,14 +100,19 @@ pub struct Image {
 impl Image {
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self> {
-        // More than any program has; of a larger file only the tables are read, each name by
-        // itself, which takes a hundred times as long.
+        // More than any program has.
         const LARGEST: u64 = 1 << 28;
+        Self::read_whole_up_to(path, LARGEST)
+    }
+
+    /// Of a larger file only the tables are read, each name by itself, which takes a hundred times
+    /// as long.
+    fn read_whole_up_to(path: &Path, largest: u64) -> Result<Self> {
         let mut file = open(path).with_context(|| format!("cannot open {}", path.display()))?;
         let mut whole = Vec::new();
-        let read = (&mut file).take(LARGEST).read_to_end(&mut whole);
+        let read = (&mut file).take(largest).read_to_end(&mut whole);
         read.with_context(|| format!("cannot read {}", path.display()))?;
-        match whole.len() as u64 == LARGEST {
+        match whole.len() as u64 == largest {
             true => Self::of(path, &ReadCache::new(file)),
             false => Self::of(path, whole.as_slice()),
         }
@@ -289,6 +294,7 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::made::LIBRARY;
     use staplegun_testkit::Directory;
 
     #[test]
@@ -314,5 +320,36 @@ mod tests {
         }
         assert!(read(b"").is_err());
         assert!(read(&whole[..64]).is_err());
+    }
+
+    #[test]
+    fn what_the_dynamic_section_says_is_read_up_to_its_end() {
+        let directory = Directory::new();
+        let made = LIBRARY
+            .interpreter("/lib/ld.so")
+            .needed(&["libone.so", "libtwo.so.2"])
+            .rpath("/one:/two")
+            .runpath("$ORIGIN/lib")
+            .imports(&["dlopen"])
+            .exports(&["SSL_CTX_new"]);
+        let path = directory.write("program", made.bytes());
+        let image = Image::read(&path).expect("a program");
+        assert_eq!(image.kind, Kind::Dynamic);
+        assert_eq!(image.interpreter.as_deref(), Some(Path::new("/lib/ld.so")));
+        assert_eq!(image.needed, ["libone.so", "libtwo.so.2"]);
+        assert_eq!(image.rpath.as_deref(), Some("/one:/two"));
+        assert_eq!(image.runpath.as_deref(), Some("$ORIGIN/lib"));
+        assert!(image.imports_any(&["dlopen"]) && image.exports("SSL_CTX_new"));
+        assert!(!image.imports_any(&["SSL_CTX_new"]) && !image.exports("dlopen"));
+    }
+
+    #[test]
+    fn a_file_too_large_to_be_read_whole_says_the_same() {
+        let path = Path::new("/usr/bin/openssl");
+        let whole = Image::read(path).expect("a program");
+        let by_tables = Image::read_whole_up_to(path, 1000).expect("the same program");
+        assert!(whole.imports_any(&["SSL_CTX_new"]));
+        assert_eq!(by_tables.imports, whole.imports);
+        assert_eq!(by_tables.needed, whole.needed);
     }
 }

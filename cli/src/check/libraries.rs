@@ -196,20 +196,22 @@ fn cache_entries(bytes: &[u8]) -> Vec<(Vec<u8>, PathBuf)> {
     };
     // Strings are named by their distance from this magic.
     let cache = bytes.get(start..).unwrap_or_default();
-    let number = |at: usize| {
-        let four = cache.get(at..at.checked_add(4)?)?;
-        Some(u32::from_ne_bytes(four.try_into().ok()?) as usize)
+    let number = |bytes: &[u8], at| {
+        let (four, _) = bytes.get(at..)?.split_first_chunk()?;
+        Some(u32::from_ne_bytes(*four) as usize)
     };
     let string = |at: usize| {
         let rest = cache.get(at..)?;
         Some(&rest[..rest.iter().position(|&byte| byte == 0)?])
     };
-    let count = number(MAGIC.len()).unwrap_or(0).min(cache.len() / ENTRY);
-    (0..count)
-        .filter_map(|index| {
-            let entry = HEADER + index * ENTRY;
-            let name = string(number(entry + 4)?)?;
-            let path = string(number(entry + 8)?)?;
+    let count = number(cache, MAGIC.len()).unwrap_or(0);
+    let entries = cache.get(HEADER..).unwrap_or_default();
+    entries
+        .chunks_exact(ENTRY)
+        .take(count)
+        .filter_map(|entry| {
+            let name = string(number(entry, 4)?)?;
+            let path = string(number(entry, 8)?)?;
             Some((name.to_vec(), PathBuf::from(OsStr::from_bytes(path))))
         })
         .collect()
@@ -217,7 +219,10 @@ fn cache_entries(bytes: &[u8]) -> Vec<(Vec<u8>, PathBuf)> {
 
 #[cfg(test)]
 mod tests {
+    use staplegun_testkit::Directory;
+
     use super::*;
+    use crate::check::made::{LIBRARY, Made};
 
     #[test]
     fn the_cache_of_this_machine_names_libc() {
@@ -260,5 +265,76 @@ mod tests {
         );
         assert!(names.contains(&"libc.so.6"), "{names:?}");
         assert!(closure.missing.is_empty(), "{:?}", closure.missing);
+    }
+
+    /// Reads what is made into that file.
+    fn image(directory: &Directory, name: &str, made: &Made<'_>) -> Image {
+        Image::read(&directory.write(name, made.bytes())).expect("an ELF file")
+    }
+
+    fn names(closure: &Closure) -> Vec<&str> {
+        closure
+            .libraries
+            .iter()
+            .map(|library| library.name.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn libraries_that_need_each_other_are_told_once() {
+        let directory = Directory::new();
+        let here = "$ORIGIN";
+        for (name, other) in [("libone.so", "libtwo.so"), ("libtwo.so", "libone.so")] {
+            let needed = &[other][..];
+            image(&directory, name, &LIBRARY.needed(needed).runpath(here));
+        }
+        let needed = &["libone.so", "libtwo.so"][..];
+        let program = image(&directory, "program", &LIBRARY.needed(needed).runpath(here));
+        let closure = Places::of(&program).closure(&program);
+        assert_eq!(names(&closure), ["libone.so", "libtwo.so"]);
+        assert!(closure.missing.is_empty(), "{:?}", closure.missing);
+    }
+
+    #[test]
+    fn a_file_that_needs_more_than_any_is_followed_to_a_bound() {
+        let directory = Directory::new();
+        let needed: Vec<String> = (0..2 * MOST_LIBRARIES)
+            .map(|n| format!("/nowhere/{n}"))
+            .collect();
+        let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
+        let program = image(&directory, "program", &LIBRARY.needed(&needed));
+        let closure = Places::of(&program).closure(&program);
+        assert_eq!(closure.missing.len(), MOST_LIBRARIES);
+    }
+
+    #[test]
+    fn a_programs_rpath_counts_for_its_libraries_except_with_glibc_for_those_with_a_runpath() {
+        let directory = Directory::new();
+        let inner = Directory::new();
+        let rpath = format!("$ORIGIN:{}", inner.path().display());
+        image(&inner, "libinner.so", &LIBRARY);
+        let outer = LIBRARY.needed(&["libinner.so"]);
+        let elsewhere = outer.runpath("/nowhere");
+        for (outer, is_musl, found) in [
+            (outer, false, true),
+            (outer, true, true),
+            (elsewhere, false, false),
+            (elsewhere, true, true),
+        ] {
+            image(&directory, "libouter.so", &outer);
+            let program = LIBRARY.needed(&["libouter.so"]).rpath(&rpath);
+            let program = image(&directory, "program", &program);
+            let places = Places {
+                is_musl,
+                ..Places::of(&program)
+            };
+            let closure = places.closure(&program);
+            let wanted = if found {
+                &["libouter.so", "libinner.so"][..]
+            } else {
+                &["libouter.so"]
+            };
+            assert_eq!(names(&closure), wanted, "{outer:?}, musl: {is_musl}");
+        }
     }
 }

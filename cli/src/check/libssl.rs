@@ -196,11 +196,8 @@ impl Examined {
                 .push(Finding::new(Effect::Prevents, "other_tls", text).advise(OTHER_TLS_ADVICE));
             return Ok(());
         }
-        let others = closure
-            .libraries
-            .iter()
-            .filter(|library| !is_libc(&library.name));
-        let images: Vec<&Image> = others
+        let libraries = closure.libraries.iter();
+        let images: Vec<&Image> = libraries
             .map(|library| &library.image)
             .chain([image])
             .collect();
@@ -242,10 +239,8 @@ impl Examined {
 
 /// Each libssl among the libraries, with who calls it.
 fn libssl_in(program: &Image, closure: &Closure, shim: &Image) -> Vec<Libssl> {
-    let is_ours = |name: &str| is_libssl(name) || name.starts_with("libcrypto");
     let libraries = closure.libraries.iter();
     let callers: Vec<&Image> = libraries
-        .filter(|library| !is_ours(&library.name))
         .map(|library| &library.image)
         .chain([program])
         .collect();
@@ -283,15 +278,92 @@ pub fn is_libssl(name: &str) -> bool {
     })
 }
 
-fn is_libc(name: &str) -> bool {
-    [
-        "libc.so",
-        "libdl.so",
-        "libpthread.so",
-        "ld-linux",
-        "ld64",
-        "libc.musl",
-    ]
-    .iter()
-    .any(|start| name.starts_with(start))
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::Directory;
+
+    use super::*;
+    use crate::check::made::{LIBRARY, Made, PROGRAM};
+
+    /// What is found out about such a file in that directory, and of it a program's libraries.
+    fn causes(directory: &Directory, made: &Made<'_>) -> Vec<(Effect, &'static str)> {
+        let read = |name: &str, made: &Made<'_>| {
+            Image::read(&directory.write(name, made.bytes())).expect("an ELF file")
+        };
+        let shim = LIBRARY.exports(&["SSL_CTX_new"]);
+        let shim = read("libstaplegun.so", &shim);
+        let made = made.rpath("$ORIGIN");
+        let mut examined = Examined::default();
+        let looked = examined.openssl(&read("file", &made), &shim, true);
+        looked.expect("it can be read");
+        let findings = examined.findings.iter();
+        findings
+            .map(|finding| (finding.effect, finding.cause))
+            .collect()
+    }
+
+    #[test]
+    fn an_openssl_within_a_program_is_its_own_and_what_stands_in_for_one_has_none() {
+        let directory = Directory::new();
+        let exports = &["SSL_CTX_new"][..];
+        let found = causes(&directory, &PROGRAM.exports(exports));
+        assert_eq!(found, [(Effect::Prevents, "own_openssl")]);
+        let found = causes(&directory, &LIBRARY.exports(exports));
+        assert_eq!(found, [(Effect::Open, "no_openssl")]);
+    }
+
+    #[test]
+    fn tls_of_another_make_is_the_programs_only_if_the_program_itself_asks_for_it() {
+        let directory = Directory::new();
+        directory.write("libgnutls.so.30", LIBRARY.bytes());
+        let needed = &["libgnutls.so.30"][..];
+        let between = LIBRARY.needed(needed);
+        directory.write("libbetween.so", between.bytes());
+        let found = causes(&directory, &PROGRAM.needed(needed));
+        assert_eq!(found, [(Effect::Prevents, "other_tls")]);
+        let found = causes(&directory, &PROGRAM.needed(&["libbetween.so"]));
+        let none = (Effect::Prevents, "no_openssl");
+        assert_eq!(found, [(Effect::Note, "other_tls"), none]);
+        let found = causes(&directory, &LIBRARY.needed(needed));
+        let none = (Effect::Open, "no_openssl");
+        assert_eq!(found, [(Effect::Note, "other_tls"), none]);
+    }
+
+    #[test]
+    fn what_a_library_may_load_or_start_for_a_program_leaves_it_open() {
+        let directory = Directory::new();
+        for (function, cause) in [
+            ("dlopen", "may_load_libssl"),
+            ("posix_spawn", "starts_programs"),
+        ] {
+            let imports = &[function][..];
+            directory.write("libbetween.so", LIBRARY.imports(imports).bytes());
+            for made in [
+                PROGRAM.needed(&["libbetween.so"]),
+                PROGRAM.imports(imports),
+                LIBRARY.imports(imports),
+            ] {
+                assert_eq!(
+                    causes(&directory, &made),
+                    [(Effect::Open, cause)],
+                    "{made:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_libssl_is_known_by_its_name() {
+        for name in ["libssl.so.3", "libssl.so", "libssl-1a2b3c4d.so.1.1"] {
+            assert!(is_libssl(name), "{name}");
+        }
+        for name in [
+            "libssl3.so",
+            "libssl-dev",
+            "libssl_iostream_openssl.so",
+            "xlibssl.so.3",
+        ] {
+            assert!(!is_libssl(name), "{name}");
+        }
+    }
 }

@@ -7,6 +7,8 @@ pub mod finding;
 pub mod libc;
 mod libraries;
 pub mod libssl;
+#[cfg(test)]
+mod made;
 pub mod maps;
 mod plugins;
 pub mod privileges;
@@ -93,11 +95,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// The file of that name: as it would be started, or any file by its path, since
 /// plug-ins need not be executable.
 fn file(name: &std::ffi::OsStr) -> Result<PathBuf> {
-    let path = PathBuf::from(name);
-    if path.components().count() > 1 && path.is_file() {
-        return Ok(path);
-    }
     lookup::program(name).or_else(|error| {
+        let path = PathBuf::from(name);
         if path.is_file() {
             Ok(path)
         } else {

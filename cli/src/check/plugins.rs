@@ -96,9 +96,8 @@ fn expand(prefix: &Path, pattern: &str) -> Vec<PathBuf> {
         entries
             .filter(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                name.len() >= before.len() + after.len()
-                    && name.starts_with(before)
-                    && name.ends_with(after)
+                let rest = name.strip_prefix(before);
+                rest.is_some_and(|rest| rest.ends_with(after))
             })
             .collect()
     })
@@ -120,4 +119,36 @@ fn names_in(directory: &Path) -> Vec<PathBuf> {
     entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use staplegun_testkit::Directory;
+
+    use super::*;
+
+    #[test]
+    fn pythons_plugin_is_that_of_its_own_version_where_there_are_several() {
+        let prefix = Directory::new();
+        for name in [
+            "bin/python3.11",
+            "bin/python",
+            "lib/python3.11/lib-dynload/_ssl.cpython-311.so",
+            "lib/python3.11/lib-dynload/_sqlite3.cpython-311.so",
+            "lib/python3.12/lib-dynload/_ssl.cpython-312.so",
+            "lib/pypy3.12/lib-dynload/_ssl.pypy.so",
+        ] {
+            let path = prefix.join(name);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("it can be made");
+            fs::write(path, "").expect("it can be written");
+        }
+        let found = |program: &str| of(&prefix.join(program));
+        let plugin = |name: &str| prefix.join("lib").join(name);
+        let own = plugin("python3.11/lib-dynload/_ssl.cpython-311.so");
+        let other = plugin("python3.12/lib-dynload/_ssl.cpython-312.so");
+        assert_eq!(found("bin/python"), [own.clone(), other]);
+        assert_eq!(found("bin/python3.11"), [own]);
+    }
 }

@@ -64,8 +64,8 @@ pub fn findings(path: &Path, starter: &Starter) -> io::Result<Vec<Finding>> {
         ));
     };
     const SET_USER: u32 = 0o4000;
-    const SET_GROUP: u32 = 0o2000;
-    const GROUP_EXECUTES: u32 = 0o0010;
+    // Without the group's right to execute, the bit once meant mandatory locks.
+    const SET_GROUP: u32 = 0o2010;
     if metadata.mode() & SET_USER != 0 {
         let gained = metadata.uid() != starter.uid;
         add(
@@ -74,8 +74,7 @@ pub fn findings(path: &Path, starter: &Starter) -> io::Result<Vec<Finding>> {
             format!("it is setuid to user {}", metadata.uid()),
         );
     }
-    // Without the group's right to execute, the bit once meant mandatory locks.
-    if metadata.mode() & (SET_GROUP | GROUP_EXECUTES) == SET_GROUP | GROUP_EXECUTES {
+    if metadata.mode() & SET_GROUP == SET_GROUP {
         let gained = metadata.gid() != starter.gid;
         add(
             gained,
@@ -98,8 +97,49 @@ pub fn findings(path: &Path, starter: &Starter) -> io::Result<Vec<Finding>> {
 fn has_capabilities(path: &Path) -> io::Result<bool> {
     let mut value = [0; 64];
     match rustix::fs::getxattr(path, c"security.capability", &mut value) {
-        Ok(length) => Ok(length > 0),
+        Ok(_) => Ok(true),
         Err(Errno::NODATA | Errno::NOTSUP) => Ok(false),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::Directory;
+    use staplegun_testkit::directory::set_mode;
+
+    use super::*;
+
+    #[test]
+    fn a_file_gives_rights_by_its_mode_except_to_whom_none_gives_any() {
+        let directory = Directory::new();
+        let path = directory.write("program", "");
+        let owner = path.metadata().expect("it is there");
+        let starter = Starter {
+            uid: owner.uid() + 1,
+            gid: owner.gid() + 1,
+            gains_nothing: false,
+        };
+        let found = |mode, starter| {
+            set_mode(&path, mode);
+            let findings = findings(&path, &starter).expect("its mode can be read");
+            let all = findings
+                .iter()
+                .map(|finding| (finding.effect, finding.cause));
+            all.collect::<Vec<_>>()
+        };
+        assert_eq!(found(0o755, starter), []);
+        assert_eq!(found(0o4755, starter), [(Effect::Prevents, "setuid")]);
+        assert_eq!(found(0o2755, starter), [(Effect::Prevents, "setgid")]);
+        // Once a mark for mandatory locks.
+        assert_eq!(found(0o2745, starter), []);
+        // As a unit of systemd with NoNewPrivileges.
+        let gains_nothing = true;
+        let starter = Starter {
+            gains_nothing,
+            ..starter
+        };
+        let notes = [(Effect::Note, "setuid"), (Effect::Note, "setgid")];
+        assert_eq!(found(0o6755, starter), notes);
     }
 }

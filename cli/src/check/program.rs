@@ -136,3 +136,34 @@ fn unfit(image: &Image, shim: &Image) -> Option<Finding> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::Directory;
+
+    use super::*;
+    use crate::check::made::LIBRARY;
+
+    #[test]
+    fn that_it_ends_a_program_is_said_of_musl_alone() {
+        let directory = Directory::new();
+        let of = |libc| {
+            let loader = match libc {
+                Libc::Glibc => "/nowhere/ld-linux-x86-64.so.2",
+                Libc::Musl => "/nowhere/ld-musl-x86_64.so.1",
+            };
+            let made = LIBRARY.interpreter(loader);
+            let path = directory.write("program", made.bytes());
+            Image::read(&path).expect("a program")
+        };
+        let said = |program, shim| {
+            let finding = unfit(&of(program), &of(shim)).expect("another C library's");
+            assert_eq!(finding.cause, "other_libc");
+            finding.text
+        };
+        let text = said(Libc::Musl, Libc::Glibc);
+        assert!(text.contains("musl ends a program"), "{text}");
+        let text = said(Libc::Glibc, Libc::Musl);
+        assert!(text.ends_with("is for musl"), "{text}");
+    }
+}

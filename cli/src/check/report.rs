@@ -81,3 +81,44 @@ fn for_people(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::libssl::Call;
+
+    #[test]
+    fn people_are_told_the_verdict_each_reason_what_to_do_and_who_calls_openssl() {
+        let examined = Examined {
+            findings: vec![
+                Finding::new(Effect::Note, "script", "it is a script"),
+                Finding::new(Effect::Allows, "libssl", "it uses OpenSSL"),
+                Finding::new(Effect::Open, "starts_programs", "it starts others"),
+                Finding::new(Effect::Prevents, "setuid", "it is setuid").advise("do without"),
+            ],
+            libssl: vec![Libssl {
+                path: "/lib/libssl.so.3".into(),
+                needed_by: "/bin/server".into(),
+                calls: vec![Call {
+                    from: "/bin/server".into(),
+                    functions: vec!["SSL_new".to_owned(), "SSL_CTX_new".to_owned()],
+                }],
+            }],
+            ..Examined::default()
+        };
+        let mut out = anstream::StripStream::new(Vec::new());
+        let verdict = Verdict::of(&examined.findings);
+        for_people(&mut out, "/bin/server", &examined, verdict).expect("memory");
+        let said = String::from_utf8(out.into_inner()).expect("UTF-8");
+        assert_eq!(
+            said,
+            "/bin/server: cannot be reached\n\
+             \x20   it is a script\n\
+             \x20 + it uses OpenSSL\n\
+             \x20 ? it starts others\n\
+             \x20 - it is setuid\n\
+             \x20     do without\n\
+             \x20   /bin/server calls SSL_new, SSL_CTX_new of /lib/libssl.so.3\n"
+        );
+    }
+}

@@ -116,6 +116,11 @@ mod tests {
             (&b"#!/usr/bin/env python3\n"[..], Some("python3"), None),
             (b"#!/usr/bin/env -S A=1 perl -w\n", Some("perl"), None),
             (b"#!/usr/bin/env -S -uA -C / -- perl\n", Some("perl"), None),
+            (
+                b"#!/usr/bin/env -S --chdir=/srv -v perl\n",
+                Some("perl"),
+                None,
+            ),
             (b"#!/usr/bin/env -S -i perl\n", Some("perl"), Some("-i")),
             (
                 b"#!/usr/bin/env -S -u LD_PRELOAD perl\n",

@@ -245,6 +245,21 @@ fn a_running_program_with_the_library_is_told_from_one_without() {
     assert_eq!(causes(&report.expect(1).json(), "prevents"), ["disabled"]);
 }
 
+#[test]
+fn who_may_not_look_into_a_process_is_told_who_may() {
+    let directory = Directory::new();
+    let copy = directory.join("staplegun");
+    std::fs::copy(STAPLEGUN, &copy).expect("it can be copied");
+    let library = directory.join("libstaplegun.so");
+    std::fs::copy(shim::library(), &library).expect("it can be copied");
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    other.arg(copy).args(["check", "--lib"]).arg(library);
+    other.args(["--pid", &std::process::id().to_string()]);
+    let said = Said::by(&mut other).expect(2);
+    assert!(said.err.contains("run as its user or as root"), "{said:?}");
+}
+
 /// A TLS server with that library preloaded, in a mount namespace of its own where
 /// `script` (sh) was run before.
 fn server_apart(script: &str, library: &Path) -> Apart {
