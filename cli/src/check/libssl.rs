@@ -92,6 +92,15 @@ impl Examined {
             );
             return Ok(());
         }
+        let name = image.path.file_name().unwrap_or_default();
+        if is_libssl(&name.to_string_lossy()) {
+            let text = "it is the libssl that programs load";
+            self.findings.push(
+                Finding::new(Effect::Open, "is_libssl", text)
+                    .advise("check a program that loads it"),
+            );
+            return Ok(());
+        }
         self.libssl = libssl_in(image, &closure, shim);
         if !self.libssl.is_empty() {
             self.shared_openssl();
@@ -350,6 +359,24 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn libssl_itself_is_no_program_with_an_openssl_inside() {
+        let directory = Directory::new();
+        let made = LIBRARY.exports(&["SSL_CTX_new"]).text(b"../ssl/ssl_lib.c");
+        let libssl = directory.write("libssl.so.3", made.bytes());
+        let libssl = Image::read(&libssl).expect("a library");
+        let mut examined = Examined::default();
+        let looked = examined.openssl(&libssl, &libssl, true);
+        looked.expect("it can be read");
+        let [finding] = &examined.findings[..] else {
+            panic!("{examined:?}");
+        };
+        assert_eq!((finding.effect, finding.cause), (Effect::Open, "is_libssl"));
+        // Under another name it may be what others load, or a plug-in with one of its own.
+        let found = causes(&directory, &made);
+        assert_eq!(found, [(Effect::Prevents, "own_openssl")]);
     }
 
     #[test]
