@@ -54,12 +54,12 @@ pub fn read<T: DeserializeOwned + Default>(text: &str) -> (T, Vec<Mistake>) {
         };
         // At least one line goes each time, so that this ends.
         let at = error.span().map_or(0, |span| line_at(&left, span));
-        let at = match lines.get(at) {
-            Some(line) if !line.is_empty() => at,
-            _ => match lines.iter().position(|line| !line.is_empty()) {
-                Some(first) => first,
-                None => return (T::default(), mistakes),
-            },
+        let is_left = |line: &str| !line.is_empty();
+        // What is open at the end was opened before it.
+        let before = lines.iter().take(at + 1).rposition(|line| is_left(line));
+        let first = || lines.iter().position(|line| is_left(line));
+        let Some(at) = before.or_else(first) else {
+            return (T::default(), mistakes);
         };
         mistakes.push(Mistake {
             line: Some((at + 1, lines[at].trim().to_owned())),
@@ -136,5 +136,33 @@ mod tests {
     fn a_file_without_a_mistake_tells_none() {
         assert_eq!(told("").1, "");
         assert_eq!(told("threads = 3\n").1, "");
+    }
+
+    #[test]
+    fn of_a_table_that_is_not_known_no_line_counts_and_what_follows_does() {
+        let (settings, told) =
+            told("max-certificates = 7\n[timng]\nfetch = 1\nthreads = 9\n[timing]\nsweep = 9\n");
+        assert_eq!(settings.max_certificates, 7, "{told}");
+        assert_eq!(settings.threads, Settings::default().threads, "{told}");
+        assert_eq!(settings.timing.sweep, 9.0, "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.starts_with("line 2 ([timng])"), "{told}");
+    }
+
+    #[test]
+    fn what_is_open_at_the_end_costs_what_it_swallows_and_nothing_before_it() {
+        for open in [
+            "metrics-file = [",
+            "metrics-file = \"\"\"",
+            "user = '''",
+            "[http",
+        ] {
+            for after in ["", "\n\n", "threads = 9\n\n"] {
+                let text = format!("\nmax-certificates = 7\n\n{open}\n{after}");
+                let (settings, told) = told(&text);
+                assert_eq!(settings.max_certificates, 7, "{text}: {told}");
+                assert!(told.starts_with(&format!("line 4 ({open})")), "{told}");
+            }
+        }
     }
 }
