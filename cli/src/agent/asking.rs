@@ -87,3 +87,71 @@ impl Daemon {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::mpsc::channel;
+
+    use staplegun_store::files::Notes;
+    use staplegun_testkit::{Directory, Spec};
+
+    use super::*;
+    use crate::agent::roster::Watched;
+    use crate::agent::testing::certificate;
+    use crate::fleet::{Fleet, FleetSettings, Limits, Way};
+
+    /// A fleet whose store accepts connections and says nothing.
+    fn fleet() -> (Fleet, TcpListener) {
+        let store = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let settings = FleetSettings {
+            url: Some(format!(
+                "redis://{}",
+                store.local_addr().expect("it is bound")
+            )),
+            ..FleetSettings::default()
+        };
+        let address = settings.address().expect("it is one");
+        let way = Way::new(address, &settings).expect("no files are needed");
+        let limits = Limits {
+            per_lane: 2,
+            ours: 2,
+            users: 2,
+        };
+        let fetch = Duration::from_secs(10);
+        let fleet = Fleet::start(way, &settings, fetch, limits, |_| true);
+        (fleet.expect("there are threads"), store)
+    }
+
+    #[test]
+    fn what_the_operator_wants_asked_at_once_is_asked_whatever_the_fleet_has_unless_it_is_new() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        let (fleet, _store) = fleet();
+        daemon.fleet = Some(fleet);
+        let (events, _events) = channel();
+        let pool = Pool::start(1, 1, &daemon.issuers, &events, None).expect("there are threads");
+        let mut asks_itself = |last_attempt, at_once| {
+            let spec = Spec::server().ocsp_url("http://127.0.0.1:9/");
+            let notes = Notes {
+                last_attempt,
+                ..Notes::default()
+            };
+            let mut watched = Watched::new(certificate(&spec), notes);
+            watched.at_once = at_once;
+            let key = watched.subject.key();
+            daemon.roster.take_in(watched, Instant::now());
+            daemon.start_due(&pool);
+            daemon
+                .roster
+                .get(&key)
+                .expect("it is there")
+                .share
+                .asks_itself
+        };
+        assert!(asks_itself(Some(1), true));
+        assert!(!asks_itself(Some(1), false));
+        assert!(!asks_itself(None, true));
+        assert!(!asks_itself(None, false));
+    }
+}

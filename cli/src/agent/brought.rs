@@ -155,12 +155,15 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::time::Instant;
 
-    use staplegun_store::files::Notes;
+    use staplegun_store::files::{Files, Notes};
+    use staplegun_testkit::directory::set_mode;
     use staplegun_testkit::{Directory, Identity, Spec, wait};
 
     use super::*;
     use crate::agent::event::Event;
     use crate::agent::roster::Watched;
+    use crate::agent::stored;
+    use crate::agent::testing::{as_nobody, certificate, logged, revoked};
     use crate::fetch::{Issuers, Subject};
 
     #[test]
@@ -186,5 +189,55 @@ mod tests {
             panic!("the thread tells what it found");
         };
         assert_eq!(looked.len(), 1);
+    }
+
+    /// One that looks after a certificate of which that is known.
+    fn with_one(directory: &Directory, known: Option<Staple>) -> (Daemon, Key) {
+        let mut daemon = Daemon::at(directory.path());
+        let layout = daemon.layout.clone();
+        let opened = daemon.keeper.open_files(&layout, true);
+        opened.expect("there are threads");
+        let mut watched = Watched::new(certificate(&Spec::server()), Notes::default());
+        watched.known = known;
+        let key = watched.subject.key();
+        daemon.roster.take_in(watched, Instant::now());
+        (daemon, key)
+    }
+
+    #[test]
+    fn what_lies_there_of_a_revoked_certificate_whose_evidence_was_lost_is_removed() {
+        let directory = Directory::new();
+        let (mut daemon, key) = with_one(&directory, Some(revoked(b"")));
+        let file = Files::new(directory.path()).staples.path_of(&key);
+        std::fs::write(&file, "an old good one").expect("it is ours");
+        let refused = Err(Kind::Timeout("for the test"));
+        daemon.looked(Looked {
+            key,
+            stamp: None,
+            found: Found::Response(b"an old good one".into(), refused),
+        });
+        wait::until("it is removed", || (!file.exists()).then_some(()));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_once_until_it_is_another() {
+        let directory = Directory::new();
+        let (mut daemon, key) = with_one(&directory, None);
+        let files = Files::new(directory.path());
+        let path = files.staples.path_of(&key);
+        let mut told = |contents: &str| {
+            let _ = std::fs::remove_file(&path);
+            std::fs::write(&path, contents).expect("it is ours");
+            set_mode(&path, 0);
+            let stamp = stored::stamp_of_response(&daemon.layout, &key);
+            let mut look = || {
+                let error = as_nobody(|| files.staples.read(&key)).expect_err("it is forbidden");
+                let found = Found::Unreadable(error);
+                daemon.looked(Looked { key, stamp, found });
+            };
+            [logged(&mut look).len(), logged(look).len()]
+        };
+        assert_eq!(told("one"), [1, 0]);
+        assert_eq!(told("another"), [1, 0]);
     }
 }

@@ -30,10 +30,7 @@ impl Chain {
         let mut ders = subject.ders().into_iter().skip(1).map(<[u8]>::to_vec);
         (!issuer.is_self_issued()).then(|| Self {
             certificates: ders.by_ref().collect(),
-            left_by: match source {
-                Source::User(uid) => Some(uid),
-                Source::List | Source::Store | Source::Trusted => None,
-            },
+            left_by: source.user(),
         })
     }
 
@@ -90,11 +87,37 @@ impl Iterator for Stored {
                 .skip(1)
                 .map(|der| der.to_vec())
                 .collect(),
-            left_by: match source {
-                Source::User(uid) => Some(uid),
-                _ => None,
-            },
+            left_by: source.user(),
         });
         Some(chain.filter(|chain| self.seen.insert(chain.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::{Directory, Identity, Spec};
+
+    use super::*;
+    use crate::fetch::Issuers;
+
+    #[test]
+    fn the_stores_chains_come_once_each_and_a_users_stay_a_users() {
+        let directory = Directory::new();
+        let files = Files::open(directory.path()).expect("it is ours");
+        let root = Identity::self_signed(&Spec::ca("Root"));
+        let issuer = root.issue(&Spec::ca("Issuer"));
+        let store = |source| {
+            let ders = vec![issuer.issue(&Spec::server()).der(), issuer.der()];
+            let leaf = Subject::new(ders, &Issuers::default()).expect("a certificate");
+            let path = files.certificates.path_of(&leaf.key());
+            std::fs::write(path, leaf.to_pem()).expect("it is ours");
+            (leaf.key(), source)
+        };
+        let user = Source::User(1_001);
+        let all = [user, user, Source::Store, Source::Trusted].map(store);
+        let chains = Stored::new(Files::new(directory.path()), all.to_vec());
+        let sources: Vec<_> = chains.map(|chain| chain.map(|it| it.source())).collect();
+        let once = [Some(user), None, Some(Source::Trusted), None];
+        assert_eq!(sources, once);
     }
 }

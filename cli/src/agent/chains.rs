@@ -50,3 +50,30 @@ impl Chains {
         self.followed.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::{Identity, Spec};
+
+    use super::*;
+    use crate::agent::roster::Source;
+    use crate::fetch::{Issuers, Subject};
+
+    #[test]
+    fn a_chain_that_came_before_is_not_followed_again_unless_that_is_wanted() {
+        let root = Identity::self_signed(&Spec::ca("Root"));
+        let issuer = root.issue(&Spec::ca("Issuer"));
+        let of_another_leaf = || {
+            let ders = vec![issuer.issue(&Spec::server()).der(), issuer.der()];
+            let leaf = Subject::new(ders, &Issuers::default()).expect("a certificate");
+            Chain::of(&leaf, Source::Trusted).expect("its issuer is no root")
+        };
+        let mut chains = Chains::default();
+        chains.note(of_another_leaf());
+        chains.note(of_another_leaf());
+        assert_eq!(chains.waiting.len(), 1);
+        chains.forget_followed();
+        chains.note(of_another_leaf());
+        assert_eq!(chains.waiting.len(), 2);
+    }
+}

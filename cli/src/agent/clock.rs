@@ -7,8 +7,12 @@ use staplegun_ocsp::UnixTime;
 
 /// Seconds since 1970, now.
 pub fn now() -> UnixTime {
+    since_1970(SystemTime::now())
+}
+
+fn since_1970(time: SystemTime) -> UnixTime {
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs());
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
+    match time.duration_since(UNIX_EPOCH) {
         Ok(since) => seconds(since).unwrap_or(i64::MAX),
         Err(before) => seconds(before.duration()).map_or(i64::MIN, |seconds| -seconds),
     }
@@ -18,4 +22,18 @@ pub fn now() -> UnixTime {
 /// standard library draws its keys from the kernel once for each thread.
 pub fn random() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_never_set_is_before_every_certificate() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(since_1970(UNIX_EPOCH + minute), 60);
+        assert_eq!(since_1970(UNIX_EPOCH - minute), -60);
+    }
 }

@@ -167,7 +167,7 @@ impl Daemon {
                     // There is room for one.
                     let _ = answer.try_send(self.room(&key, source));
                 }
-                Event::Left(left) => self.let_in(*left),
+                Event::Left(left) => self.let_in(*left, clock::now()),
                 Event::Looked(looked) => {
                     threads.looker.looked();
                     looked.into_iter().for_each(|one| self.looked(one));

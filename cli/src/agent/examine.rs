@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, sync_channel};
 
-use staplegun_ocsp::Unstapled;
+use staplegun_ocsp::{UnixTime, Unstapled};
 use staplegun_store::spool::Taken;
 
 use super::chain::{Chain, HIGHEST};
@@ -79,8 +79,8 @@ impl Examiner {
 
     /// The intermediates of `chain` that are not looked after yet and name a responder, from
     /// the leaf's issuer upwards: each is held against the issuer that signed it, and a
-    /// stranger's is trusted as his leaf was.
-    pub fn intermediates(&self, chain: &Chain) -> Vec<Subject> {
+    /// stranger's is trusted as his leaf was. None of them has expired at the time `now`.
+    pub fn intermediates(&self, chain: &Chain, now: UnixTime) -> Vec<Subject> {
         let (manner, source) = (&self.manner, chain.source());
         let is_stranger = matches!(source, Source::User(_));
         let mut found = Vec::new();
@@ -90,7 +90,7 @@ impl Examiner {
                 break;
             };
             let leaf = &subject.leaf;
-            if !leaf.is_ca() || leaf.is_self_issued() || leaf.not_after() < clock::now() {
+            if !leaf.is_ca() || leaf.is_self_issued() || leaf.not_after() < now {
                 break;
             }
             // What is known was followed before.
@@ -98,7 +98,7 @@ impl Examiner {
                 break;
             };
             subject.find_issuer(&self.issuers);
-            if !subject.has_valid_issuer(clock::now()) {
+            if !subject.has_valid_issuer(now) {
                 subject.complete_from(&manner.trust, !is_stranger, &self.issuers);
             }
             if is_stranger && !(subject.issuer().is_some() && manner.trust.covers(&subject.ders()))
@@ -144,4 +144,127 @@ pub fn unpack(taken: &Taken) -> Result<Subject, (&'static str, String)> {
         return Err(("other_certificate", why.to_owned()));
     }
     Ok(subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use staplegun_testkit::{Directory, Identity, Spec};
+
+    use super::*;
+    use crate::agent::settings::Settings;
+    use crate::fetch::Trust;
+
+    const USER: Source = Source::User(1_001);
+
+    /// A root and two intermediates, each with a responder.
+    struct Authorities {
+        root: Identity,
+        upper: Identity,
+        lower: Identity,
+    }
+
+    impl Authorities {
+        fn new() -> Self {
+            let authority = |name| Spec::ca(name).ocsp_url("http://127.0.0.1/");
+            let root = Identity::self_signed(&authority("Root"));
+            let upper = root.issue(&authority("Upper").validity(-86_400, 3_600));
+            let lower = upper.issue(&authority("Lower"));
+            Self { root, upper, lower }
+        }
+
+        /// The chain of a leaf that came with these.
+        fn chain(&self, source: Source, along: &[&Identity]) -> Chain {
+            let leaf = self.lower.issue(&Spec::server()).der();
+            let along = along.iter().map(|authority| authority.der());
+            let ders = [leaf].into_iter().chain(along).collect();
+            let leaf = Subject::new(ders, &Issuers::default()).expect("a certificate");
+            Chain::of(&leaf, source).expect("its issuer is no root")
+        }
+    }
+
+    /// One that trusts that authority, and has room for whatever comes.
+    fn examiner(trusted: Option<&Identity>) -> Examiner {
+        let directory = Directory::new();
+        let mut trust = Trust::default();
+        if let Some(trusted) = trusted {
+            let file = directory.write("trusted.pem", trusted.pem());
+            trust.add(&file).expect("it is a certificate");
+        }
+        let (events, asked) = channel();
+        std::thread::spawn(move || {
+            for event in asked {
+                if let Event::Room { answer, .. } = event {
+                    answer.send(Room::Free).expect("it waits");
+                }
+            }
+        });
+        Examiner {
+            manner: Arc::new(Settings::default().manner(trust)),
+            issuers: Arc::default(),
+            events,
+        }
+    }
+
+    /// What is found of it at that time, each with its issuer.
+    fn found(examiner: &Examiner, chain: &Chain, now: UnixTime) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let found = examiner.intermediates(chain, now).into_iter();
+        let issuer = |subject: &Subject| subject.issuer().map(|issuer| issuer.by.der.clone());
+        found
+            .map(|subject| (subject.ders()[0].to_vec(), issuer(&subject)))
+            .collect()
+    }
+
+    #[test]
+    fn a_chain_has_its_intermediates_up_to_the_root_each_with_the_issuer_that_came_along() {
+        let authorities = Authorities::new();
+        let Authorities { root, upper, lower } = &authorities;
+        let chain = authorities.chain(Source::Trusted, &[lower, upper, root]);
+        assert_eq!(
+            found(&examiner(None), &chain, clock::now()),
+            [
+                (lower.der(), Some(upper.der())),
+                (upper.der(), Some(root.der()))
+            ]
+        );
+    }
+
+    #[test]
+    fn an_intermediate_is_followed_up_to_and_with_its_last_second() {
+        let authorities = Authorities::new();
+        let Authorities { root, upper, lower } = &authorities;
+        let chain = authorities.chain(Source::Trusted, &[lower, upper, root]);
+        let upper = Subject::unexamined(vec![upper.der()]).expect("a certificate");
+        let last = upper.leaf.not_after();
+        let examiner = examiner(None);
+        assert_eq!(found(&examiner, &chain, last).len(), 2);
+        assert_eq!(found(&examiner, &chain, last + 1).len(), 1);
+    }
+
+    #[test]
+    fn the_issuer_of_an_intermediate_of_root_may_have_come_with_another_certificate_of_root() {
+        let authorities = Authorities::new();
+        let Authorities { upper, lower, .. } = &authorities;
+        let chain = authorities.chain(Source::Trusted, &[lower]);
+        let examiner = examiner(None);
+        let other = [lower.der(), upper.der()];
+        examiner
+            .issuers
+            .learn_of_root(&other.each_ref().map(Vec::as_slice));
+        let found = found(&examiner, &chain, clock::now());
+        assert_eq!(found[0], (lower.der(), Some(upper.der())));
+    }
+
+    #[test]
+    fn of_a_users_chain_only_those_are_found_whose_issuer_is_known_and_trusted() {
+        let authorities = Authorities::new();
+        let Authorities { root, upper, lower } = &authorities;
+        let chain = authorities.chain(USER, &[lower, upper, root]);
+        let count = |trusted, chain| found(&examiner(trusted), chain, clock::now()).len();
+        assert_eq!(count(Some(root), &chain), 2);
+        assert_eq!(count(None, &chain), 0);
+        // It is trusted by itself, but who answers for it is not known.
+        assert_eq!(count(Some(lower), &authorities.chain(USER, &[lower])), 0);
+    }
 }

@@ -166,6 +166,7 @@ mod tests {
     use staplegun_testkit::{Directory, Identity, Spec};
 
     use super::*;
+    use crate::agent::testing::{certificate, good};
     use crate::fetch::Subject;
 
     #[test]
@@ -196,5 +197,56 @@ mod tests {
         let first = left.into_iter().min().expect("two are left").as_secs();
         assert!((3_500..=3_601).contains(&first), "{first}");
         assert_eq!(daemon.follow_the_clock_for_some(), None);
+    }
+
+    #[test]
+    fn what_comes_back_is_stapled_again_while_its_response_is_fresh_and_not_after() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        let (now, at) = (clock::now(), Instant::now());
+        let mut put_by = |until| {
+            let mut watched = Watched::new(certificate(&Spec::server()), Notes::default());
+            watched.known = Some(good(now - 1_000, until));
+            let key = watched.subject.key();
+            daemon.shelf.put(watched, at);
+            key
+        };
+        let (fresh, over) = (put_by(now + 1_000), put_by(now - 500));
+        daemon.follow_the_clock(now, at);
+        let known = |key| daemon.roster.get(key).expect("it is back").known.is_some();
+        assert_eq!((known(&fresh), known(&over)), (true, false));
+        let in_map = daemon.keeper.in_map();
+        assert!(in_map.keys().eq([&fresh]));
+    }
+
+    #[test]
+    fn what_was_refused_for_the_time_alone_may_count_at_another() {
+        let at = |fault: Fault, now| {
+            let kind = Kind::Response {
+                fault,
+                content_type: None,
+            };
+            refused_but_at(&kind, now).map(|at| (at.from, at.until))
+        };
+        let signer = Fault::SignerNotValid {
+            from: 1_000,
+            until: 2_000,
+            now: 0,
+        };
+        for (now, found) in [
+            (999, Some((1_000, 2_000))),
+            (1_000, None),
+            (1_999, None),
+            (2_000, Some((1_000, 2_000))),
+        ] {
+            assert_eq!(at(signer.clone(), now), found, "{now}");
+        }
+        let expired = Fault::Expired {
+            until: 2_000,
+            now: 0,
+        };
+        assert_eq!(at(expired.clone(), 1_999), None);
+        assert_eq!(at(expired, 2_000), Some((UnixTime::MIN, 2_000)));
+        assert_eq!(at(Fault::Unknown, 2_000), None);
     }
 }

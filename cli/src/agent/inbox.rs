@@ -21,6 +21,7 @@ use staplegun_store::spool::{self, DropBox};
 
 use super::budget::{Budget, processor_time};
 use super::chain::{Chain, Stored};
+use super::clock;
 use super::counters::SpoolRefused;
 use super::errands::Errands;
 use super::event::{Event, Left};
@@ -31,9 +32,6 @@ use super::roster::Source;
 use super::settings::Settings;
 use super::worker::caught;
 use crate::fetch::{Issuers, Manner, Subject};
-
-/// The pause between two looks at what is there.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -159,7 +157,6 @@ struct Thread {
 impl Thread {
     fn work(mut self, orders: &Receiver<Order>) {
         let mut agenda = Errands::default();
-        let mut looked = None;
         let mut patience = None;
         loop {
             let first = match patience {
@@ -172,10 +169,7 @@ impl Thread {
             for order in first.into_iter().chain(orders.try_iter()) {
                 agenda.given += 1;
                 match order {
-                    Order::Look => {
-                        let next = looked.map_or_else(Instant::now, |at| at + PAUSE);
-                        agenda.look.get_or_insert(next);
-                    }
+                    Order::Look => agenda.want_look(Instant::now()),
                     Order::Examine(passed_over) => agenda.again.push_back(*passed_over),
                     Order::Follow(chain) => agenda.chains.push_back(chain),
                     Order::FollowStored(stored) => agenda.stored = Some(*stored),
@@ -184,9 +178,7 @@ impl Thread {
             }
             if agenda.look.is_some_and(|at| at <= Instant::now()) {
                 let is_complete = caught(|| self.look()).unwrap_or(true);
-                let now = Instant::now();
-                looked = Some(now);
-                agenda.look = (!is_complete).then(|| now + PAUSE);
+                agenda.looked(is_complete, Instant::now());
             }
             // What panicked was taken all the same.
             let mut is_over = !caught(|| self.take_one()).unwrap_or(true);
@@ -346,7 +338,7 @@ impl Thread {
     /// Tells the main thread of the intermediates of a chain that are to be looked after.
     fn follow(&mut self, chain: &Chain) {
         let began = processor_time();
-        for subject in self.examiner.intermediates(chain) {
+        for subject in self.examiner.intermediates(chain, clock::now()) {
             // Without a main thread the process is ending.
             let _ = self.events.send(Event::Left(Box::new(Left {
                 subject,

@@ -3,11 +3,11 @@
 
 use std::time::Instant;
 
+use staplegun_ocsp::UnixTime;
 use staplegun_store::files::Notes;
 use staplegun_store::{Key, name};
 
 use super::chain::Chain;
-use super::clock;
 use super::daemon::Daemon;
 use super::event::{Left, Listed};
 use super::roster::{Quota, Room, Source};
@@ -25,7 +25,7 @@ impl Daemon {
     }
 
     /// Lets a certificate in, or keeps it among those that are passed over.
-    pub(super) fn let_in(&mut self, left: Left) {
+    pub(super) fn let_in(&mut self, left: Left, now: UnixTime) {
         let Left {
             mut subject,
             source,
@@ -34,7 +34,6 @@ impl Daemon {
             before,
         } = left;
         let key = subject.key();
-        let now = clock::now();
         if let Some(known) = self.shelf.notes_mut(&key) {
             if subject.leaf.not_after() < now {
                 // Out of use, and yet named: that is told.
@@ -153,9 +152,13 @@ impl Daemon {
 
 #[cfg(test)]
 mod tests {
-    use staplegun_testkit::Directory;
+    use staplegun_ocsp::Unstapled;
+    use staplegun_store::files::Files;
+    use staplegun_testkit::{Directory, Spec};
 
     use super::*;
+    use crate::agent::roster::Watched;
+    use crate::agent::testing::certificate;
 
     #[test]
     fn of_the_operators_list_only_the_files_with_what_was_removed_are_read_again() {
@@ -164,5 +167,71 @@ mod tests {
         daemon.remove(&[7; 32]);
         assert!(!daemon.again.all);
         assert!(daemon.again.certificates.iter().eq(&[[7; 32]]));
+    }
+
+    const PATH: &str = "/etc/ssl/site.pem";
+
+    fn listed(subject: Subject, refusal: Option<Refusal>) -> Left {
+        Left {
+            subject,
+            source: Source::List,
+            notes: Notes {
+                path: Some(PATH.to_owned()),
+                ..Notes::default()
+            },
+            refusal,
+            before: Notes::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_put_by_stays_so_while_it_has_expired_and_comes_back_if_the_clock_was_wrong() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        let subject = certificate(&Spec::server());
+        let (key, last) = (subject.key(), subject.leaf.not_after());
+        let put_by = Watched::new(subject.clone(), Notes::default());
+        daemon.shelf.put(put_by, Instant::now());
+        let refusal = Refusal::Itself(Unstapled::Expired { not_after: last });
+        daemon.let_in(listed(subject.clone(), Some(refusal)), last + 1);
+        let path = |daemon: &mut Daemon| daemon.shelf.notes_mut(&key)?.path.clone();
+        assert_eq!(path(&mut daemon).as_deref(), Some(PATH), "it is named");
+        assert!(daemon.roster.passed_over.get(&key).is_none());
+        daemon.let_in(listed(subject, None), last);
+        assert!(daemon.roster.contains(&key));
+        assert_eq!(daemon.shelf.iter().count(), 0);
+    }
+
+    #[test]
+    fn notes_of_what_is_put_by_are_written_again_only_where_it_is_named_anew() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        daemon
+            .keeper
+            .open_files(&daemon.layout, true)
+            .expect("there are threads");
+        let subject = certificate(&Spec::server());
+        let (key, last) = (subject.key(), subject.leaf.not_after());
+        let notes = Notes {
+            path: Some(PATH.to_owned()),
+            ..Notes::default()
+        };
+        daemon
+            .shelf
+            .put(Watched::new(subject.clone(), notes), Instant::now());
+        let refusal = || Some(Refusal::Itself(Unstapled::Expired { not_after: last }));
+        // A program leaves it, and the operator names it where he did.
+        let mut left = listed(subject.clone(), refusal());
+        (left.source, left.notes.path) = (Source::Trusted, None);
+        daemon.let_in(left, last + 1);
+        assert_eq!(
+            daemon.shelf.notes_mut(&key).and_then(|it| it.path.clone()),
+            Some(PATH.to_owned())
+        );
+        daemon.let_in(listed(subject, refusal()), last + 1);
+        let layout = daemon.layout.clone();
+        drop(daemon);
+        let notes = Files::new(layout.lasting()).notes(&key);
+        assert_eq!(notes.expect("it can be read"), None);
     }
 }

@@ -68,3 +68,63 @@ impl Daemon {
         watched.notes.intermediate.then(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Instant;
+
+    use staplegun_store::files::Notes;
+    use staplegun_testkit::{Directory, Identity, Spec, wait};
+
+    use super::*;
+    use crate::agent::counters::SpoolRefused;
+    use crate::agent::event::Event;
+    use crate::agent::inbox::Inbox;
+    use crate::agent::roster::Room;
+    use crate::fetch::Subject;
+
+    #[test]
+    fn once_they_are_wanted_those_are_followed_that_issued_what_is_looked_after() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        let files = Files::open(daemon.layout.lasting()).expect("it is ours");
+        let root = Identity::self_signed(&Spec::ca("Root"));
+        let [issuer, other] = ["Issuer", "Other"].map(|name| root.issue(&Spec::ca(name)));
+        // One came with its issuer, one with somebody else's.
+        for along in [&issuer, &other] {
+            let ders = vec![issuer.issue(&Spec::server()).der(), along.der()];
+            let leaf = Subject::new(ders, &daemon.issuers).expect("a certificate");
+            let written = files.certificates.write(&leaf.key(), &leaf.to_pem());
+            written.expect("it is ours");
+            let watched = Watched::new(leaf, Notes::default());
+            daemon.roster.take_in(watched, Instant::now());
+        }
+        daemon.settings.intermediates = true;
+        daemon.follow_chains(false);
+        let (sender, events) = channel();
+        let mut inbox = Inbox::start(
+            daemon.layout.spool(),
+            Arc::clone(&daemon.manner),
+            Box::new(|| panic!("nobody asks for it")),
+            &daemon.issuers,
+            &SpoolRefused::default(),
+            &sender,
+        )
+        .expect("there are threads");
+        daemon.chains.hand_over(&mut inbox);
+        let mut followed = Vec::new();
+        loop {
+            match events.recv_timeout(wait::limit()).expect("it goes on") {
+                Event::Room { key, answer, .. } => {
+                    followed.push(key);
+                    answer.send(Room::Known).expect("it waits");
+                }
+                Event::Emptied(_) => break,
+                event => panic!("{event:?}"),
+            }
+        }
+        assert_eq!(followed, [openssl::sha::sha256(&issuer.der())]);
+    }
+}

@@ -349,4 +349,27 @@ mod tests {
         let lane = &lanes.lanes[&again[0].place.lane];
         assert!(!lane.hung);
     }
+
+    #[test]
+    fn of_very_many_lanes_that_hung_only_those_are_kept_that_have_something_to_do() {
+        let mut lanes = lanes(2 * REMEMBERED, 2 * REMEMBERED, 1);
+        let start = Instant::now();
+        let late = start + HANGING;
+        for number in 0..REMEMBERED {
+            lanes.add(&format!("hung {number}"), 1);
+        }
+        for turn in jobs(&mut lanes, start) {
+            lanes.done(&turn.place, None, true, late);
+        }
+        assert_eq!(lanes.lanes.len(), REMEMBERED);
+        for name in ["one more", "busy", "busy and waiting", "busy and waiting"] {
+            lanes.add(name, 2);
+        }
+        let begun = jobs(&mut lanes, late);
+        assert_eq!(begun.len(), 3);
+        lanes.done(&begun[0].place, None, true, late + HANGING);
+        let mut left: Vec<&str> = lanes.lanes.keys().map(AsRef::as_ref).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["busy", "busy and waiting"]);
+    }
 }

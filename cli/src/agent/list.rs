@@ -246,9 +246,11 @@ fn is_named_as_certificate(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use staplegun_testkit::directory::set_mode;
     use staplegun_testkit::{Directory, Identity, Spec};
 
     use super::*;
+    use crate::agent::testing::as_nobody;
 
     #[test]
     fn of_files_that_have_not_changed_only_those_with_that_certificate_are_read_again() {
@@ -276,5 +278,41 @@ mod tests {
             assert_eq!(look(Some(&key)), [paths[0].clone(), paths[2].clone()]);
             assert!(look(None).is_empty());
         }
+    }
+
+    #[test]
+    fn of_a_directory_what_the_agent_may_not_read_is_told_unless_it_is_a_key() {
+        let directory = Directory::new();
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let leaf = ca.issue(&Spec::server());
+        let good = directory.write("good.pem", leaf.pem());
+        let forbidden = directory.write("forbidden.pem", leaf.pem());
+        let key = directory.write("privkey.pem", "a key");
+        directory.write("no-certificate.pem", "nothing");
+        for path in [&forbidden, &key] {
+            set_mode(path, 0);
+        }
+        let paths = [directory.path().to_owned()];
+        let mut seen = Seen::default();
+        let found = as_nobody(|| seen.look(&paths, &Issuers::default()));
+        assert!(found.iter().map(|(path, _)| path).eq([&good]));
+        assert!(seen.failed().keys().eq([&forbidden]), "{seen:?}");
+        assert!(seen.failed()[&forbidden].contains("its renewal will be missed"));
+    }
+
+    #[test]
+    fn a_directory_too_deep_is_told_if_certificates_lie_there() {
+        let directory = Directory::new();
+        let leaf = Identity::self_signed(&Spec::server());
+        for (inner, file) in [("site/old", "a.pem"), ("site/empty", "readme")] {
+            fs::create_dir_all(directory.join(inner)).expect("it is ours");
+            fs::write(directory.join(inner).join(file), leaf.pem()).expect("it is ours");
+        }
+        let site = directory.join("site/a.crt");
+        fs::write(&site, leaf.pem()).expect("it is ours");
+        let mut seen = Seen::default();
+        let found = seen.look(&[directory.path().to_owned()], &Issuers::default());
+        assert!(found.iter().map(|(path, _)| path).eq([&site]));
+        assert!(seen.failed().keys().eq([&directory.join("site/old")]));
     }
 }

@@ -206,4 +206,11 @@ mod tests {
             assert_eq!(message(text), written);
         }
     }
+
+    #[test]
+    fn the_journal_is_told_how_bad_a_line_is() {
+        let levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG];
+        // LOG_ERR, LOG_WARNING, LOG_INFO and LOG_DEBUG of syslog(3).
+        assert_eq!(levels.map(priority), [3, 4, 6, 7]);
+    }
 }

@@ -27,33 +27,35 @@ pub struct Mapped {
 
 /// Looks for processes that map the file `map` now.
 pub fn processes(map: &Path) -> Mapped {
-    let mut found = Mapped::default();
     let Ok(about) = fs::metadata(map) else {
-        return found;
+        return Mapped::default();
     };
     let Ok(entries) = fs::read_dir("/proc") else {
-        return found;
+        return Mapped::default();
     };
     let pids = entries
         .filter_map(Result::ok)
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
         .filter(|pid| *pid != std::process::id());
-    for pid in pids {
-        match maps(pid, about.dev(), about.ino()) {
-            Ok(Some(writes)) => found.processes.push(Process {
-                pid,
-                name: name(pid),
-                writes,
-            }),
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                found.hidden += 1;
-            }
-            // It ended meanwhile.
-            Ok(None) | Err(_) => {}
-        }
+    of(pids.map(|pid| (pid, maps(pid, about.dev(), about.ino()))))
+}
+
+/// What comes of a look into each.
+fn of(looks: impl Iterator<Item = (u32, std::io::Result<Option<bool>>)>) -> Mapped {
+    let (seen, unseen): (Vec<_>, Vec<_>) = looks.partition(|(_, look)| look.is_ok());
+    let errors = unseen.into_iter().filter_map(|(_, look)| look.err());
+    // Any other has ended meanwhile.
+    let hidden = errors.filter(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    let found = seen.into_iter().filter_map(|(pid, look)| {
+        let (writes, name) = (look.ok()??, name(pid));
+        Some(Process { pid, name, writes })
+    });
+    let mut processes: Vec<Process> = found.collect();
+    processes.sort_by_key(|process| process.pid);
+    Mapped {
+        processes,
+        hidden: hidden.count(),
     }
-    found.processes.sort_by_key(|process| process.pid);
-    found
 }
 
 fn name(pid: u32) -> String {
@@ -107,5 +109,23 @@ mod tests {
         assert_eq!(access(line, rustix::fs::makedev(0xfe, 1), 4242), None);
         assert_eq!(access("7f00-7f01 r--p 00000000 00:00 0", device, 0), None);
         assert_eq!(access("", device, 0), None);
+    }
+
+    #[test]
+    fn who_may_not_be_looked_into_is_counted_and_who_has_ended_is_not() {
+        let failed = |kind: std::io::ErrorKind| Err(kind.into());
+        let mapped = of([
+            (9, Ok(Some(true))),
+            (8, failed(std::io::ErrorKind::PermissionDenied)),
+            (7, Ok(None)),
+            (6, failed(std::io::ErrorKind::NotFound)),
+            (5, failed(std::io::ErrorKind::PermissionDenied)),
+            (4, Ok(Some(false))),
+        ]
+        .into_iter());
+        let found = mapped.processes.iter();
+        let found: Vec<(u32, bool)> = found.map(|one| (one.pid, one.writes)).collect();
+        assert_eq!(found, [(4, false), (9, true)]);
+        assert_eq!(mapped.hidden, 2);
     }
 }

@@ -82,3 +82,37 @@ fn write(file: &Path, surveys: Receiver<Arc<Survey>>) {
         last = if failing { String::new() } else { new };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::Directory;
+
+    use super::*;
+    use crate::agent::daemon::Daemon;
+    use crate::agent::testing::logged;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_told_once_and_written_as_soon_as_it_can_be() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        let (asker, surveys) = sync_channel(1);
+        daemon.survey_all(Some(asker));
+        let survey = surveys.recv().expect("it was told");
+        let parent = directory.join("later");
+        let file = parent.join("metrics");
+        // Each is asked for when the one before was dealt with.
+        let (sender, surveys) = sync_channel(0);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    sender.send(Arc::clone(&survey)).expect("it is taken");
+                }
+                std::fs::create_dir(parent).expect("it is ours");
+                sender.send(survey).expect("it is taken");
+            });
+            let log = logged(|| write(&file, surveys));
+            assert!(log.len() == 1 && log[0].contains("cannot write"), "{log:?}");
+        });
+        assert!(file.exists());
+    }
+}

@@ -73,6 +73,8 @@ mod survey;
 mod surveying;
 mod systemd;
 mod tally;
+#[cfg(test)]
+mod testing;
 pub mod unreadable;
 mod user;
 mod watch;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use rustix::io::retry_on_intr;
 use staplegun_store::files::{Lasting, PUBLIC, make_directory, read_regular, replace};
 use staplegun_store::layout::Layout;
 
@@ -127,11 +127,7 @@ fn lock(list: &Path) -> std::io::Result<fs::File> {
         .mode(0o600)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
         .open(list.with_extension("lock"))?;
-    while let Err(errno) = flock(&file, FlockOperation::LockExclusive) {
-        if errno != Errno::INTR {
-            return Err(errno.into());
-        }
-    }
+    retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))?;
     Ok(file)
 }
 

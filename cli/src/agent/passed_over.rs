@@ -129,3 +129,85 @@ impl Aside {
         keys.iter().filter_map(|key| self.take(key)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::Spec;
+
+    use super::*;
+    use crate::agent::testing::certificate;
+
+    fn notes(left_by: Option<u32>, path: Option<&str>, cause: &str) -> Notes {
+        Notes {
+            left_by,
+            path: path.map(str::to_owned),
+            passed_over: Some(cause.to_owned()),
+            ..Notes::default()
+        }
+    }
+
+    #[test]
+    fn what_root_says_of_one_counts_more_than_a_users_word_and_nothing_is_kept_twice() {
+        let mut aside = Aside::default();
+        let one = certificate(&Spec::server());
+        let key = one.key();
+        let (root, user) = (
+            notes(None, None, "no_responder"),
+            notes(Some(1_001), None, "costly"),
+        );
+        assert!(aside.may_keep(&key, &user));
+        aside.keep(one.clone(), user.clone());
+        assert!(!aside.may_keep(&key, &user), "it is no news");
+        assert!(aside.may_keep(&key, &notes(Some(1_001), None, "full")));
+        assert!(aside.may_keep(&key, &root));
+        aside.keep(one, root.clone());
+        assert!(!aside.may_keep(&key, &user));
+        assert!(!aside.may_keep(&key, &root), "it is no news");
+        assert!(aside.may_keep(&key, &notes(None, None, "authority")));
+    }
+
+    #[test]
+    fn of_a_file_that_was_named_the_last_certificate_gives_way_to_the_next_and_no_other_does() {
+        let mut aside = Aside::default();
+        let [first, second, third] = std::array::from_fn(|_| certificate(&Spec::server()));
+        let at = |path| notes(None, Some(path), "no_responder");
+        aside.keep(first.clone(), at("/a.pem"));
+        aside.keep(second.clone(), at("/a.pem"));
+        // The first one is gone from the file: that takes nothing from the second.
+        assert!(aside.take(&first.key()).is_some());
+        assert!(aside.take_superseded("/a.pem", &second.key()).is_none());
+        let gone = aside.take_superseded("/a.pem", &third.key());
+        assert_eq!(gone.map(|gone| gone.subject.key()), Some(second.key()));
+        // Taken out, it is not looked for there any more.
+        aside.keep(first.clone(), at("/a.pem"));
+        aside.take(&first.key());
+        aside.keep(first, at("/b.pem"));
+        assert!(aside.take_superseded("/a.pem", &third.key()).is_none());
+    }
+
+    #[test]
+    fn what_has_expired_is_told_no_more_unless_it_is_named_or_a_users_that_came_so() {
+        let mut aside = Aside::default();
+        let mut keep = |left_by, path, cause| {
+            let one = certificate(&Spec::server());
+            let key = one.key();
+            aside.keep(one, notes(left_by, path, cause));
+            key
+        };
+        let expired = "certificate_expired";
+        let mut gone = [
+            keep(None, None, "no_responder"),
+            keep(None, None, expired),
+            keep(Some(1_001), None, "costly"),
+        ];
+        keep(Some(1_001), None, expired);
+        keep(None, Some("/a.pem"), "no_responder");
+        keep(None, Some("/b.pem"), expired);
+        assert!(aside.take_expired(0).is_empty());
+        let taken = aside.take_expired(UnixTime::MAX).into_iter();
+        let mut taken: Vec<Key> = taken.map(|one| one.subject.key()).collect();
+        gone.sort_unstable();
+        taken.sort_unstable();
+        assert_eq!(taken, gone);
+    }
+}

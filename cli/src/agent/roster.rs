@@ -62,6 +62,16 @@ pub enum Source {
     User(u32),
 }
 
+impl Source {
+    /// The other user, if it was one.
+    pub fn user(self) -> Option<u32> {
+        match self {
+            Self::User(uid) => Some(uid),
+            Self::List | Self::Store | Self::Trusted => None,
+        }
+    }
+}
+
 /// How many certificates of users other than root are let in. What root named or left
 /// is not counted.
 #[derive(Clone, Copy, Debug)]
@@ -322,7 +332,7 @@ impl Watched {
         let known = self.known.as_ref();
         let is_well = self.due.is_some()
             && self.notes.failures == 0
-            && known.is_some_and(|known| !known.is_good() || known.is_fresh(now));
+            && known.is_some_and(|known| known.settles(now));
         !is_well
     }
 

@@ -366,3 +366,42 @@ fn user(uid: u32) -> String {
         _ => format!("user {uid}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::{Identity, Spec};
+
+    use super::*;
+
+    #[test]
+    fn that_clients_refuse_a_certificate_is_said_once() {
+        let meanwhile = "(it is must-staple: clients refuse it meanwhile)";
+        let unasked = Standing::Unasked;
+        let sentence = unasked.sentence(true).expect("it is not stapled");
+        assert!(sentence.ends_with(meanwhile), "{sentence}");
+        let sentence = unasked.sentence(false).expect("it is not stapled");
+        assert!(!sentence.contains("must-staple"), "{sentence}");
+        let says_it = Standing::PassedOver {
+            refusal: Refusal::Itself(Unstapled::MustStapleWithoutResponder),
+            left_by: None,
+            path: None,
+        };
+        let sentence = says_it.sentence(true).expect("it is not stapled");
+        assert!(!sentence.contains(meanwhile), "{sentence}");
+        assert_eq!(Standing::Stapled.sentence(true), None);
+    }
+
+    #[test]
+    fn an_authority_is_misplaced_only_before_another_certificate() {
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let leaf = ca.issue(&Spec::server());
+        let of = |ders: Vec<Vec<u8>>| {
+            let subject = Subject::unexamined(ders).expect("a certificate");
+            of_file(&subject, false, subject.leaf.not_after())
+        };
+        assert_eq!(of(vec![ca.der(), leaf.der()]), Some(Unstapled::Authority));
+        // A server that is its own authority has that.
+        assert_eq!(of(vec![ca.der()]), Some(Unstapled::SelfSigned));
+        assert_eq!(of(vec![leaf.der(), ca.der()]), Some(Unstapled::NoResponder));
+    }
+}

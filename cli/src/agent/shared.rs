@@ -42,7 +42,7 @@ impl Daemon {
             responder,
             question,
             known: rank(watched),
-            is_stapled: known.is_some_and(|known| !known.is_good() || known.is_fresh(now)),
+            is_stapled: known.is_some_and(|known| known.settles(now)),
             asks_itself: watched.share.asks_itself,
             same_for: known.map_or(Duration::ZERO, |known| believed(known.validity, now)),
         });
@@ -84,7 +84,7 @@ impl Daemon {
             Word::Lacks(key) => {
                 let now = clock::now();
                 let known = self.roster.get(&key).and_then(|it| it.known.as_ref());
-                if let Some(known) = known.filter(|known| !known.is_good() || known.is_fresh(now)) {
+                if let Some(known) = known.filter(|known| known.settles(now)) {
                     self.share(&key, known, None);
                 }
             }
@@ -236,13 +236,15 @@ fn rank(watched: &Watched) -> Option<Rank> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
     use std::sync::mpsc;
     use std::time::Instant;
 
     use staplegun_testkit::directory::Directory;
-    use staplegun_testkit::{Identity, Spec};
+    use staplegun_testkit::{Identity, Spec, wait};
 
     use super::*;
+    use crate::agent::testing::{certificate, good};
     use crate::fetch::{Issuers, Subject};
     use staplegun_store::files::Notes;
 
@@ -266,5 +268,67 @@ mod tests {
         daemon.heard(Word::Forgot, &pool);
         assert_eq!(daemon.roster.due(now, 1), [key]);
         assert!(!daemon.roster.is_asking());
+    }
+
+    #[test]
+    fn what_waited_for_its_responder_is_asked_again_when_the_store_is_there() {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        let (events, _events) = mpsc::channel();
+        let pool = Pool::start(1, 1, &daemon.issuers, &events, None).expect("there are threads");
+        // A responder that says nothing: one is asked for, and one waits.
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        silent.set_nonblocking(true).expect("it is ours");
+        let url = format!("http://{}/", silent.local_addr().expect("it is bound"));
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let add = || {
+            let ders = vec![ca.issue(&Spec::server().ocsp_url(&url)).der(), ca.der()];
+            let subject = Subject::new(ders, &Issuers::default()).expect("a certificate");
+            let key = subject.key();
+            let question = Question {
+                subject: Arc::new(subject),
+                manner: Arc::clone(&daemon.manner),
+                turn: 0,
+                is_ours: true,
+                heed: Duration::ZERO,
+            };
+            pool.add(&url, question);
+            key
+        };
+        add();
+        let _asked = wait::until("it is asked", || silent.accept().ok());
+        let waiting = add();
+        daemon.heard(Word::Connected, &pool);
+        let left: Vec<Key> = pool.take_back().iter().map(|it| it.subject.key()).collect();
+        assert_eq!(left, [waiting]);
+    }
+
+    #[test]
+    fn what_the_fleet_has_no_news_of_is_asked_for_at_its_usual_time_only_if_that_was_the_question()
+    {
+        let directory = Directory::new();
+        let mut daemon = Daemon::at(directory.path());
+        let (events, _events) = mpsc::channel();
+        let pool = Pool::start(1, 1, &daemon.issuers, &events, None).expect("there are threads");
+        let known = good(clock::now() - 1_000, clock::now() + 100_000);
+        let mut watched = Watched::new(certificate(&Spec::server()), Notes::default());
+        watched.known = Some(known.clone());
+        let (key, due) = (watched.subject.key(), Instant::now());
+        daemon.roster.take_in(watched, due);
+        let mut took = |is_over| {
+            let staple = known.clone();
+            daemon.roster.begin(&key);
+            let word = Word::Took {
+                key,
+                staple,
+                is_over,
+            };
+            daemon.heard(word, &pool);
+            daemon.roster.end(&key);
+            let watched = daemon.roster.get(&key).expect("it is there");
+            watched.waits_until().expect("it is asked for at some time")
+        };
+        assert_eq!(took(false), due);
+        assert!(took(true) > due + Duration::from_secs(1_000));
     }
 }

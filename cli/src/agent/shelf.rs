@@ -209,4 +209,18 @@ mod tests {
         same[7].not_after = Reverse(-1);
         assert_eq!(over(same.clone()), [same[7]]);
     }
+
+    #[test]
+    fn at_the_end_only_what_was_counted_since_is_noted_and_nothing_of_what_was_removed() {
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let (mut shelf, start) = (Shelf::default(), Instant::now());
+        let [one, other] = std::array::from_fn(|_| watched(&ca.issue(&Spec::server()).der(), 10));
+        let (key, removed) = (one.subject.key(), other.subject.key());
+        shelf.put(one, start);
+        shelf.put(other, start);
+        shelf.remove(&removed);
+        assert!(shelf.count(start, true).is_empty(), "nothing is new");
+        let noted = shelf.count(start + Duration::from_secs(1), true);
+        assert!(noted.iter().map(|(key, _)| key).eq([&key]));
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::register_conditional_shutdown;
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::signal_name;
 
 use super::event::Event;
 
@@ -41,8 +42,7 @@ fn listen(unheard: &AtomicBool, events: &Sender<Event>) -> io::Result<()> {
             for signal in signals.forever() {
                 let event = match signal {
                     SIGHUP => Event::Reload,
-                    SIGINT => Event::Stop("SIGINT"),
-                    _ => Event::Stop("SIGTERM"),
+                    other => Event::Stop(signal_name(other).unwrap_or("a signal")),
                 };
                 if events.send(event).is_err() {
                     return;

@@ -137,3 +137,35 @@ fn find(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::directory::set_mode;
+    use staplegun_testkit::{Directory, Identity, Spec};
+
+    use super::*;
+    use crate::agent::settings::Settings;
+    use crate::agent::testing::as_nobody;
+    use crate::fetch::{Issuers, Trust};
+
+    #[test]
+    fn a_file_that_may_be_readable_later_is_told_from_what_never_holds_a_response() {
+        let directory = Directory::new();
+        let files = Files::open(directory.path()).expect("it is ours");
+        let ca = Identity::self_signed(&Spec::ca("CA"));
+        let ders = vec![ca.issue(&Spec::server()).der(), ca.der()];
+        let subject = Subject::new(ders, &Issuers::default()).expect("a certificate");
+        let manner = Settings::default().manner(Trust::default());
+        let issuer = subject.issuer().expect("it came along");
+        let path = files.staples.path_of(&subject.key());
+        let find = || as_nobody(|| find(&files, &subject.key(), None, issuer, &manner));
+        assert!(matches!(find(), Found::Nothing));
+        std::os::unix::fs::symlink("elsewhere", &path).expect("it is ours");
+        assert!(matches!(find(), Found::Nothing));
+        std::fs::remove_file(&path).expect("it is there");
+        std::fs::write(&path, "no response").expect("it is ours");
+        assert!(matches!(find(), Found::Response(_, Err(_))));
+        set_mode(&path, 0);
+        assert!(matches!(find(), Found::Unreadable(_)));
+    }
+}

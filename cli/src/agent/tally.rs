@@ -237,3 +237,33 @@ impl RowOfWatched {
 fn good(watched: &Watched) -> Option<&Staple> {
     watched.known.as_ref().filter(|known| known.is_good())
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_store::files::Notes;
+    use staplegun_testkit::Spec;
+
+    use super::*;
+    use crate::agent::testing::certificate;
+
+    #[test]
+    fn what_was_refused_and_needs_somebody_is_told_from_what_is_as_it_should_be() {
+        let mut tally = Tally::default();
+        for cause in ["untrusted_issuer", "costly", "authority"] {
+            let one = PassedOver {
+                subject: certificate(&Spec::server()),
+                notes: Notes {
+                    passed_over: Some(cause.to_owned()),
+                    ..Notes::default()
+                },
+            };
+            tally.add(&One::PassedOver(&one), 0);
+        }
+        let count = |state| tally.states[state];
+        assert_eq!((count("refused"), count("passed_over")), (2, 1));
+        let rows = tally
+            .rows()
+            .map(|row| row.cause.as_deref().expect("it has one"));
+        assert!(rows.eq(["untrusted_issuer", "costly", "authority"]));
+    }
+}

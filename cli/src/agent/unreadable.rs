@@ -63,3 +63,24 @@ impl Note {
         self.written = Some(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::Directory;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_noted_where_there_are_no_notes_and_notes_that_cannot_be_read_are_told() {
+        let directory = Directory::new();
+        let layout = Layout::at(directory.path());
+        assert_eq!(read(&layout).expect("there are none"), Unreadable::new());
+        let path = path(&layout);
+        std::fs::create_dir_all(&path).expect("it is ours");
+        assert!(read(&layout).is_err());
+        std::fs::remove_dir(&path).expect("it is empty");
+        let noted = Unreadable::from([("/a.pem".to_owned(), "forbidden".to_owned())]);
+        Note::of(&layout).update(noted.clone());
+        assert_eq!(read(&layout).expect("they were written"), noted);
+    }
+}

@@ -50,3 +50,28 @@ pub fn become_user(user: &User) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use staplegun_testkit::Directory;
+
+    use super::*;
+
+    #[test]
+    fn root_becomes_whose_files_they_are_unless_they_are_roots_and_who_is_not_root_nobody() {
+        let directory = Directory::new();
+        let layout = Layout::at(directory.path());
+        assert_eq!(owner_of(&layout), None, "there are none");
+        let certificates = layout.lasting().join("certs");
+        std::fs::create_dir(&certificates).expect("it is ours");
+        assert_eq!(owner_of(&layout), None, "they are its own");
+        if Uid::effective().is_root() {
+            let nobody = User::from_name("nobody").expect("users can be looked up");
+            let nobody = nobody.expect("there is one");
+            chown(&certificates, Some(nobody.uid.as_raw()), None).expect("as root");
+            assert_eq!(owner_of(&layout), Some(nobody));
+        }
+    }
+}

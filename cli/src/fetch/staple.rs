@@ -25,11 +25,43 @@ impl Staple {
         self.validity.check_to_staple(now).is_ok()
     }
 
+    /// Whether it settles at that time what is stapled: as a good one that may be, or as a
+    /// revocation, which stays.
+    pub fn settles(&self, now: UnixTime) -> bool {
+        !self.is_good() || self.is_fresh(now)
+    }
+
     /// What it says, without its bytes.
     pub fn judged(&self) -> Judged {
         Judged {
             verdict: self.verdict,
             validity: self.validity,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_response_settles_what_is_stapled_while_it_is_fresh_and_a_revocation_for_ever() {
+        let staple = |verdict| Staple {
+            der: Vec::new(),
+            verdict,
+            validity: Validity {
+                from: 1_000,
+                until: 2_000,
+            },
+        };
+        let good = staple(Verdict::Good);
+        assert!(good.settles(1_500));
+        assert!(!good.settles(2_500));
+        let revoked = staple(Verdict::Revoked {
+            since: 500,
+            reason: None,
+        });
+        assert!(revoked.settles(1_500));
+        assert!(revoked.settles(2_500));
     }
 }

@@ -108,3 +108,21 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     }
     Ok(left)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_ends_with_an_empty_line_and_is_waited_for_until_then() {
+        for (head, is_over) in [
+            ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", true),
+            ("GET / HTTP/1.1\nHost: x\n\n", true),
+            ("GET / HTTP/1.1\r\nHost: x\r\n", false),
+            ("GET / HTTP/1.1\nHost: x\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_whole(head.as_bytes()), is_over, "{head:?}");
+        }
+    }
+}

@@ -53,10 +53,11 @@ impl Guests {
             }
             let are_too_many = |all: &mut VecDeque<_>| all.len() >= MOST;
             let waited = self.gone.wait_timeout_while(all, PATIENCE, are_too_many);
-            all = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if all.len() >= MOST {
+            let (left, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() {
                 return None;
             }
+            all = left;
         }
         let state = Arc::new(State {
             client,

@@ -319,4 +319,19 @@ mod tests {
         let none = || (threads() == 0).then_some(());
         staplegun_testkit::wait::until("the threads have ended", none);
     }
+
+    #[test]
+    fn why_the_store_cannot_be_read_is_told_only_to_who_may_know_its_paths() {
+        let tell: Tell = |_, _| anyhow::bail!("cannot read /secret");
+        let (events, _) = channel();
+        let layout = Layout::at(Path::new("/nowhere"));
+        let server = Arc::new(Server::new(Vec::new(), layout, tell, &events));
+        let told = |are_paths_shown| {
+            let answer = server.status(are_paths_shown);
+            String::from_utf8_lossy(answer.body()).into_owned()
+        };
+        assert_eq!(told(true), "cannot read /secret\n");
+        assert!(!told(false).contains("/secret"));
+        assert!(told(false).contains("staplegun status says why"));
+    }
 }

@@ -1,7 +1,6 @@
 //! Where the HTTP server listens, and by which names it may be asked for.
 
 use std::fs::{self, Permissions};
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -93,15 +92,12 @@ impl HttpSettings {
 
 fn listen(path: &Path) -> anyhow::Result<UnixListener> {
     const OWNER_AND_GROUP: u32 = 0o660;
-    match fs::symlink_metadata(path) {
-        Ok(about) if about.file_type().is_socket() => {
-            fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
+    // Where it cannot be looked at, nobody can listen either: that tells why.
+    if let Ok(about) = fs::symlink_metadata(path) {
+        if !about.file_type().is_socket() {
+            bail!("{} is no socket: remove it", path.display());
         }
-        Ok(_) => bail!("{} is no socket: remove it", path.display()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot look at {}", path.display()));
-        }
+        fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
     }
     // Nobody comes in between: the agent's umask lets others read and not write, which
     // connecting needs.

@@ -1,6 +1,7 @@
 //! What is written last, first, again, and together.
 
 use super::*;
+use crate::agent::testing::logged;
 use staplegun_testkit::Directory;
 
 fn write(number: u8) -> What {
@@ -112,4 +113,33 @@ fn the_room_that_very_many_took_is_let_go() {
     let queue = scribe.shared.queue();
     let room = queue.waiting.capacity().max(queue.others.capacity());
     assert!(room <= 4 * AT_ONCE, "{room}");
+}
+
+#[test]
+fn what_fails_is_told_once_and_tried_again_after_ever_longer_pauses() {
+    let directory = Directory::new();
+    let files = Files::open(directory.path()).unwrap();
+    let mut queue = Queue::default();
+    let attempt = |queue: &mut Queue, key: u8| {
+        let path = files.state.path_of(&[key; 32]);
+        // In the way of the file.
+        std::fs::create_dir_all(path.join("x")).unwrap();
+        queue.add((Which::Notes, [key; 32]), write(1), false);
+        let changes = queue.take();
+        let failed = files.apply(&changes).failed;
+        assert_eq!(failed.len(), 1);
+        logged(|| queue.done(changes, &failed)).len()
+    };
+    assert_eq!(attempt(&mut queue, 1), 1);
+    let again = queue.again.expect("it is tried again");
+    assert_eq!(attempt(&mut queue, 2), 0);
+    assert_eq!(queue.again, Some(again), "no later for another one");
+    for times in [2, 4] {
+        let now = Instant::now();
+        queue.again = Some(now);
+        assert_eq!(attempt(&mut queue, 1), 0);
+        let pause = FIRST_PAUSE * times;
+        assert!(queue.again.is_some_and(|again| again >= now + pause));
+        assert_eq!(queue.pause, pause);
+    }
 }
