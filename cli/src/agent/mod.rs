@@ -66,6 +66,7 @@ mod settings;
 mod shared;
 mod shelf;
 mod signals;
+mod standby;
 mod staples;
 mod start;
 mod stored;

@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::unistd::User;
 use rustix::fs::{Mode, OFlags};
 use staplegun_store::files::{Lasting, make_directory};
 use staplegun_store::layout::Layout;
-use staplegun_store::map::WriterLock;
 use staplegun_store::spool::DropBox;
 use tracing::Level;
 
@@ -35,16 +33,10 @@ use super::settings::Settings;
 use super::staples::Looker;
 use super::systemd::Manager;
 use super::watch::Watch;
-use super::{http, lifetime, log, signals, user};
+use super::{http, lifetime, log, signals, standby, user};
 use crate::fetch::Override;
 use crate::fleet::{Fleet, FleetSettings, Limits, Way};
 use crate::libcrypto;
-
-/// How often a standby looks whether the other agent has ended.
-const STANDBY_PAUSE: Duration = Duration::from_millis(500);
-
-/// How often an agent that is to end soon looks for the other's end.
-const ATTEMPTS: u32 = 3;
 
 const AFTER_HELP: &str = "\
 It stays in the foreground and logs to standard error. SIGTERM ends it, SIGHUP has it read its \
@@ -172,7 +164,12 @@ pub fn run(args: Args, tell: Tell) -> anyhow::Result<ExitCode> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let manager = Manager::from_environment();
     let program = args.watch_pid.map(Program::open).transpose()?;
-    let Some(lock) = lock(&args, program.as_ref(), &layout, &manager)? else {
+    // Then the map may still be in use by others.
+    let has_ended = || program.as_ref().is_some_and(Program::has_ended);
+    let is_over = || has_ended() && !lifetime::is_in_use(&layout.map());
+    let ends_soon = args.fill || args.once;
+    let take = || take_lock(&layout);
+    let Some(lock) = standby::wait(ends_soon, take, is_over, &manager)? else {
         return Ok(ExitCode::SUCCESS);
     };
     // Its files may be root's alone.
@@ -283,40 +280,6 @@ fn other_user(name: Option<&str>) -> anyhow::Result<Option<User>> {
     Ok(Some(user))
 }
 
-/// Waits for the right to write the map. None if there is nothing to wait for: the
-/// agent that has it does what was asked for, or the program it was for has gone.
-fn lock(
-    args: &Args,
-    program: Option<&Program>,
-    layout: &Layout,
-    manager: &Manager,
-) -> anyhow::Result<Option<WriterLock>> {
-    let mut is_standby = false;
-    let mut attempts = 0;
-    loop {
-        let busy = match take_lock(layout)? {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(busy) => busy,
-        };
-        // Others hold the lock for a moment to see whether there is an agent.
-        attempts += 1;
-        if (args.fill || args.once) && attempts > ATTEMPTS {
-            tracing::info!("{busy}: nothing to do");
-            return Ok(None);
-        }
-        if !is_standby && attempts > 1 {
-            is_standby = true;
-            tracing::info!("{busy}: standing by");
-            manager.ready("standing by for another agent");
-        }
-        let has_ended = program.is_some_and(Program::has_ended);
-        if has_ended && !lifetime::is_in_use(&layout.map()) {
-            return Ok(None);
-        }
-        std::thread::sleep(STANDBY_PAUSE);
-    }
-}
-
 /// As root: makes what `user` will need and could not make, and nothing else its
 /// own. The store's directory itself stays root's, so that a map in it is trusted.
 fn prepare_for(user: &User, layout: &Layout, live_files: bool) -> anyhow::Result<()> {
@@ -364,5 +327,46 @@ fn give(path: &Path, lasting: Lasting, user: &User) -> anyhow::Result<()> {
         }
         owner if owner == user.uid.as_raw() => Ok(()),
         owner => bail!("it belongs to user {owner}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::{Gid, Uid};
+    use staplegun_testkit::Directory;
+
+    use super::*;
+
+    fn user(uid: Uid) -> User {
+        User {
+            uid,
+            gid: Gid::from_raw(uid.as_raw()),
+            ..User::from_uid(Uid::effective())
+                .expect("they can be looked up")
+                .expect("whoever runs the tests is known")
+        }
+    }
+
+    fn owner(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").uid()
+    }
+
+    #[test]
+    fn the_stores_directories_are_taken_from_root_and_from_no_other_user() {
+        let directory = Directory::new();
+        let path = directory.join("certs");
+        // Who is not root can give nothing away.
+        let first = match Uid::effective() {
+            root if root.is_root() => Uid::from_raw(65_534),
+            own => own,
+        };
+        for _ in 0..2 {
+            give(&path, Lasting::InMemory, &user(first)).expect("root's, or its own already");
+            assert_eq!(owner(&path), first.as_raw());
+        }
+        let other = user(Uid::from_raw(first.as_raw() - 1));
+        let error = give(&path, Lasting::InMemory, &other).expect_err("it is the first one's");
+        assert!(error.to_string().contains("belongs to user"), "{error:#}");
+        assert_eq!(owner(&path), first.as_raw());
     }
 }
