@@ -280,6 +280,8 @@ mod tests {
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         silent.set_nonblocking(true).expect("it is ours");
         let url = format!("http://{}/", silent.local_addr().expect("it is bound"));
+        let mut manner = (*daemon.manner).clone();
+        manner.patience.total = 2 * wait::limit();
         let ca = Identity::self_signed(&Spec::ca("CA"));
         let add = || {
             let ders = vec![ca.issue(&Spec::server().ocsp_url(&url)).der(), ca.der()];
@@ -287,7 +289,7 @@ mod tests {
             let key = subject.key();
             let question = Question {
                 subject: Arc::new(subject),
-                manner: Arc::clone(&daemon.manner),
+                manner: Arc::new(manner.clone()),
                 turn: 0,
                 is_ours: true,
                 heed: Duration::ZERO,
