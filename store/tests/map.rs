@@ -249,6 +249,19 @@ fn a_link_in_the_place_of_the_lock_is_not_followed() {
 }
 
 #[test]
+fn a_link_in_the_maps_place_is_refused_and_no_map_is_made() {
+    let scratch = Scratch::new();
+    let (map, target) = (scratch.map(), scratch.path().join("target"));
+    symlink(&target, &map).unwrap();
+    let lock = WriterLock::try_take(&map).unwrap();
+    let error = Writer::open(&map, SIZE, lock).unwrap_err();
+    assert!(error.to_string().contains("is a symbolic link"), "{error}");
+    assert!(!error.is_absent(), "{error}");
+    assert!(!target.exists());
+    assert_eq!(fs::read_link(&map).unwrap(), target);
+}
+
+#[test]
 fn without_its_descriptor_the_writer_still_grows_the_map() {
     let scratch = Scratch::new();
     let mut writer = open(&scratch.map());

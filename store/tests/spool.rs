@@ -163,6 +163,11 @@ fn too_much_and_limits_publish_nothing() {
         publish(&spool.path.join("none"), &key(1), &[&half]),
         Err(NotPublished::System(_, libc::ENOENT))
     ));
+    publish(&spool.path, &key(1), &[&vec![0; MAX_FILE]]).unwrap();
+    assert_eq!(spool.left(), 1);
+    for file in fs::read_dir(&spool.path).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
     let link = spool.path.with_file_name("link");
     symlink(&spool.path, &link).unwrap();
     assert!(publish(&link, &key(1), &[&half]).is_err());

@@ -50,6 +50,8 @@ fn at_every_step(
             allowed(read(&reader, 1)),
             "after step {steps} and a restart"
         );
+        let of_it = reader.entries().filter(|entry| entry.key == key(1));
+        assert!(of_it.count() <= 1, "after step {steps}, twice in the index");
         change(&mut writer);
         assert!(new(read(&reader, 1)), "after step {steps}, done again");
         for number in [0, 2] {

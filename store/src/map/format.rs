@@ -232,6 +232,16 @@ mod tests {
         assert!(8 * geometry.records <= DEFAULT_SIZE / 50);
     }
 
+    /// Library and agent may be of different versions.
+    #[test]
+    fn a_probe_begins_where_another_version_has_put_the_record() {
+        let probe = Probe::of(&crate::testing::key(1));
+        assert_eq!(
+            (probe.home, probe.bucket(77)),
+            (14_148_963_568_612_888_226, 14_148_963_569_835_704_397)
+        );
+    }
+
     #[test]
     fn a_damaged_extent_or_shape_is_noticed() {
         let geometry = Geometry::of(MIN_SIZE).unwrap();

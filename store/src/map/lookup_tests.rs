@@ -1,6 +1,6 @@
 //! Which record a reader finds when keys are alike, and when the writer moves what it looks for.
 
-use super::format::MIN_SIZE;
+use super::format::{Geometry, HEADER_WORDS, MAX_PROBE, MIN_SIZE};
 use super::table::REREADS;
 use super::{Reader, Writer, WriterLock};
 use crate::Key;
@@ -8,6 +8,8 @@ use crate::slots::{MAX_RESPONSE, Miss};
 use crate::steps::between::overtaken_by;
 use crate::testing::{NOW, Scratch, buffer, bytes, key, response};
 use std::cell::Cell;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
 const SIZE: usize = 4 * MIN_SIZE;
@@ -16,10 +18,14 @@ const SIZE: usize = 4 * MIN_SIZE;
 fn map() -> (Scratch, Writer, Reader) {
     let scratch = Scratch::new();
     let map = scratch.map();
-    let lock = WriterLock::try_take(&map).unwrap();
-    let writer = Writer::open(&map, SIZE, lock).unwrap();
+    let writer = open(&scratch);
     let reader = Reader::open(&map, SIZE).unwrap();
     (scratch, writer, reader)
+}
+
+fn open(scratch: &Scratch) -> Writer {
+    let lock = WriterLock::try_take(&scratch.map()).unwrap();
+    Writer::open(&scratch.map(), SIZE, lock).unwrap()
 }
 
 fn put(writer: &mut Writer, key: &Key, version: u64, length: usize) {
@@ -41,6 +47,105 @@ fn each_of_two_certificates_whose_hashes_begin_alike_has_its_own_response() {
     put(&mut writer, &other, 2, 300);
     assert_eq!(read(&reader, &one), Ok(response(1, 1, 300)));
     assert_eq!(read(&reader, &other), Ok(response(1, 2, 300)));
+}
+
+#[test]
+fn a_bucket_that_was_damaged_to_one_never_used_hides_no_other_for_long() {
+    let (scratch, mut writer, reader) = map();
+    let (one, mut other) = (key(1), key(1));
+    other[31] ^= 1;
+    put(&mut writer, &one, 1, 300);
+    put(&mut writer, &other, 2, 300);
+    drop(writer);
+    let index = Index::of(&scratch);
+    // That of the first, behind which the other was put.
+    let (first, _) = index.used()[0];
+    index.set(first, 0);
+    assert_eq!(read(&reader, &other), Err(Miss::Absent));
+    let writer = open(&scratch);
+    assert_eq!(read(&reader, &other), Ok(response(1, 2, 300)));
+    assert!(writer.contains(&other) && !writer.contains(&one));
+}
+
+#[test]
+fn a_bucket_is_as_if_never_used_when_no_probe_has_to_go_on_behind_it() {
+    let (scratch, mut writer, reader) = map();
+    let (one, mut other) = (key(1), key(1));
+    other[31] ^= 1;
+    put(&mut writer, &one, 1, 300);
+    put(&mut writer, &other, 2, 300);
+    assert!(writer.remove(&one));
+    assert_eq!(read(&reader, &other), Ok(response(1, 2, 300)));
+    let index = Index::of(&scratch);
+    assert_eq!(index.used().len(), 2, "the other lies behind it");
+    assert!(writer.remove(&other));
+    assert_eq!(index.used(), []);
+}
+
+#[test]
+fn a_record_that_lies_too_far_for_readers_to_find_is_given_another_bucket() {
+    let (scratch, mut writer, reader) = map();
+    put(&mut writer, &key(1), 1, 300);
+    drop(writer);
+    let index = Index::of(&scratch);
+    let (home, bucket) = index.used()[0];
+    index.set(home, 0);
+    index.set((home + MAX_PROBE) & (index.buckets - 1), bucket);
+    let mut writer = open(&scratch);
+    put(&mut writer, &key(1), 2, 300);
+    assert_eq!(read(&reader, &key(1)), Ok(response(1, 2, 300)));
+}
+
+#[test]
+fn of_a_record_whose_shape_was_damaged_no_other_suffers() {
+    let (scratch, mut writer, reader) = map();
+    for number in 1..=3 {
+        put(&mut writer, &key(number), 1, 300);
+    }
+    drop(writer);
+    let records = 8 * Geometry::of(SIZE).unwrap().records as u64;
+    let file = Index::of(&scratch).file;
+    file.write_all_at(&[0; 8], records).unwrap();
+    let mut writer = open(&scratch);
+    assert_eq!((writer.opened().kept, writer.opened().dropped), (2, 1));
+    // These take the room behind the others.
+    for number in 4..=6 {
+        put(&mut writer, &key(number), 1, 300);
+    }
+    for number in 2..=6 {
+        assert_eq!(read(&reader, &key(number)), Ok(response(1, 1, 300)));
+    }
+}
+
+/// The index of a map as it stands in its file.
+struct Index {
+    file: File,
+    buckets: usize,
+}
+
+impl Index {
+    fn of(scratch: &Scratch) -> Self {
+        let file = File::options().read(true).write(true).open(scratch.map());
+        Self {
+            file: file.unwrap(),
+            buckets: Geometry::of(SIZE).unwrap().buckets,
+        }
+    }
+
+    /// The buckets that are not as if never used: their numbers, and what stands there.
+    fn used(&self) -> Vec<(usize, u64)> {
+        let mut bytes = vec![0; 8 * self.buckets];
+        let at = 8 * HEADER_WORDS as u64;
+        self.file.read_exact_at(&mut bytes, at).unwrap();
+        let words = bytes.chunks(8).map(|word| word.try_into().unwrap());
+        let words = words.map(u64::from_ne_bytes).enumerate();
+        words.filter(|(_, bucket)| *bucket != 0).collect()
+    }
+
+    fn set(&self, number: usize, bucket: u64) {
+        let at = 8 * (HEADER_WORDS + number) as u64;
+        self.file.write_all_at(&bucket.to_ne_bytes(), at).unwrap();
+    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! What the writer tells of its map: what it holds, what there is room for, what was damaged.
 
-use super::format::MIN_SIZE;
+use super::format::{MIN_SIZE, PAGE, capacity_for, record_words};
+use super::sizes::GROWTH_WORDS;
 use super::{Writer, WriterLock};
 use crate::slots::{MAX_RESPONSE, State};
 use crate::steps::count::alone;
 use crate::testing::{NOW, Scratch, key, response};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 const SIZE: usize = 4 * MIN_SIZE;
@@ -40,6 +41,66 @@ fn room_that_was_never_used_is_left_up_to_the_last_byte_that_is_reserved() {
     }
 }
 
+/// What a new record for a response of that length takes of the map, in bytes.
+fn taken_by(length: usize) -> usize {
+    8 * record_words(capacity_for(length))
+}
+
+#[test]
+fn it_is_full_when_its_last_byte_is_used_and_not_before() {
+    let scratch = Scratch::new();
+    let mut writer = open(&scratch.map());
+    let unused = |writer: &Writer| SIZE - writer.fill().used;
+    let mut number = 0;
+    let mut try_next = |writer: &mut Writer, length| {
+        number += 1;
+        let der = response(number, 1, length);
+        writer.put(&key(number), &der, NOW, NOW + 10)
+    };
+    while unused(&writer) > 16 * taken_by(1000) {
+        try_next(&mut writer, 1000).unwrap();
+    }
+    let left = unused(&writer);
+    let error = try_next(&mut writer, MAX_RESPONSE).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    assert_eq!(unused(&writer), left, "it takes nothing");
+    // So many of the smallest, and one more, take the rest.
+    let fitting = (0..64).find_map(|small| {
+        let rest = left.checked_sub(small * taken_by(1))?;
+        let last = (1..=MAX_RESPONSE).find(|length| taken_by(*length) == rest)?;
+        Some((small, last))
+    });
+    let (small, last) = fitting.expect("some lengths that take the rest");
+    for length in std::iter::repeat_n(1, small).chain([last]) {
+        try_next(&mut writer, length).unwrap();
+    }
+    assert_eq!(unused(&writer), 0);
+    assert!(try_next(&mut writer, 1).unwrap_err().is_full());
+    drop(writer);
+    assert_eq!(unused(&open(&scratch.map())), 0);
+}
+
+#[test]
+fn the_disk_gives_room_by_steps_and_what_is_told_is_taken_from_it() {
+    let scratch = Scratch::new();
+    let mut writer = open(&scratch.map());
+    let before = writer.allocated();
+    let mut number = 0;
+    while writer.allocated() == before {
+        number += 1;
+        put(&mut writer, number, 1000);
+    }
+    let allocated = writer.allocated();
+    let step = 8 * GROWTH_WORDS;
+    assert!((step..step + PAGE).contains(&(allocated - before)));
+    let taken = 512 * std::fs::metadata(scratch.map()).unwrap().blocks() as usize;
+    // A file system may need some more for itself.
+    assert!(
+        (allocated..allocated + 16 * PAGE).contains(&taken),
+        "{taken}"
+    );
+}
+
 #[test]
 fn what_fits_into_a_record_that_is_there_takes_none_of_the_room() {
     let scratch = Scratch::new();
@@ -55,6 +116,23 @@ fn what_fits_into_a_record_that_is_there_takes_none_of_the_room() {
     assert!(!writer.leaves(&key(2), 3000, all));
     put(&mut writer, 2, 1000);
     assert!(!writer.leaves(&key(1), 1000, all), "it is free no more");
+}
+
+#[test]
+fn a_free_record_is_given_to_what_needs_almost_so_much_and_to_nothing_that_needs_less() {
+    let scratch = Scratch::new();
+    let mut writer = open(&scratch.map());
+    let none = writer.fill().used;
+    put(&mut writer, 1, 6000);
+    assert!(writer.remove(&key(1)));
+    put(&mut writer, 2, 5900);
+    let used = |writer: &Writer| writer.fill().used - none;
+    assert_eq!(used(&writer), taken_by(6000), "in the place of the first");
+    assert!(writer.remove(&key(2)));
+    put(&mut writer, 3, 3000);
+    assert_eq!(used(&writer), taken_by(3000));
+    put(&mut writer, 4, 6000);
+    assert_eq!(used(&writer), taken_by(3000) + taken_by(6000));
 }
 
 #[test]

@@ -109,12 +109,8 @@ impl Records {
                 continue;
             };
             if !used.contains(&unit) {
-                // Left by a writer killed before or after it was in the index.
-                let key = record.key();
-                let summary = record.slots.inspect(&key);
-                if summary.is_none_or(|summary| summary.state != State::Empty) {
-                    record.slots.clear(&key);
-                }
+                // Perhaps left by a writer killed before or after it was in the index.
+                record.slots.clear(&record.key());
                 self.free.entry(record.capacity).or_default().push(unit);
             }
             at += record_words(record.capacity);

@@ -46,6 +46,9 @@ fn a_response_of_any_length_up_to_the_capacity_comes_back_as_it_was() {
     assert!(!slots.publish(&key(1), &[], 100, 200));
     assert!(!slots.publish(&key(1), &vec![1; CAPACITY + 1], 100, 200));
     assert_eq!(read(&slots, 150).unwrap().len(), CAPACITY);
+    assert!(!slots.revoke(&key(1), &vec![1; CAPACITY + 1], 100, 200));
+    assert_eq!(read(&slots, 150).unwrap().len(), CAPACITY);
+    assert!(slots.revoke(&key(1), &vec![1; CAPACITY], 100, 200));
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct DropBox {
     directory: OwnedFd,
     entries: Dir,
     own: u32,
+    /// For what strangers left, in one look.
+    patience: Duration,
     /// Names of files to be read, by the user who left them.
     waiting: BTreeMap<u32, VecDeque<CString>>,
     /// The same names, each once.
@@ -103,6 +105,7 @@ impl DropBox {
             directory,
             entries,
             own,
+            patience: STRANGERS,
             waiting: BTreeMap::new(),
             known: HashSet::new(),
             stuck: Stuck::default(),
@@ -152,13 +155,14 @@ impl DropBox {
                 .filter(|(_, uid)| self.is_privileged(*uid))
                 .and_then(|_| self.stat(file).ok());
             if !stat.is_some_and(|stat| self.is_privileged(stat.st_uid)) {
+                let number = strangers;
                 strangers += 1;
-                if strangers <= self.go_on_at {
+                if number < self.go_on_at {
                     continue;
                 }
                 let began = began.get_or_insert_with(Instant::now);
-                if stopped_at.is_some() || began.elapsed() > STRANGERS {
-                    stopped_at.get_or_insert(strangers - 1);
+                if stopped_at.is_some() || began.elapsed() > self.patience {
+                    stopped_at.get_or_insert(number);
                     continue;
                 }
             }

@@ -3,9 +3,10 @@
 use super::*;
 use crate::spool::publish;
 use crate::testing::{Scratch, key};
+use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
-use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::os::unix::fs::{chown, symlink};
+use std::path::{Path, PathBuf};
 
 /// Of nobody on this machine.
 const STRANGER: u32 = 4242;
@@ -69,6 +70,102 @@ fn an_unfinished_file_grows_no_younger_by_a_look_that_does_not_come_to_it() {
     assert!(spool.look(Duration::ZERO).is_empty());
     spool.look_past(1, SOON);
     assert_eq!(spool.look(OLD), ["unfinished"]);
+}
+
+#[test]
+fn an_unfinished_file_may_be_as_long_as_a_whole_one_and_no_longer() {
+    let mut spool = Spool::new();
+    let file = fs::File::create(spool.path.join(".partial")).unwrap();
+    file.set_len(MAX_FILE as u64).unwrap();
+    assert!(spool.look(Duration::ZERO).is_empty());
+    file.set_len(MAX_FILE as u64 + 1).unwrap();
+    assert_eq!(spool.look(Duration::ZERO), ["size"]);
+}
+
+#[test]
+fn what_takes_the_place_of_a_file_that_was_looked_at_is_not_read() {
+    for replace in [
+        |file: &Path| symlink("/etc/passwd", file).unwrap(),
+        |file: &Path| mknodat(CWD, file, FileType::Fifo, Mode::RUSR, 0).unwrap(),
+    ] {
+        let mut spool = Spool::new();
+        let file = spool.publish();
+        assert!(spool.look(Duration::ZERO).is_empty());
+        fs::remove_file(&file).unwrap();
+        replace(&file);
+        let taken = spool.drop_box.next(|_| true).unwrap();
+        assert!(taken.is_err(), "{taken:?}");
+    }
+}
+
+#[test]
+fn of_a_file_that_grows_after_the_look_all_is_read_or_nothing() {
+    let mut spool = Spool::new();
+    let mut taken = |length: usize| {
+        let file = spool.publish();
+        assert!(spool.look(Duration::ZERO).is_empty());
+        fs::write(file, vec![1; length]).unwrap();
+        let taken = spool.drop_box.next(|_| true).unwrap();
+        let taken = taken.map(|taken| taken.bytes.len());
+        taken.map_err(|refused| refused.why.cause)
+    };
+    assert_eq!(taken(MAX_FILE), Ok(MAX_FILE));
+    assert_eq!(taken(MAX_FILE + 1), Err("size"));
+}
+
+#[test]
+fn a_name_is_a_sha256_a_user_and_sixteen_digits_and_nothing_else() {
+    let (key, random) = (name::of_key(&key(1)), "0123456789abcdef");
+    assert!(parse(&format!("{key}.4242.{random}")).is_some_and(|(_, uid)| uid == STRANGER));
+    for odd in [
+        format!("{key}.4242"),
+        format!("{key}.4242.{random}.1"),
+        format!("{key}.4242.{random}0"),
+        format!("{key}.4242.0123456789abcdeg"),
+        format!("{key}..{random}"),
+        format!("{key}.+4242.{random}"),
+        format!("{key}.4294967296.{random}"),
+        format!("{}.4242.{random}", &key[1..]),
+    ] {
+        assert_eq!(parse(&odd), None, "{odd}");
+    }
+}
+
+/// Where that is not root.
+#[test]
+fn the_agents_own_user_and_root_may_leave_as_many_as_they_like() {
+    let mut spool = Spool::new();
+    spool.drop_box.own = STRANGER;
+    for number in 0..=PER_USER {
+        for uid in [0, STRANGER] {
+            let name = format!("{}.{uid}.{number:016x}", name::of_key(&key(1)));
+            let file = spool.path.join(name);
+            fs::write(&file, b"x").unwrap();
+            if chown(&file, Some(uid), None).is_err() {
+                return;
+            }
+        }
+    }
+    assert!(spool.look(Duration::ZERO).is_empty());
+    assert_eq!(spool.drop_box.known.len(), 2 * (PER_USER + 1));
+    assert_eq!(spool.drop_box.waiting().count(), 0);
+}
+
+#[test]
+fn a_look_that_takes_too_long_over_strangers_files_is_gone_on_with_at_the_next() {
+    let mut spool = Spool::new();
+    if !leave_unfinished(&spool, 1) {
+        return;
+    }
+    let mut look = |patience| {
+        spool.drop_box.patience = patience;
+        let look = spool.drop_box.look(spool.began).unwrap();
+        (look.complete, spool.drop_box.unfinished.len())
+    };
+    let (is_complete, seen) = look(Duration::ZERO);
+    assert!(!is_complete && seen < UNFINISHED_PER_USER);
+    assert_eq!(look(Duration::MAX).1, UNFINISHED_PER_USER);
+    assert_eq!(look(Duration::MAX), (true, UNFINISHED_PER_USER));
 }
 
 /// Only root can give files away.
