@@ -51,7 +51,9 @@ def environment(tree, directory):
     """What a test is run with."""
     return dict(tree.environment, STAPLEGUN_LIB=tree.library, CARGO_MANIFEST_DIR=directory,
                 # That a test may be the last one of its program.
-                RUSTC_BOOTSTRAP="1", RUST_TEST_THREADS="2", PROPTEST_MAX_SHRINK_ITERS="0")
+                RUSTC_BOOTSTRAP="1", RUST_TEST_THREADS="2", PROPTEST_MAX_SHRINK_ITERS="0",
+                # Seconds after which it waits in vain.
+                STAPLEGUN_TEST_LIMIT="15")
 
 
 def words_for(tests, until_one_fails=True):
@@ -87,8 +89,8 @@ def of_ctest(tree):
         program = os.path.join(tree.tree, words[0])
         return Test(title, "", (program, *words[1:], "--quick", "--shim", tree.library), directory)
 
-    publish = os.path.join(tree.build_directory, "debug", "examples", "publish")
-    hosts = ("ctest/hosts/run", "--publish", publish, "--built", tree.hosts)
+    publish = ("--publish", os.path.join(tree.build_directory, "debug", "examples", "publish"))
+    hosts = ("ctest/hosts/run", *publish, "--built", tree.hosts)
     for image in ("3.0", "1.0.2q", "3.6"):
         yield command(f"ctest/run {image}", "ctest/run", f"--images={image}")
     for image in ("3.0", "3.6"):
@@ -96,8 +98,8 @@ def of_ctest(tree):
             yield command(f"ctest/hosts {image} {program}", *hosts, f"--images={image}",
                           f"--only={program}")
     for fault in ("panic", "function", "absent", "allocation", "allocations"):
-        yield command(f"ctest/faults {fault}", "ctest/faults/run", "--test-build", tree.test_build,
-                      f"--only={fault}")
+        yield command(f"ctest/faults {fault}", "ctest/faults/run", *publish,
+                      "--test-build", tree.test_build, f"--only={fault}")
 
 
 def programs_of_hosts(tree):
@@ -106,7 +108,7 @@ def programs_of_hosts(tree):
     loader = importlib.machinery.SourceFileLoader("ctest_hosts", path)
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("ctest_hosts", loader))
     loader.exec_module(module)
-    return [*module.PROGRAMS, module.WITHOUT_LIBSSL]
+    return module.PROGRAMS
 
 
 def baseline(tree, workers, package, tests):
