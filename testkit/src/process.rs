@@ -73,6 +73,10 @@ pub fn listening_ports(pid: u32) -> Vec<u16> {
         .iter()
         .filter_map(|line| Some(line.split_once("socket:[")?.1.strip_suffix(']')?.to_owned()))
         .collect();
+    // The kernel walks through the connections of the whole machine for what is read below.
+    if sockets.is_empty() {
+        return Vec::new();
+    }
     let mut ports: Vec<u16> = ["tcp", "tcp6"]
         .iter()
         .filter_map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")).ok())

@@ -247,3 +247,50 @@ impl Reading<'_> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use staplegun_testkit::{Directory, Identity, Spec};
+
+    use super::*;
+
+    #[test]
+    fn the_chain_of_a_stored_certificate_is_followed_if_that_is_wanted_and_nobodys_twice() {
+        let root = Identity::self_signed(&Spec::ca("root"));
+        let intermediate = root.issue(&Spec::ca("intermediate"));
+        let leaf = intermediate.issue(&Spec::server());
+        let (directory, issuers) = (Directory::new(), Issuers::default());
+        let layout = Layout::at(directory.path());
+        let files = Files::open(layout.lasting()).expect("a store");
+        let chain = leaf.pem() + &intermediate.pem();
+        let subject = Subject::from_bytes(chain.as_bytes(), &issuers).expect("a certificate");
+        let written = files.certificates.write(&subject.key(), chain.as_bytes());
+        written.expect("it can be written");
+        let is_followed = |intermediates, notes: Notes| {
+            let notes = files.state.write(&subject.key(), &notes.to_json());
+            notes.expect("they can be written");
+            let reading = Reading {
+                files: &files,
+                layout: &layout,
+                issuers: &issuers,
+                policy: Policy::STAPLING,
+                intermediates,
+            };
+            let restored = reading.restore(&subject.key()).expect("it is there");
+            restored.chain.is_some()
+        };
+        let passed_over = || Notes {
+            passed_over: Some("costly".to_owned()),
+            ..Notes::default()
+        };
+        // Of an intermediate the chain came along with its leaf.
+        let itself_followed = || Notes {
+            intermediate: true,
+            ..Notes::default()
+        };
+        assert!(is_followed(true, Notes::default()));
+        assert!(!is_followed(true, itself_followed()));
+        assert!(!is_followed(true, passed_over()));
+        assert!(!is_followed(false, Notes::default()));
+    }
+}

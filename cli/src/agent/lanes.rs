@@ -276,6 +276,7 @@ mod tests {
         let mut back = lanes.take_back();
         back.sort_unstable();
         assert_eq!(back, [11, 12, 20]);
+        assert_eq!(lanes.lanes.len(), 1, "of the other nothing is left");
         lanes.add("one", 13);
         assert!(jobs(&mut lanes, at).is_empty(), "one is under way");
         lanes.done(&first[0].place, None, false, at);

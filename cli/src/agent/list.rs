@@ -262,6 +262,8 @@ mod tests {
             file("b.pem", &leaves[1]),
             file("copy-of-a.pem", &leaves[0]),
         ];
+        // Of a directory authorities are passed over.
+        directory.write("ca.pem", Identity::self_signed(&Spec::ca("CA")).pem());
         let issuers = Issuers::default();
         for named in [paths.to_vec(), vec![directory.path().to_owned()]] {
             let mut seen = Seen::default();

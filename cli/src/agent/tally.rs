@@ -266,4 +266,19 @@ mod tests {
             .map(|row| row.cause.as_deref().expect("it has one"));
         assert!(rows.eq(["untrusted_issuer", "costly", "authority"]));
     }
+
+    #[test]
+    fn what_lost_its_responder_needs_somebody_if_it_must_be_stapled() {
+        let state = |cause: &str| {
+            let notes = Notes {
+                last_cause: Some(cause.to_owned()),
+                ..Notes::default()
+            };
+            let watched = Watched::new(certificate(&Spec::server()), notes);
+            One::Watched(&watched).state(0)
+        };
+        assert_eq!(state("no_responder"), "passed_over");
+        assert_eq!(state("must_staple"), "refused");
+        assert_eq!(state("http"), "missing");
+    }
 }
