@@ -87,11 +87,12 @@ first = Results(path, "tree")
 first.note("a", "missed")
 first.note("b", "caught")
 first.note("c", "hung", by="d")
+first.note("f.rs:1:2: x", "missed")
 # What was cut off, as by a lack of power.
 open(path, "a").write('{"name": "e", "key": "tr')
 second, other = Results(path, "tree"), Results(path, "another tree")
 print([second.is_done(name) for name in "abce"], [other.is_done(name) for name in "abce"],
-      [other.was_missed(name) for name in "abce"])
+      [other.was_missed(name) for name in (*"abce", "f.rs:3:4: x", "f.rs:3:4: y")])
 changes = {"part": [dict(name=name) for name in "abc"]}
 failed = [second.table({"part": may_miss}, changes) for may_miss in (0, 33, 34)]
 print(failed)
@@ -102,7 +103,7 @@ print(second.table({"part": 0}, changes), Results(path, "tree").was_missed("a"))
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(
         lines[0],
-        "[True, True, True, False] [False, False, False, False] [True, False, False, False]"
+        "[True, True, True, False] [False, False, False, False] [True, False, False, False, True, False]"
     );
     assert!(
         lines.contains(&"missed: a") && lines.contains(&"hung: c (d)"),

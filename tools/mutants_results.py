@@ -2,6 +2,7 @@
 that is cut off goes on where it was; and the table at the end."""
 
 import json
+import re
 import threading
 
 from mutants_tree import json_lines
@@ -11,19 +12,26 @@ from mutants_worker import HUNG
 NOT_BUILT = "not built"
 
 
+def without_place(name):
+    """A change's name without line and column, which other changes of its file move."""
+    return re.sub(r":\d+:\d+:", ":", name, count=1)
+
+
 class Results:
     """The last line of a change counts. One of another state of the tree is only for --again."""
 
     def __init__(self, path, key):
         self.path, self.key = path, key
         self.lines = {one["name"]: one for one in json_lines(path)}
+        self.missed = {without_place(one["name"]) for one in self.lines.values()
+                       if one["verdict"] == MISSED}
         self.lock = threading.Lock()
 
     def is_done(self, name):
         return self.lines.get(name, {}).get("key") == self.key
 
     def was_missed(self, name):
-        return self.lines.get(name, {}).get("verdict") == MISSED
+        return without_place(name) in self.missed
 
     def note(self, name, verdict, **more):
         one = dict(key=self.key, name=name, verdict=verdict, **more)
