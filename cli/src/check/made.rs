@@ -98,6 +98,8 @@ impl<'t> Made<'t> {
         }
         dynamic.extend(self.rpath.map(|path| (elf::DT_RPATH, string(path))));
         dynamic.extend(self.runpath.map(|path| (elf::DT_RUNPATH, string(path))));
+        // As most linkers are told to, of libraries too.
+        dynamic.push((elf::DT_FLAGS_1, elf::DF_1_NOW.into()));
         let interpreter = string(self.interpreter.unwrap_or_default());
         let mut symbols = vec![symbol(0, false)];
         symbols.extend(self.imports.iter().map(|name| symbol(string(name), false)));

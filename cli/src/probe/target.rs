@@ -73,6 +73,9 @@ mod tests {
         ] {
             let target: Target = text.parse().expect(text);
             assert_eq!((target.host.as_str(), target.port), (host, port), "{text}");
+            // As it is told, it may be given again.
+            let again: Target = target.to_string().parse().expect(text);
+            assert_eq!((again.host, again.port), (target.host, target.port));
         }
     }
 
@@ -88,6 +91,7 @@ mod tests {
             "[::1]x",
             "https://a/",
             "a b",
+            "a\u{7}",
         ] {
             assert!(text.parse::<Target>().is_err(), "{text}");
         }
