@@ -136,9 +136,8 @@ fn a_reload_follows_the_setting_and_a_restart_keeps_what_was_there() {
         .write("agent.toml", scene.wanted(PATIENT));
     agent.server.hang_up();
     agent.wait_until_served(&scene.ca, &scene.good);
-    wait::until("it is on the disk", || {
-        scene.store.notes(&scene.ca)?.last_success
-    });
+    let on_disk = scene.store.file("staples", &scene.ca, "der");
+    wait::until("it is on the disk", || on_disk.exists().then_some(()));
     agent.kill();
     scene.roots.set(Behaviour::Close);
     std::fs::remove_file(scene.store.layout().map()).expect("there was a map");
