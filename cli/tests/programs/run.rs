@@ -143,7 +143,7 @@ fn a_server_that_leaves_its_first_process_is_served_until_it_ends() {
              ssl_certificate_key {directory}/key.pem; }} }}\n"
         ),
     );
-    let mut command = staplegun(&["run", "--wait", "5s", "--dir", &path("store"), "--"]);
+    let mut command = staplegun(&["run", "--wait", "60s", "--dir", &path("store"), "--"]);
     command.args(["/usr/sbin/nginx", "-c", &path("nginx.conf")]);
     let child = command.spawn().expect("it can be started");
     let pid = child.id();
