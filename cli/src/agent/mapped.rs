@@ -42,20 +42,23 @@ pub fn processes(map: &Path) -> Mapped {
 
 /// What comes of a look into each.
 fn of(looks: impl Iterator<Item = (u32, std::io::Result<Option<bool>>)>) -> Mapped {
-    let (seen, unseen): (Vec<_>, Vec<_>) = looks.partition(|(_, look)| look.is_ok());
-    let errors = unseen.into_iter().filter_map(|(_, look)| look.err());
-    // Any other has ended meanwhile.
-    let hidden = errors.filter(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-    let found = seen.into_iter().filter_map(|(pid, look)| {
-        let (writes, name) = (look.ok()??, name(pid));
-        Some(Process { pid, name, writes })
-    });
-    let mut processes: Vec<Process> = found.collect();
-    processes.sort_by_key(|process| process.pid);
-    Mapped {
-        processes,
-        hidden: hidden.count(),
+    let mut found = Mapped::default();
+    for (pid, look) in looks {
+        match look {
+            Ok(Some(writes)) => found.processes.push(Process {
+                pid,
+                name: name(pid),
+                writes,
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                found.hidden += 1;
+            }
+            // It ended meanwhile.
+            Ok(None) | Err(_) => {}
+        }
     }
+    found.processes.sort_by_key(|process| process.pid);
+    found
 }
 
 fn name(pid: u32) -> String {

@@ -11,7 +11,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// After so many looks one that is to end soon gives up, and any other tells that it stands by:
 /// others hold the lock for a moment, to see whether there is an agent.
-const LOOKS: u32 = 3;
+const LOOKS: u32 = 4;
 
 /// Waits until `take` brings it. None if there is nothing to wait for: for one that `ends_soon`
 /// the agent that has it does what was asked for, or it `is_over` with what this one was for.

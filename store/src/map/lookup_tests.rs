@@ -23,6 +23,13 @@ fn map() -> (Scratch, Writer, Reader) {
     (scratch, writer, reader)
 }
 
+/// Two keys that look for their records in the same places.
+fn alike() -> (Key, Key) {
+    let (one, mut other) = (key(1), key(1));
+    other[31] ^= 1;
+    (one, other)
+}
+
 fn open(scratch: &Scratch) -> Writer {
     let lock = WriterLock::try_take(&scratch.map()).unwrap();
     Writer::open(&scratch.map(), SIZE, lock).unwrap()
@@ -40,8 +47,7 @@ fn read(reader: &Reader, key: &Key) -> Result<Vec<u8>, Miss> {
 #[test]
 fn each_of_two_certificates_whose_hashes_begin_alike_has_its_own_response() {
     let (_scratch, mut writer, reader) = map();
-    let (one, mut other) = (key(1), key(1));
-    other[31] ^= 1;
+    let (one, other) = alike();
     put(&mut writer, &one, 1, 300);
     assert_eq!(read(&reader, &other), Err(Miss::Absent));
     put(&mut writer, &other, 2, 300);
@@ -52,8 +58,7 @@ fn each_of_two_certificates_whose_hashes_begin_alike_has_its_own_response() {
 #[test]
 fn a_bucket_that_was_damaged_to_one_never_used_hides_no_other_for_long() {
     let (scratch, mut writer, reader) = map();
-    let (one, mut other) = (key(1), key(1));
-    other[31] ^= 1;
+    let (one, other) = alike();
     put(&mut writer, &one, 1, 300);
     put(&mut writer, &other, 2, 300);
     drop(writer);
@@ -70,8 +75,7 @@ fn a_bucket_that_was_damaged_to_one_never_used_hides_no_other_for_long() {
 #[test]
 fn a_bucket_is_as_if_never_used_when_no_probe_has_to_go_on_behind_it() {
     let (scratch, mut writer, reader) = map();
-    let (one, mut other) = (key(1), key(1));
-    other[31] ^= 1;
+    let (one, other) = alike();
     put(&mut writer, &one, 1, 300);
     put(&mut writer, &other, 2, 300);
     assert!(writer.remove(&one));
